@@ -1,0 +1,1 @@
+"""The socket: JSON-RPC 2.0, the plain form of requests, server and client."""

@@ -1,0 +1,1 @@
+"""Decisions. Pure: no os, time, socket, thread or asyncio, and no third-party package."""

@@ -1,0 +1,1 @@
+"""The manager process: composition root of everything below it."""

@@ -1,0 +1,1 @@
+"""Health probes: the effect half of health checks."""

@@ -1,0 +1,1 @@
+"""Effects on the Linux kernel: processes (through the shim), cgroups, users, directories."""

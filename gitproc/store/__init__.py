@@ -1,0 +1,1 @@
+"""What survives: journal, checkpoint, kept definitions, logs and the event log."""

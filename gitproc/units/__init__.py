@@ -1,0 +1,1 @@
+"""The unit language: from bytes of unit files to effective, validated units. Pure."""

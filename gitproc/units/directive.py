@@ -1,0 +1,68 @@
+"""What a directive is: one row of the directive table, and the typed key to a unit's value.
+
+`unit[directives.RESTART_SEC]` is a `float` for the type checker because RESTART_SEC is a
+`Directive[float]`: the table is the only place that names a directive, its type and its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Repeat(Enum):
+    """What several assignments of one directive mean (systemd.syntax(7))."""
+
+    LAST = "last wins"
+    LIST = "list; empty assignment resets"
+    DEPENDENCY = "list; never reset"
+
+
+class Change(Enum):
+    """The smallest action by which a changed value takes effect on a running unit."""
+
+    NONE = "none"
+    LIVE = "live"
+    RELOAD = "reload"
+    RESTART = "restart"
+
+
+class Support(Enum):
+    """How far GitProc goes along with a directive that systemd knows."""
+
+    ENFORCED = "enforced"
+    NO_EFFECT = "no effect"  # accepted in silence: has no meaning for GitProc and loses nothing
+    UNENFORCED = "not enforced"  # accepted with a warning
+    RESTRICTS = "not enforced, restricts"  # an error unless the host's config allows it
+    REFUSED = "refused"  # always an error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directive(Generic[T]):
+    """One row of the table.
+
+    `parse` turns the text of one assignment (specifiers expanded, quotes intact) into a value and raises
+    ValueError with a message for the operator; for LIST and DEPENDENCY directives it returns the tuple of
+    items of that one assignment, and T is that tuple's type.
+    """
+
+    section: str
+    name: str
+    parse: Callable[[str], T]
+    default: T
+    repeat: Repeat
+    change: Change
+    support: Support
+    doc: str
+
+    @property
+    def key(self) -> str:
+        """`Section.Name`, unique in the table."""
+        return f"{self.section}.{self.name}"
+
+    def __str__(self) -> str:
+        return self.name
