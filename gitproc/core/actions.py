@@ -1,0 +1,159 @@
+"""Orders, in the imperative: everything the world can ask of its surroundings, as frozen values.
+
+An order is carried out by `daemon/perform.py`; whatever comes of it returns as an event. Orders about
+processes name the token that the events will carry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gitproc.core.events import Process
+from gitproc.units.unit import Unit
+from gitproc.units.values import ExecCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start one command of a unit. `variables` are added to its environment (`MAINPID=...`).
+
+    `first`: the first process of this invocation (make its cgroup and directories, set its limits).
+    """
+
+    process: Process
+    unit: Unit
+    command: ExecCommand
+    variables: tuple[str, ...] = ()
+    first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Signal one process, by its token."""
+
+    process: Process
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalMain:
+    """Signal a main process that was not spawned by us (forking), by pid and start time."""
+
+    unit: str
+    pid: int
+    start_time: int
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTree:
+    """Signal every process of the unit (its cgroup) but those of `spare`.
+
+    SIGKILL is sent through cgroup.kill where nothing is spared; SIGCONT follows other signals.
+    """
+
+    unit: str
+    invocation: str
+    signal: int
+    spare: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchTree:
+    """Deliver `TreeEmptied` as soon as no process of this instance is left (at once, if so now)."""
+
+    unit: str
+    invocation: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindMain:
+    """Find the main process of a forking service: its PID file, or a guess; deliver `MainFound`."""
+
+    unit: Unit
+    invocation: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimits:
+    """Apply the unit's resource limits to its cgroup, live."""
+
+    unit: Unit
+    invocation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The instance has ended: remove its cgroup, its RuntimeDirectory= and its PID file.
+
+    `keep_runtime`: a restart follows (RuntimeDirectoryPreserve=restart keeps the directory).
+    """
+
+    unit: Unit
+    invocation: str
+    keep_runtime: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Run one HTTP or TCP health probe now; deliver `ProbeSucceeded` or `ProbeFailed`."""
+
+    unit: Unit
+    invocation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Make a fact durable before its exits are acknowledged. None forgets the key."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell people: the event log, subscribers, daemon.log. `kind` is stable (`unit.started`, `commit.refused`)."""
+
+    kind: str
+    unit: str
+    message: str
+    data: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer an operator's request: unit -> outcome."""
+
+    request: int
+    outcomes: tuple[tuple[str, dict[str, Any]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """The shim may forget this exit (after the journal is on disk)."""
+
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """All units are down: end the manager and the shim."""
+
+
+Action: TypeAlias = (
+    Spawn
+    | Signal
+    | SignalMain
+    | SignalTree
+    | WatchTree
+    | FindMain
+    | SetLimits
+    | Release
+    | Probe
+    | Record
+    | Announce
+    | Reply
+    | Acknowledge
+    | Exit
+)
