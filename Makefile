@@ -1,0 +1,42 @@
+# What CI runs is `make lint test` (.ci/run). Everything is made under .venv and .run.
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHON
+
+help:    ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/stamp    ## the example services of units/, here, in the foreground (Ctrl-C ends all)
+	@tools/run
+
+demo: .venv/stamp    ## the same, played through: a push, a refused push, a crash, a rollback
+	@tools/demo
+
+test: .venv/stamp    ## every test; as root also those with cgroups, Debian's daemons and a virtual machine
+	@tools/debian
+	@$(BIN)/pytest $(PYTEST)
+
+lint: .venv/stamp    ## types, style, layers, house rules
+	@$(BIN)/mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/pytest -q -p no:cacheprovider tests/test_house.py
+
+fmt: .venv/stamp    ## let ruff format, and mend what it can
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+bench: .venv/stamp    ## measure (see bench/README.md)
+	@$(BIN)/pytest -m bench -s bench $(PYTEST)
+
+vm:    ## the virtual machine's image for tests under systemd (root; once, about a minute)
+	@tools/debian vm
+
+clean:    ## remove what make made (not the virtual machine's image)
+	@rm -rf .venv .run build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/stamp: pyproject.toml tools/venv
+	@tools/venv
+
+.PHONY: help run demo test lint fmt bench vm clean
