@@ -1,0 +1,258 @@
+"""`status` and `list` in plain text: one unit as systemctl shows it, the whole as one table under its commit."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gitproc.api.text_style import Style, ago, moment, number, safe, size, span, table
+
+Unit = Mapping[str, Any]
+
+_DOTS = {"active": "●", "reloading": "↻", "activating": "●", "deactivating": "●", "failed": "×"}
+
+
+def dot(unit: Unit, style: Style) -> str:
+    """The mark before a unit's name: ● active, ○ inactive, × failed."""
+    state = str(unit.get("active_state"))
+    return style.state(state, _DOTS.get(state, "○"))
+
+
+def commit_line(commit: Mapping[str, Any], style: Style, now: float) -> str:
+    """`1234567 subject (author, 5min ago): verdict`."""
+    when = number(commit.get("time"))
+    who = [safe(commit["author"])] if commit.get("author") else []
+    if when:
+        who.append(ago(now - when))
+    line = str(commit.get("sha", ""))[:10]
+    if commit.get("subject"):
+        line += f" {safe(commit['subject'])}"
+    if who:
+        line += f" ({', '.join(who)})"
+    verdict = commit.get("verdict")
+    return f"{line}: {style.state(str(verdict))}" if verdict else line
+
+
+def diagnostic_line(one: Mapping[str, Any]) -> str:
+    """`FILE:LINE: error: DIRECTIVE: message`."""
+    where = f"{one.get('file', '')}:{one['line']}" if one.get("line") else str(one.get("file", ""))
+    directive = f"{one['directive']}: " if one.get("directive") else ""
+    start = f"{where}: " if where else ""
+    return safe(f"{start}{one.get('severity', 'error')}: {directive}{one.get('message', '')}")
+
+
+# ------------------------------------------------------------------ one unit
+
+
+def unit_status(unit: Unit, style: Style) -> list[str]:
+    """What `systemctl status` shows, and the commit, hold, health and reason behind it."""
+    now = time.time()
+    name = safe(unit.get("name"))
+    title = f"{dot(unit, style)} {name}"
+    if unit.get("description") and unit["description"] != unit.get("name"):
+        title += f" - {safe(unit['description'])}"
+    lines = [title]
+    for label, text in _fields(unit, style, now):
+        lines.append(f"{label:>11}: {text}" if label else f"{'':13}{text}")
+    tail = unit.get("log") or ()
+    if tail:
+        lines.append("")
+        lines += [safe(line, tabs=True) if style.width else _one_line(line) for line in tail]
+    return lines
+
+
+def _one_line(text: object) -> str:
+    return str(text).replace("\n", "\\x0a")
+
+
+def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
+    yield "Loaded", _loaded(unit)
+    for index, path in enumerate(unit.get("drop_ins") or ()):
+        yield "" if index else "Drop-In", safe(path)
+    yield "Active", _active(unit, style, now)
+    if commit := unit.get("commit"):
+        yield "Commit", commit_line(commit, style, now)
+    if hold := unit.get("hold"):
+        at = number(hold.get("at"))
+        when = f", {ago(now - at)}" if at else ""
+        yield "Hold", f"stopped by {safe(hold.get('by', '?'))}{when}; `gitproc start` ends it"
+    for index, page in enumerate(unit.get("documentation") or ()):
+        yield "" if index else "Docs", safe(page)
+    if pid := unit.get("main_pid"):
+        titles = {one.get("pid"): one.get("title") for one in unit.get("processes") or ()}
+        program = posixpath.basename(str(titles.get(pid) or "").split(" ", 1)[0])
+        yield "Main PID", f"{pid} ({safe(program)})" if program else f"{pid}"
+    elif unit.get("exec_main_code"):
+        code, status = unit["exec_main_code"], unit.get("exec_main_status")
+        yield "Process", f"code={safe(code)}, status={safe(status)}"
+    if pid := unit.get("control_pid"):
+        yield "Control PID", f"{pid}"
+    if unit.get("status_text"):
+        yield "Status", f'"{safe(unit["status_text"])}"'
+    yield from _health(unit, style)
+    if unit.get("restarts"):
+        yield "Restarts", f"{unit['restarts']}"
+    yield from _resources(unit)
+    yield from _tree(unit)
+    for index, warning in enumerate(unit.get("warnings") or ()):
+        yield "" if index else "Warning", style.paint(safe(warning), "yellow")
+
+
+def _loaded(unit: Unit) -> str:
+    state = str(unit.get("load_state", "loaded"))
+    if state == "not-found":
+        return f"not-found (no unit {safe(unit.get('name'))} in the applied commit)"
+    return f"{state} ({safe(unit['fragment'])})" if unit.get("fragment") else state
+
+
+def _active(unit: Unit, style: Style, now: float) -> str:
+    state, sub = str(unit.get("active_state")), unit.get("sub_state")
+    detail = f" ({sub})" if sub else ""
+    if unit.get("result") not in (None, "", "success"):
+        detail = (
+            f" (Result: {safe(unit['result'])})"
+            if sub == state
+            else f" ({sub}, Result: {safe(unit['result'])})"
+        )
+    text = style.state(state, state + detail)
+    if (since := number(unit.get("since"))) is not None:
+        text += f" since {moment(since)}; {ago(now - since)}"
+    return f"{text}: {safe(unit['reason'])}" if unit.get("reason") else text
+
+
+def _health(unit: Unit, style: Style) -> Iterable[tuple[str, str]]:
+    health = unit.get("health")
+    if not health:
+        return
+    text = style.paint(
+        safe(health.get("state")),
+        {"healthy": "green", "unhealthy": "red"}.get(str(health.get("state")), ""),
+    )
+    if health.get("failures"):
+        text += f", {health['failures']} failed in a row"
+    yield "Health", f"{text}: {safe(health['detail'])}" if health.get("detail") else text
+
+
+def _resources(unit: Unit) -> Iterable[tuple[str, str]]:
+    if (tasks := number(unit.get("tasks"))) is not None:
+        most = number(unit.get("tasks_max"))
+        yield "Tasks", f"{int(tasks)}" + (f" (limit: {int(most)})" if most is not None else "")
+    if (memory := number(unit.get("memory"))) is not None:
+        notes = [
+            f"{label}: {size(value)}"
+            for label, key in (("max", "memory_max"), ("peak", "memory_peak"))
+            if (value := number(unit.get(key))) is not None
+        ]
+        yield "Memory", size(memory) + (f" ({' '.join(notes)})" if notes else "")
+    if (seconds := number(unit.get("cpu_seconds"))) is not None:
+        yield "CPU", span(seconds)
+
+
+def _tree(unit: Unit) -> Iterable[tuple[str, str]]:
+    if not unit.get("cgroup"):
+        return
+    yield "CGroup", safe(unit["cgroup"])
+    processes = list(unit.get("processes") or ())
+    for index, process in enumerate(processes):
+        corner = "└─" if index == len(processes) - 1 else "├─"
+        yield "", f"{corner}{process.get('pid')} {safe(process.get('title', ''))}"
+
+
+# ------------------------------------------------------------------ the whole
+
+
+def overview(result: Mapping[str, Any], style: Style) -> list[str]:
+    """The manager, its commits with what is wrong with them, and every unit."""
+    now = time.time()
+    commit: Mapping[str, Any] = result.get("commit") or {}
+    units = list(result.get("units") or ())
+    failed = sum(unit.get("active_state") == "failed" for unit in units)
+    lines = [
+        f"{style.state('failed' if failed or commit.get('refused') else 'active', '●')} gitproc"
+    ]
+    for label, text in _summary(result, commit, style, now):
+        lines.append(f"{label:>11}: {text}" if label else f"{'':13}{text}")
+    lines.append(
+        f"{'Units':>11}: {len(units)}"
+        + (f", {style.paint(f'{failed} failed', 'red')}" if failed else "")
+    )
+    return [*lines, "", *unit_table(units, style)] if units else lines
+
+
+def _summary(
+    result: Mapping[str, Any], commit: Mapping[str, Any], style: Style, now: float
+) -> Iterable[tuple[str, str]]:
+    daemon: Mapping[str, Any] = result.get("daemon") or {}
+    if daemon:
+        since = number(daemon.get("since"))
+        text = f"PID {daemon.get('pid')}, version {safe(daemon.get('version', '?'))}"
+        yield "Daemon", text + (f", since {moment(since)}; {ago(now - since)}" if since else "")
+    if commit.get("branch"):
+        yield "Branch", safe(commit["branch"]) + ("" if commit.get("head") else " (no commit yet)")
+    for label, key in (
+        ("Applied", "applied"),
+        ("Deploying", "deploying"),
+        ("Refused", "refused"),
+        ("Last good", "last_good"),
+    ):
+        one = commit.get(key)
+        if not isinstance(one, Mapping):
+            if key == "applied":
+                yield label, "nothing yet: commit unit files to the branch"
+            continue
+        if key == "last_good" and one.get("sha") == (commit.get("applied") or {}).get("sha"):
+            continue
+        text = commit_line(one, style, now)
+        yield label, style.paint(text, "red") if key == "refused" else text
+        if key == "refused":
+            yield from (("", diagnostic_line(found)) for found in commit.get("diagnostics") or ())
+    if commit.get("error"):
+        yield "Source", style.paint(safe(commit["error"]), "red")
+    for index, warning in enumerate(daemon.get("warnings") or ()):
+        yield "" if index else "Warning", style.paint(safe(warning), "yellow")
+
+
+_HEADS = ("UNIT", "ACTIVE", "SUB", "PID", "MEMORY", "SINCE", "DESCRIPTION")
+
+
+def unit_table(units: Iterable[Unit], style: Style) -> list[str]:
+    """One line a unit."""
+    now = time.time()
+    rows, colors = [], []
+    for unit in units:
+        state = str(unit.get("active_state"))
+        since, memory = number(unit.get("since")), number(unit.get("memory"))
+        notes = [
+            word
+            for word, there in (
+                ("held", unit.get("hold")),
+                ("unhealthy", (unit.get("health") or {}).get("state") == "unhealthy"),
+                (str(unit.get("load_state")), unit.get("load_state") not in (None, "loaded")),
+            )
+            if there
+        ]
+        described = safe(unit.get("description") or "")
+        rows.append(
+            (
+                safe(unit.get("name")),
+                state,
+                safe(unit.get("sub_state") or ""),
+                str(unit.get("main_pid") or "-"),
+                size(memory) if memory is not None else "-",
+                ago(now - since).removesuffix(" ago") if since is not None else "-",
+                f"[{', '.join(notes)}] {described}".strip() if notes else described,
+            )
+        )
+        colors.append(("red" if state == "failed" else "", *([_color(state)] * 2), "", "", "", ""))
+    return table(_HEADS, rows, style, right=frozenset({3, 4}), colors=colors)
+
+
+def _color(state: str) -> str:
+    return {
+        "active": "green",
+        "failed": "red",
+        "activating": "yellow",
+        "deactivating": "yellow",
+    }.get(state, "")
