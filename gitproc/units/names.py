@@ -1,0 +1,137 @@
+"""Names of units: what is one, its parts, templates and instances, slices (systemd.unit(5))."""
+
+from __future__ import annotations
+
+import re
+
+from gitproc.units.escaping import escape, path_escape, path_unescape, unescape
+
+__all__ = [
+    "UNIT_SUFFIXES",
+    "escape",
+    "instantiate",
+    "is_instance",
+    "is_template",
+    "is_valid_instance",
+    "is_valid_name",
+    "is_valid_slice",
+    "mangle",
+    "parent_slice",
+    "path_escape",
+    "path_unescape",
+    "split_name",
+    "template_of",
+    "unescape",
+]
+
+UNIT_SUFFIXES = (
+    ".service", ".socket", ".target", ".device", ".mount", ".automount", ".swap", ".timer",
+    ".path", ".slice", ".scope",
+)  # fmt: skip
+_MAX_NAME = 255
+_NAME = re.compile(
+    r"([A-Za-z0-9:_.\\-]+)(?:@([A-Za-z0-9:_.\\@-]*))?(\.(?:"
+    + "|".join(suffix[1:] for suffix in UNIT_SUFFIXES)
+    + "))"
+)
+_INSTANCE = re.compile(r"[A-Za-z0-9:_.\\@-]+")
+_SLICE = re.compile(r"[A-Za-z0-9:_.\\]+(?:-[A-Za-z0-9:_.\\]+)*")
+_UNMANGLED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\-@")
+_GLOB = frozenset(b"*?[]!")
+
+
+def is_valid_name(name: str) -> bool:
+    """Whether this names a unit: plain, template or instance, of any kind systemd has."""
+    return len(name) <= _MAX_NAME and _NAME.fullmatch(name) is not None
+
+
+def is_valid_instance(text: str) -> bool:
+    """Whether this can stand between `@` and the suffix."""
+    return _INSTANCE.fullmatch(text) is not None
+
+
+def split_name(name: str) -> tuple[str, str | None, str]:
+    """Prefix, instance ("" for a template, None for a plain name), and suffix with its dot.
+
+    ValueError if `name` is no unit name.
+    """
+    match = _NAME.fullmatch(name) if len(name) <= _MAX_NAME else None
+    if match is None:
+        raise ValueError(f"'{name}' is not a valid unit name")
+    return match[1], match[2], match[3]
+
+
+def is_template(name: str) -> bool:
+    """Whether this is `foo@.service`."""
+    return is_valid_name(name) and split_name(name)[1] == ""
+
+
+def is_instance(name: str) -> bool:
+    """Whether this is `foo@bar.service`."""
+    return is_valid_name(name) and bool(split_name(name)[1])
+
+
+def template_of(name: str) -> str | None:
+    """`foo@.service` for `foo@bar.service` (and for itself); None for a plain name."""
+    prefix, instance, suffix = split_name(name)
+    return None if instance is None else f"{prefix}@{suffix}"
+
+
+def instantiate(template: str, instance: str) -> str:
+    """`foo@bar.service`; ValueError for a plain name or an instance that is none."""
+    prefix, old, suffix = split_name(template)
+    if old is None:
+        raise ValueError(f"'{template}' is not a template")
+    if not is_valid_instance(instance):
+        raise ValueError(f"'{instance}' is not a valid instance name")
+    name = f"{prefix}@{instance}{suffix}"
+    if len(name) > _MAX_NAME:
+        raise ValueError(f"the unit name '{name}' is too long")
+    return name
+
+
+def is_valid_slice(name: str) -> bool:
+    """Whether this names a slice: no template, and no empty part between dashes."""
+    if name == "-.slice":
+        return True
+    return name.endswith(".slice") and _SLICE.fullmatch(name[:-6]) is not None
+
+
+def parent_slice(name: str) -> str | None:
+    """The slice a slice lies in: `foo.slice` for `foo-bar.slice`; None for the root, `-.slice`."""
+    if not is_valid_slice(name):
+        raise ValueError(f"'{name}' is not a valid slice name")
+    if name == "-.slice":
+        return None
+    parent = name[:-6].rpartition("-")[0]
+    return f"{parent or '-'}.slice"
+
+
+def mangle(text: str, suffix: str = ".service", *, globs: bool = False) -> str:
+    """The unit an operator means: `foo` is `foo.service`, `/dev/sda` is `dev-sda.device`.
+
+    With `globs` a pattern stays one. ValueError if no name comes out.
+    """
+    if not text:
+        raise ValueError("the name of a unit is missing")
+    if is_valid_name(text):
+        return text
+    if text.startswith("/"):
+        try:
+            device = text.startswith(("/dev/", "/sys/")) and text.rstrip("/") not in ("/dev", "/sys")
+            return path_escape(text) + (".device" if device else ".mount")
+        except ValueError:
+            pass  # not the path of a device or mount: escaped like any other text
+    is_glob = globs and any(char in text for char in "*?[")
+    allowed = _UNMANGLED | _GLOB if is_glob else _UNMANGLED
+    name = "".join(
+        "-" if byte == 0x2F else chr(byte) if byte in allowed else f"\\x{byte:02x}"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
+    if is_glob:
+        return name
+    if not is_valid_name(name):
+        name += suffix
+    if not is_valid_name(name):
+        raise ValueError(f"'{text}' cannot name a unit")
+    return name

@@ -1,0 +1,106 @@
+"""Paths in settings: absolute, tidied, and never with a character no path of a service needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitproc.units.words import is_text, split_words
+
+_MAX_PATH = 4096
+_MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDir:
+    """WorkingDirectory=: an absolute path or `~` (home of the user); whether it may be missing."""
+
+    path: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """EnvironmentFile=: an absolute path (wildcards allowed); whether it may be missing."""
+
+    path: str
+    optional: bool = False
+
+
+def path_simplify(path: str) -> str:
+    """Without doubled and trailing slashes, `.` components, and `..` right below the root."""
+    if "//" not in path and "/." not in path and path[:1] == "/" and (path[-1] != "/"):
+        return path
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not path.startswith("/"):
+        return "/".join(parts) or path[:1]
+    while parts and parts[0] == "..":
+        del parts[0]
+    return "/" + "/".join(parts)
+
+
+def is_normalized(path: str) -> bool:
+    """Whether no component of the path is `.` or `..`."""
+    return not any(part in (".", "..") for part in path.split("/"))
+
+
+def is_valid_path(path: str) -> bool:
+    """Whether the kernel would take the path: not empty, and no longer than its limits."""
+    if not path or len(path) >= _MAX_PATH or "\0" in path:
+        return False
+    return len(path) <= _MAX_NAME or all(len(part) <= _MAX_NAME for part in path.split("/"))
+
+
+def parse_path(text: str) -> str:
+    """An absolute path, simplified; ValueError if relative, too long or not UTF-8."""
+    if not text.startswith("/"):
+        raise ValueError(f"'{text}' is not an absolute path")
+    if not is_text(text):
+        raise ValueError(f"{text!a} is not valid UTF-8")
+    if not is_valid_path(text):
+        raise ValueError("the path is too long")
+    return path_simplify(text)
+
+
+def parse_paths(text: str) -> tuple[str, ...]:
+    """Absolute paths separated by white space, each simplified."""
+    return tuple(parse_path(word) for word in split_words(text))
+
+
+def parse_marked_paths(text: str) -> tuple[str, ...]:
+    """As parse_paths; each may be led by `-` (may be missing) and `+` (below RootDirectory=)."""
+    paths: list[str] = []
+    for word in split_words(text):
+        path = word.removeprefix("-").removeprefix("+")
+        paths.append(word[: len(word) - len(path)] + parse_path(path))
+    return tuple(paths)
+
+
+def parse_directories(text: str) -> tuple[str, ...]:
+    """Names below the run, state, cache, logs or configuration directory: relative, without `..`."""
+    names: list[str] = []
+    for word in split_words(text):
+        if word.startswith("/") or not word:
+            raise ValueError(f"'{word}' must be relative: it is created below a fixed directory")
+        name = path_simplify(word)
+        if not is_normalized(name) or not is_text(name) or not is_valid_path(name):
+            raise ValueError(f"'{word}' is not a usable directory name")
+        if name == "private" or name.startswith("private/"):
+            raise ValueError("'private' is reserved (DynamicUser=)")
+        names.append(name)
+    return tuple(names)
+
+
+def parse_work_dir(text: str) -> WorkDir | None:
+    """WorkingDirectory=: `-` in front tolerates absence, `~` is the user's home; empty resets."""
+    if not text:
+        return None
+    path = text.removeprefix("-")
+    return WorkDir("~" if path == "~" else parse_path(path), path != text)
+
+
+def parse_env_files(text: str) -> tuple[EnvFile, ...]:
+    """EnvironmentFile=: one path a line, `-` in front tolerates absence; empty resets."""
+    if not text:
+        return ()
+    path = text.removeprefix("-")
+    return (EnvFile(parse_path(path), path != text),)
