@@ -1,0 +1,346 @@
+"""The host's own settings, `config.toml`: read once, judged whole, every mistake with its file and line.
+
+What units are wanted is the repository's business; here stands what a host may decide about itself: places,
+who may ask, what to do where the host cannot give what a unit asks for, and defaults.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from gitproc.daemon.paths import default_paths
+from gitproc.errors import ConfigError
+from gitproc.units.timespan import parse_span
+from gitproc.units.values import parse_size
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Rotation of the services' logs: a file of `max_bytes` is rotated, `files` rotated ones are kept."""
+
+    max_bytes: int = 10 << 20
+    files: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for units that say nothing (systemd-system.conf(5)'s Default*=). Spans in seconds."""
+
+    timeout_start: float = 90.0
+    timeout_stop: float = 90.0
+    restart_sec: float = 0.1
+    start_limit_interval: float = 10.0
+    start_limit_burst: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings in force. `settle_seconds` and `poll_interval` are seconds; all paths are absolute."""
+
+    repository: Path
+    socket: Path
+    run_dir: Path
+    state_dir: Path
+    log_dir: Path
+    cgroup_root: str = "gitproc"
+    branch: str = "main"
+    group: str = "gitproc"
+    readers: bool = False
+    allow_unenforced: tuple[str, ...] = ()
+    default_private_pids: bool = False
+    on_missing_isolation: Literal["fail", "warn"] | None = None
+    settle_seconds: float = 5.0
+    poll_interval: float = 30.0
+    logs: Logs = field(default_factory=Logs)
+    defaults: Defaults = field(default_factory=Defaults)
+    file: Path | None = None
+    """The file that was read; None if there is none."""
+    root: Path | None = None
+    user_mode: bool = False
+
+
+def load(
+    path: Path | None = None,
+    root: Path | None = None,
+    user_mode: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Read the configuration: `path`, or the place it has by default, where it may be missing.
+
+    `root`: everything of GitProc lies below this directory (absolute paths in the file are meant within
+    it). `user_mode`: the places of a user's own manager, by `environ` (None: os.environ).
+
+    Raises ConfigError; its `data` holds `file`, and `line` and `key` where known.
+    """
+    places = default_paths(str(root) if root else None, user=user_mode, environ=environ)
+    file = path or Path(places.config)
+    text = _read(file, required=path is not None)
+    settings = _parse(file, text) if text is not None else {}
+    top = Path(places.config).parents[2] if root else None
+    for key in _PATHS:
+        value = settings.get(key)
+        settings[key] = Path(getattr(places, key)) if value is None else _below(top, value)
+    if top is not None:
+        settings.setdefault("cgroup_root", _cgroup_name(top))
+    return Config(
+        **settings,
+        file=file if text is not None else None,
+        root=top,
+        user_mode=user_mode and root is None,
+    )
+
+
+def _read(file: Path, *, required: bool) -> str | None:
+    if file.suffix == ".json":
+        raise ConfigError(
+            f"{file}: the configuration is TOML, not JSON: write config.toml", file=str(file)
+        )
+    try:
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 (byte {error.start})", file=str(file)) from error
+    except FileNotFoundError as error:
+        old = file.with_name("config.json")
+        if old.exists():
+            raise ConfigError(
+                f"{old} is not read: move its settings to {file} (TOML) and remove it",
+                file=str(old),
+            ) from error
+        if required:
+            raise ConfigError(f"cannot read {file}: {error.strerror}", file=str(file)) from error
+        return None
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}", file=str(file)) from error
+
+
+def _parse(file: Path, text: str) -> dict[str, Any]:
+    import tomli
+
+    try:
+        table = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        found = re.search(
+            r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error)
+        )
+        message = found[1] if found else str(error)
+        line = int(found[2]) if found and found[2] else text.count("\n") + 1
+        column = f":{found[3]}" if found and found[3] else ""
+        raise ConfigError(f"{file}:{line}{column}: {message}", file=str(file), line=line) from error
+    return _Judge(file, text).settings(table)
+
+
+class _Judge:
+    """Checks a parsed file against the known keys, with an eye on the text for line numbers."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        self._file = file
+        self._text = text
+
+    def settings(self, table: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key, value in table.items():
+            if key in _SECTIONS:
+                kind, known = _SECTIONS[key]
+                if not isinstance(value, dict):
+                    self._refuse(key, f"is a section: write [{key}] on a line of its own")
+                result[key] = kind(**self._convert(value, known, key + "."))
+            else:
+                result.update(self._convert({key: value}, _KEYS, ""))
+        return result
+
+    def _convert(
+        self, table: dict[str, Any], known: Mapping[str, _Converter], prefix: str
+    ) -> dict[str, Any]:
+        result = {}
+        for key, value in table.items():
+            convert = known.get(key)
+            if convert is None:
+                self._refuse(
+                    prefix + key, f"unknown {'section' if isinstance(value, dict) else 'key'}"
+                )
+            try:
+                result[key] = convert(value)
+            except ValueError as error:
+                self._refuse(prefix + key, f"{error}")
+        return result
+
+    def _refuse(self, key: str, problem: str) -> NoReturn:
+        hint = _suggestion(key) if problem.startswith("unknown") else ""
+        line = _line_of(self._text, key)
+        where = f"{self._file}:{line}" if line else str(self._file)
+        data: dict[str, Any] = {"file": str(self._file), "key": key}
+        if line:
+            data["line"] = line
+        raise ConfigError(f"{where}: {key}: {problem}{hint}", **data)
+
+
+def _suggestion(key: str) -> str:
+    from difflib import get_close_matches
+
+    known = [*_KEYS, *_SECTIONS]
+    for section, (_, keys) in _SECTIONS.items():
+        known += [f"{section}.{name}" for name in keys]
+    last = key.rpartition(".")[2]
+    same = [name for name in known if name.rpartition(".")[2] == last]
+    close = same or get_close_matches(key, known, 1, 0.6) or get_close_matches(last, known, 1, 0.6)
+    if not close:
+        return ""
+    section, _, name = close[0].rpartition(".")
+    return f"; did you mean {name}" + (f" in section [{section}]?" if section else "?")
+
+
+def _line_of(text: str, key: str) -> int | None:
+    """The line (from 1) that assigns `key`, or opens its section; None if it is written in another way."""
+    section, _, name = key.rpartition(".")
+    current = ""
+    header = None
+    for number, line in enumerate(text.splitlines(), 1):
+        opened = re.match(r"\s*\[+\s*([^\]]*?)\s*\]+", line)
+        if opened:
+            current = opened[1].replace('"', "").replace("'", "")
+            header = header or (number if current == key else None)
+            continue
+        assigned = re.match(r"""\s*["']?([\w.-]+)["']?[\w.\s"'-]*=""", line)
+        if assigned and (
+            (current == section and assigned[1] == name) or (not current and assigned[1] == key)
+        ):
+            return number
+    return header
+
+
+def _below(top: Path | None, path: Path) -> Path:
+    return path if top is None or path.is_relative_to(top) else top / path.relative_to("/")
+
+
+def _cgroup_name(root: Path) -> str:
+    """A name that tells whose it is and that no other root has."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", root.name)[:32] or "root"
+    return f"gitproc-{name}-{hashlib.sha256(bytes(root)).hexdigest()[:8]}"
+
+
+_Converter = Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text in quotes, not {_kind(value)}")
+    if "\0" in value or "\n" in value:
+        raise ValueError("a text of one line is expected")
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not _text(value).startswith("/"):
+        raise ValueError(f"expected an absolute path, not {value!r}")
+    if ".." in Path(value).parts:
+        raise ValueError("a path without .. is expected")
+    return Path(value)
+
+
+def _branch(value: Any) -> str:
+    name = _text(value).removeprefix("refs/heads/")
+    if not name or re.search(r"^[-/.]|[/.]$|\.\.|//|@\{|\.lock$|[\x00-\x20\x7f~^:?*\[\\]", name):
+        raise ValueError(f"{value!r} is no name of a branch (git-check-ref-format(1))")
+    return name
+
+
+def _cgroup(value: Any) -> str:
+    name = _text(value).strip("/")
+    if not name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise ValueError("expected a cgroup's name below the hierarchy's root, like gitproc")
+    return name
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, not {_kind(value)}")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError('expected a list of texts, like ["RestrictAddressFamilies"]')
+    return tuple(value)
+
+
+def _missing(value: Any) -> str:
+    if value not in ("fail", "warn"):
+        raise ValueError('expected "fail" or "warn" (leave it out for the default)')
+    return str(value)
+
+
+def _count(least: int) -> _Converter:
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"expected a whole number of {least} or more, not {_kind(value)}")
+        return value
+
+    return convert
+
+
+def _span(least: float, *, finite: bool) -> _Converter:
+    def convert(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f'expected a time span like "90s" or seconds, not {_kind(value)}')
+        seconds = parse_span(value) if isinstance(value, str) else float(value)
+        if math.isnan(seconds) or seconds < least or (finite and math.isinf(seconds)):
+            raise ValueError(f"{value} is out of range: from {least:g} s")
+        return seconds
+
+    return convert
+
+
+def _timeout(value: Any) -> float:
+    """A span where 0 means never, as in TimeoutStopSec= (systemd.service(5))."""
+    return float(_span(0, finite=False)(value)) or math.inf
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f'expected a size like "10M" or bytes, not {_kind(value)}')
+    size = parse_size(value) if isinstance(value, str) else value
+    if size < 4096:
+        raise ValueError("a log file has 4096 bytes at least")
+    return size
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a section"
+    if isinstance(value, list):
+        return "a list"
+    return repr(value) if isinstance(value, str | int | float) else str(value)
+
+
+_PATHS = ("repository", "socket", "run_dir", "state_dir", "log_dir")
+_KEYS: dict[str, _Converter] = {
+    **dict.fromkeys(_PATHS, _path),
+    "branch": _branch,
+    "cgroup_root": _cgroup,
+    "group": _text,
+    "readers": _flag,
+    "allow_unenforced": _names,
+    "default_private_pids": _flag,
+    "on_missing_isolation": _missing,
+    "settle_seconds": _span(0, finite=True),
+    "poll_interval": _span(1, finite=False),
+}
+_SECTIONS: dict[str, tuple[Callable[..., Any], dict[str, _Converter]]] = {
+    "logs": (Logs, {"max_bytes": _bytes, "files": _count(0)}),
+    "defaults": (
+        Defaults,
+        {
+            "timeout_start": _timeout,
+            "timeout_stop": _timeout,
+            "restart_sec": _span(0, finite=True),
+            "start_limit_interval": _span(0, finite=False),
+            "start_limit_burst": _count(0),
+        },
+    ),
+}
