@@ -1,0 +1,184 @@
+"""Where the machine keeps its cgroups, which place in them is ours, and what a unit's group is called.
+
+Four layouts exist: pure v2, hybrid (v1 controllers beside a v2 tree without them), v1 alone, and none
+(no right to write there). Groups are made below the delegated unit of systemd in which the shim lives,
+else below the root; nothing above that place is ever written. Names follow systemd's escaping, so no
+unit name can meet a file that the kernel puts into every group.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gitproc.errors import HostError
+
+#: Services with these bare names keep their full name: their log files would meet the manager's own.
+RESERVED = frozenset({"daemon", "events"})
+_SUFFIXES = (
+    ".service", ".socket", ".target", ".timer", ".path", ".slice", ".scope", ".mount", ".automount",
+    ".swap", ".device",
+)  # fmt: skip
+_VALID_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_KERNEL_FILES = re.compile(
+    r"(?:tasks|notify_on_release|release_agent)$|[._]|cgroup\."
+    r"|(?:blkio|cpu|cpuacct|cpuset|devices|dmem|freezer|hugetlb|io|irq|memory|misc|net_cls|net_prio"
+    r"|perf_event|pids|rdma)\."
+)
+
+
+class Kind(StrEnum):
+    """Which hierarchies the machine offers."""
+
+    V2 = "v2"
+    HYBRID = "hybrid"
+    V1 = "v1"
+    NONE = "none"
+
+
+def bare_name(unit: str) -> str:
+    """What a unit's log and group are called: `nginx` for nginx.service, else the full name.
+
+    HostError for a name that systemd would not accept either: it must never be joined to a path.
+    """
+    if not _VALID_NAME.fullmatch(unit) or unit in (".", ".."):
+        raise HostError(f"not a unit name: {unit!r}")
+    bare = unit.removesuffix(".service")
+    if not bare or bare in RESERVED or bare in (".", "..") or bare.endswith(_SUFFIXES):
+        return unit
+    return bare
+
+
+def group_name(unit: str) -> str:
+    """The directory name of a unit's group: `bare_name`, escaped as systemd does (cg_escape)."""
+    bare = bare_name(unit)
+    return f"_{bare}" if _KERNEL_FILES.match(bare) else bare
+
+
+def unit_name(group: str) -> str:
+    """Inverse of `group_name`."""
+    bare = group.removeprefix("_")
+    return bare if bare.endswith(_SUFFIXES) else f"{bare}.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The hierarchies of this machine as the shim's process sees them.
+
+    `v2_mount` is the mount point of the unified tree ("" if none), `v2_parent` the path below it where
+    our base may be made ("/" or the delegated unit). `v1` maps a controller to its mount point, `v1_parent`
+    to the path below it. `delegated`: the parent is ours alone, and may be written.
+    """
+
+    kind: Kind
+    v2_mount: str = ""
+    v2_parent: str = "/"
+    v1: Mapping[str, str] = field(default_factory=dict)
+    v1_parent: Mapping[str, str] = field(default_factory=dict)
+    delegated: bool = False
+    reason: str = ""
+
+
+def detect(pid: int | str = "self", *, v1: bool = True, v2: bool = True) -> Layout:
+    """Read the layout from /proc as process `pid` has it. `v1`, `v2`: leave a version out of account."""
+    try:
+        with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            mounts = file.read()
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            own = parse_membership(file.read())
+    except OSError as error:
+        return Layout(Kind.NONE, reason=f"cannot read /proc/{pid}: {error.strerror}")
+    v2_mount, v1_mounts = _mounts(mounts)
+    if not v2:
+        v2_mount = ""
+    if not v1:
+        v1_mounts = {}
+    v2_parent, delegated = _delegated(v2_mount, own.get("", "/")) if v2_mount else ("/", False)
+    if v2_mount and not _may_write(v2_mount + v2_parent):
+        v2_mount = ""
+    parents = {
+        name: _v1_parent(mount, own.get(name, "/"), v2_parent) for name, mount in v1_mounts.items()
+    }
+    writable = {
+        name: mount for name, mount in v1_mounts.items() if _may_write(mount + parents[name])
+    }
+    if not v2_mount and not writable:
+        reason = "no cgroup tree may be written" if mounts else "no cgroup tree is mounted"
+        return Layout(Kind.NONE, reason=reason)
+    kind = Kind.V1 if not v2_mount else Kind.HYBRID if writable else Kind.V2
+    return Layout(
+        kind, v2_mount, v2_parent, writable, {name: parents[name] for name in writable}, delegated
+    )
+
+
+def parse_membership(text: str) -> dict[str, str]:
+    """/proc/PID/cgroup as controller -> path; "" is the unified tree, `name=x` a named hierarchy."""
+    paths: dict[str, str] = {}
+    for line in text.splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            paths[controller] = path
+    return paths
+
+
+def _mounts(mountinfo: str) -> tuple[str, dict[str, str]]:
+    """The v2 mount point and the v1 mount point per controller (first mount wins)."""
+    v2, v1 = "", dict[str, str]()
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, tail = left.split(" "), right.split(" ")
+        if len(fields) < 5 or len(tail) < 3:
+            continue
+        point = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), fields[4])
+        if tail[0] == "cgroup2":
+            v2 = v2 or point
+        elif tail[0] == "cgroup":
+            for option in tail[2].split(","):
+                if option in ("memory", "cpu", "cpuacct", "pids", "freezer"):
+                    v1.setdefault(option, point)
+    return v2, v1
+
+
+def _delegated(mount: str, own: str) -> tuple[str, bool]:
+    """The delegated unit of systemd that holds `own`, or the root.
+
+    systemd marks what it hands over with an extended attribute. A user's whole session manager is marked
+    as well; what is below that belongs to it, not to us.
+    """
+    path = own
+    while path not in ("/", "") and "/../" not in f"{path}/":
+        if _marked(mount + path):
+            if re.fullmatch(r"user@\d+\.service", os.path.basename(path)):
+                break
+            return path, True
+        path = os.path.dirname(path)
+    return "/", False
+
+
+def _marked(directory: str) -> bool:
+    for attribute in ("trusted.delegate", "user.delegate"):
+        try:
+            if os.getxattr(directory, attribute) == b"1":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _v1_parent(mount: str, own: str, v2_parent: str) -> str:
+    """The delegated unit in a v1 hierarchy, where systemd made it there as well; else the root."""
+    if v2_parent != "/" and f"{own}/".startswith(f"{v2_parent}/"):
+        return v2_parent
+    if v2_parent == "/":
+        return _delegated(mount, own)[0]
+    return "/"
+
+
+def _may_write(directory: str) -> bool:
+    """Whether groups can be made in `directory`: as root, only a read-only mount forbids it."""
+    return os.access(directory, os.W_OK | os.X_OK) and os.access(
+        os.path.join(directory, "cgroup.procs"), os.W_OK
+    )

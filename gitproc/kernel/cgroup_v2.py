@@ -1,0 +1,154 @@
+"""One group of the unified cgroup tree: its files by name, its processes, its end.
+
+Everything goes through plain reads and writes of the kernel's files; a group that is gone reads as empty.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from contextlib import suppress
+
+from gitproc.kernel.processes import signal_members
+
+#: Kernel period of CPU bandwidth control, microseconds; systemd's CPUQuotaPeriodSec= default.
+CPU_PERIOD = 100_000
+#: The kernel refuses quotas below a millisecond.
+CPU_QUOTA_MIN = 1_000
+
+
+def read(group: str, name: str) -> str | None:
+    """The text of one control file; None where the group or the controller is not there."""
+    try:
+        with open(f"{group}/{name}", encoding="ascii", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def read_number(group: str, name: str) -> int | None:
+    """A control file that holds one number; None for `max` and for files that are not there."""
+    text = (read(group, name) or "").strip()
+    return int(text) if text.isdecimal() else None
+
+
+def read_key(group: str, name: str, key: str) -> int | None:
+    """One value of a flat keyed control file (`memory.events`, `cpu.stat`)."""
+    for line in (read(group, name) or "").splitlines():
+        found, _, value = line.partition(" ")
+        if found == key and value.isdecimal():
+            return int(value)
+    return None
+
+
+def write(group: str, name: str, text: str) -> None:
+    """Write one control file; OSError as the kernel answers."""
+    fd = os.open(f"{group}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode("ascii"))
+    finally:
+        os.close(fd)
+
+
+def subgroups(group: str) -> list[str]:
+    """`group` and every group below it, children before parents."""
+    found: list[str] = []
+    with suppress(OSError), os.scandir(group) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                found.extend(subgroups(entry.path))
+    found.append(group)
+    return found
+
+
+def pids(group: str) -> list[int]:
+    """Every process of the group and of those below it; processes of other PID namespaces are left out."""
+    found: list[int] = []
+    for each in subgroups(group):
+        found.extend(
+            int(line) for line in (read(each, "cgroup.procs") or "").split() if line != "0"
+        )
+    return found
+
+
+def populated(group: str) -> bool:
+    """Whether a living process is in the group or below it; False for a group that is gone."""
+    return "populated 1" in (read(group, "cgroup.events") or "")
+
+
+def kill(group: str, signo: int, spare: tuple[int, ...] = ()) -> int:
+    """Signal every process of the tree but those of `spare`; returns how many were reached (-1: all).
+
+    SIGKILL for all goes through `cgroup.kill` (Linux 5.14), else through rounds over the members until a
+    round finds nobody new; the tree is frozen meanwhile, where it can be, so that nobody forks away.
+    """
+    if signo == signal.SIGKILL and not spare:
+        try:
+            write(group, "cgroup.kill", "1")
+            return -1
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM):
+                raise
+    if signo != signal.SIGKILL:
+        return signal_members(lambda: pids(group), signo, spare)
+    with suppress(OSError):
+        write(group, "cgroup.freeze", "1")
+    try:
+        return signal_members(lambda: pids(group), signo, spare)
+    finally:
+        with suppress(OSError):
+            write(group, "cgroup.freeze", "0")
+
+
+def remove(group: str) -> bool:
+    """Remove the group and the empty groups below it; False if one is still busy."""
+    done = True
+    for each in subgroups(group):
+        try:
+            os.rmdir(each)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            done = False
+    return done
+
+
+def controllers(group: str, name: str = "cgroup.controllers") -> frozenset[str]:
+    """The controllers that `group` may use (or, by `cgroup.subtree_control`, passes on)."""
+    return frozenset((read(group, name) or "").split())
+
+
+def enable(group: str, wanted: frozenset[str]) -> frozenset[str]:
+    """Pass `wanted` controllers on to the children of `group`, one by one; returns those now passed on."""
+    have = controllers(group, "cgroup.subtree_control")
+    for controller in sorted(wanted & controllers(group) - have):
+        with suppress(OSError):
+            write(group, "cgroup.subtree_control", f"+{controller}")
+    return controllers(group, "cgroup.subtree_control") & wanted
+
+
+def evacuate(group: str, leaf: str) -> None:
+    """Move every process of `group` itself into its child `leaf`: inner groups may hold none.
+
+    Repeated, since a process may fork while it is moved. OSError if the leaf cannot be made.
+    """
+    with suppress(FileExistsError):
+        os.mkdir(f"{group}/{leaf}", 0o755)
+    for _ in range(10):
+        members = (read(group, "cgroup.procs") or "").split()
+        if not members:
+            return
+        for pid in members:
+            with suppress(OSError):
+                write(f"{group}/{leaf}", "cgroup.procs", pid)
+
+
+def cpu_max(quota: float | None) -> str:
+    """The text for `cpu.max` of a quota in CPUs (None: no limit)."""
+    return f"max {CPU_PERIOD}" if quota is None else f"{cpu_quota(quota)} {CPU_PERIOD}"
+
+
+def cpu_quota(quota: float) -> int:
+    """Microseconds of CPU time per period for a quota in CPUs."""
+    return max(CPU_QUOTA_MIN, round(quota * CPU_PERIOD))

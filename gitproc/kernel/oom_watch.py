@@ -1,0 +1,102 @@
+"""Noticing that the kernel's OOM killer struck in a unit's group, by its counters.
+
+The counters are the truth and survive a restart of the manager; events only say when to look. The unified
+tree signals `memory.events`; v1 signals an eventfd when the group runs out of memory, which is before
+somebody is killed, so the counter is looked at again a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from gitproc.kernel import cgroup_v2
+from gitproc.kernel.tree_watch import FileWatch
+
+_LATER_SECONDS = (0.02, 0.2)
+
+
+class OomWatch:
+    """Counts kills per unit. `count` reads a unit's counter (None: it has none)."""
+
+    def __init__(self, count: Callable[[str], int | None]) -> None:
+        self._count = count
+        self._seen: dict[str, int] = {}
+        self._callbacks: dict[str, Callable[[], None]] = {}
+        self._paths: dict[str, str] = {}
+        self._handles: dict[str, int] = {}
+
+    def start(self, unit: str) -> None:
+        """Count from now on."""
+        self._seen[unit] = self._count(unit) or 0
+
+    def news(self, unit: str) -> int:
+        """How many were killed since this was last asked, or since `start`."""
+        now = self._count(unit) or 0
+        before = self._seen.get(unit, 0)
+        self._seen[unit] = now
+        return max(0, now - before)
+
+    def subscribe(self, unit: str, callback: Callable[[], None]) -> None:
+        """Call back whenever somebody of the unit was killed; `arm_v2` or `arm_v1` make it happen."""
+        self._callbacks[unit] = callback
+
+    def wants(self, unit: str) -> bool:
+        """Whether somebody subscribed."""
+        return unit in self._callbacks
+
+    def arm_v2(self, unit: str, group: str, files: FileWatch) -> None:
+        """Watch a group of the unified tree that has the memory controller."""
+        path = f"{group}/memory.events"
+        with suppress(OSError):
+            files.add(path, partial(self._look, unit))
+            self._paths[unit] = path
+
+    def arm_v1(self, unit: str, group: str) -> None:
+        """Watch a group of the v1 memory hierarchy."""
+        if unit in self._handles:
+            return
+        handle = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            control = os.open(f"{group}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                cgroup_v2.write(group, "cgroup.event_control", f"{handle} {control}")
+            finally:
+                os.close(control)
+        except OSError:
+            os.close(handle)
+            return
+        self._handles[unit] = handle
+        asyncio.get_running_loop().add_reader(handle, self._struck, unit, handle)
+
+    def forget(self, unit: str, files: FileWatch | None) -> None:
+        """The unit's group goes."""
+        self._seen.pop(unit, None)
+        self._callbacks.pop(unit, None)
+        path = self._paths.pop(unit, None)
+        if path is not None and files is not None:
+            files.remove(path)
+        handle = self._handles.pop(unit, None)
+        if handle is not None:
+            asyncio.get_running_loop().remove_reader(handle)
+            os.close(handle)
+
+    def close(self, files: FileWatch | None) -> None:
+        """Forget every unit."""
+        for unit in {*self._seen, *self._callbacks, *self._handles}:
+            self.forget(unit, files)
+
+    def _struck(self, unit: str, handle: int) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(handle)
+        self._look(unit)
+        for seconds in _LATER_SECONDS:
+            asyncio.get_running_loop().call_later(seconds, self._look, unit)
+
+    def _look(self, unit: str) -> None:
+        callback = self._callbacks.get(unit)
+        if callback is not None and self.news(unit):
+            callback()
