@@ -1,0 +1,115 @@
+"""Hints that the branch may have moved, from inotify by way of watchdog.
+
+Only a hint: the receiver reads the branch and compares, and looks anyway from time to time, so a lost
+event costs time and nothing else. Directories are watched, never the reference's own file, since git
+replaces files by renaming a lock onto them: the git directory itself (HEAD, packed-refs), `refs` with all
+below it (the folders of a branch `a/b` come and go), and `reftable`. Nothing below `objects` is watched: a
+large push would wake us a thousand times.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitproc.source.place import locate
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import BaseObserver
+
+_LIMITS = {
+    errno.ENOSPC: "no inotify watch is left: raise sysctl fs.inotify.max_user_watches",
+    errno.EMFILE: "no inotify instance is left: raise sysctl fs.inotify.max_user_instances",
+    errno.ENOSYS: "the kernel has no inotify",
+}
+
+
+class GitMonitor:
+    """Calls `notify` from a thread of its own, several times for one push: debounce there (5 ms).
+
+    `inotify_works` is False, with `reason` saying why, when only looking from time to time will do.
+    """
+
+    def __init__(self, path: Path, branch: str, notify: Callable[[], None]) -> None:
+        """SourceError if there is no repository at `path`."""
+        self._git_dir = locate(path).git_dir
+        self._branch = self._git_dir / "refs" / "heads" / branch
+        self._notify = notify
+        self._observer: BaseObserver | None = None
+        self.inotify_works = False
+        self.reason = "not started"
+
+    def start(self) -> None:
+        """Begin to watch. Never fails for want of inotify: see `inotify_works` and `reason`."""
+        from watchdog.events import FileSystemEventHandler
+
+        monitor = self
+
+        class Handler(FileSystemEventHandler):
+            """Hands on what may concern the branch."""
+
+            def on_any_event(self, event: FileSystemEvent) -> None:
+                monitor._see(event)
+
+        handler = Handler()
+        observer: BaseObserver | None = None
+        try:
+            from watchdog.observers.inotify import InotifyObserver
+
+            observer = InotifyObserver()
+            observer.schedule(handler, str(self._git_dir), recursive=False)
+            observer.schedule(handler, str(self._git_dir / "refs"), recursive=True)
+            if (self._git_dir / "reftable").is_dir():
+                observer.schedule(handler, str(self._git_dir / "reftable"), recursive=False)
+            observer.start()
+        except (OSError, ImportError) as error:
+            number = getattr(error, "errno", None)
+            self.reason = _LIMITS.get(number or 0, f"inotify does not work here: {error}")
+            self.inotify_works = False
+            if observer is not None:
+                _end(observer)
+            return
+        self._observer = observer
+        self.inotify_works = True
+        self.reason = ""
+
+    def stop(self) -> None:
+        """End the watch and its threads."""
+        observer, self._observer = self._observer, None
+        self.inotify_works = False
+        self.reason = "stopped"
+        if observer is not None:
+            _end(observer)
+
+    def _see(self, event: FileSystemEvent) -> None:
+        if event.event_type in {"opened", "closed_no_write"}:
+            return
+        if event.event_type == "deleted" and Path(str(event.src_path)) == self._git_dir:
+            self.inotify_works = False
+            self.reason = "the repository was removed"
+            self._notify()
+            return
+        if any(
+            self._concerns(Path(str(name))) for name in (event.src_path, event.dest_path) if name
+        ):
+            self._notify()
+
+    def _concerns(self, path: Path) -> bool:
+        """Whether the branch may read differently after something happened to `path`."""
+        if path.suffix == ".lock":
+            return False
+        if path.parent == self._git_dir:
+            return path.name in {"HEAD", "packed-refs", "refs"}
+        if path.parent == self._git_dir / "reftable":
+            return True
+        return path == self._branch or path in self._branch.parents
+
+
+def _end(observer: BaseObserver) -> None:
+    observer.unschedule_all()
+    if observer.is_alive():
+        observer.stop()
+        observer.join(5)

@@ -1,0 +1,165 @@
+"""The files of a commit on disk, read-only, for units that use a configuration file beside them.
+
+Each commit gets a directory of its own, `current` points at one of them by a link that is replaced in one
+step. A file that did not change is a hard link to the previous layout's. Everything is written below
+a directory nobody else can write, into folders made here, and no link that could lead out of the tree is made:
+so no name in a commit reaches anything outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from gitproc.errors import SourceError
+from gitproc.source.objects import Objects
+from gitproc.source.reading import leaves_tree
+from gitproc.source.trees import EXECUTABLE, LINK, SUBMODULE, Entry, Trees
+
+MAX_FILE_BYTES = 256 << 20  # larger files are left out: a tree of desired state is no data store
+
+
+class Layouts:
+    """Writes layouts; knows which of those on disk it has made or checked itself."""
+
+    def __init__(self) -> None:
+        self._sound: dict[Path, dict[str, Entry]] = {}
+
+    def write(
+        self, objects: Objects, commit: str, tree: str, dest: Path, keep: Sequence[str]
+    ) -> Path:
+        """Lay out `tree` as `dest/commit` and make `dest/current` point there; SourceError if it fails."""
+        final = dest / commit
+        try:
+            dest.mkdir(mode=0o755, parents=True, exist_ok=True)
+            entries = {entry.path: entry for entry in Trees(objects).compare(None, tree).entries}
+            if final not in self._sound and not _is_sound(final, entries):
+                self._make(objects, final, entries)
+            self._sound[final] = entries
+            before = _current(dest)
+            if before != commit:
+                _point(dest / "current", commit)
+            self._prune(dest, {commit, before, *keep})
+        except OSError as error:
+            raise SourceError(f"cannot lay out {commit[:12]} in {dest}: {error}") from error
+        return final
+
+    def _make(self, objects: Objects, final: Path, entries: dict[str, Entry]) -> None:
+        previous = final.parent / (_current(final.parent) or commit_of(final))
+        old = self._sound.get(previous, {})
+        work = Path(tempfile.mkdtemp(prefix=".new-", dir=final.parent))
+        try:
+            fresh = []
+            for folder in sorted({parent for path in entries for parent in _parents(path)}):
+                (work / folder).mkdir()
+            for path, entry in entries.items():
+                if (
+                    entry.mode in {LINK, SUBMODULE}
+                    or old.get(path) != entry
+                    or not _link(previous / path, work / path)
+                ):
+                    fresh.append(entry)
+            _write_files(objects, work, [entry for entry in fresh if entry.mode != SUBMODULE])
+            for folder in sorted({parent for path in entries for parent in _parents(path)}):
+                (work / folder).chmod(0o555)
+            if final.exists():
+                _remove(final)
+            work.chmod(0o555)
+            work.rename(final)
+        except BaseException:
+            _remove(work)
+            raise
+
+    def _prune(self, dest: Path, keep: set[str | None]) -> None:
+        for path in dest.iterdir():
+            if path.name not in keep and path.name != "current":
+                self._sound.pop(path, None)
+                _remove(path)
+
+
+def commit_of(path: Path) -> str:
+    """The commit a layout's directory is named after."""
+    return path.name
+
+
+def _write_files(objects: Objects, work: Path, entries: list[Entry]) -> None:
+    for entry, blob in zip(
+        entries, objects.get_all([entry.oid for entry in entries], MAX_FILE_BYTES), strict=True
+    ):
+        if blob is None:
+            raise SourceError(f"the repository lacks blob {entry.oid}: run `git fsck` in it")
+        if blob.data is None:
+            continue
+        target = work / entry.path
+        if entry.mode == LINK:
+            text = os.fsdecode(blob.data)
+            if "\0" not in text and text and not leaves_tree(entry.path, text):
+                target.symlink_to(text)
+            continue
+        with target.open("xb") as file:
+            file.write(blob.data)
+        target.chmod(0o555 if entry.mode == EXECUTABLE else 0o444)
+
+
+def _link(source: Path, target: Path) -> bool:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # gone, another file system, too many links: then it is written anew
+        return False
+    return True
+
+
+def _parents(path: str) -> Iterator[str]:
+    at = path.find("/")
+    while at >= 0:
+        yield path[:at]
+        at = path.find("/", at + 1)
+
+
+def _current(dest: Path) -> str | None:
+    try:
+        return (dest / "current").readlink().name
+    except OSError:
+        return None
+
+
+def _point(link: Path, name: str) -> None:
+    """Make `link` lead to `name` in one step: no moment without it."""
+    fresh = link.with_name(".current-new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(name)
+    fresh.rename(link)
+
+
+def _is_sound(final: Path, entries: dict[str, Entry]) -> bool:
+    """Whether a layout of an earlier life is complete: power may have failed while it was written."""
+    if not final.is_dir():
+        return False
+    for path, entry in entries.items():
+        if entry.mode in {LINK, SUBMODULE}:
+            continue
+        try:
+            data = (final / path).read_bytes()
+        except OSError:
+            return False
+        digest = hashlib.sha1 if len(entry.oid) == 40 else hashlib.sha256
+        if digest(b"blob %d\0" % len(data) + data).hexdigest() != entry.oid:
+            return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    """Remove a layout, whose folders are read-only even to their owner."""
+    if path.is_symlink() or not path.is_dir():
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(OSError):
+            Path(folder).chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,153 @@
+"""Rollback: a new commit on the branch whose tree is an earlier commit's, so that history only grows.
+
+Work tree first, reference second, as git itself does for a push that updates both: should the branch have
+moved meanwhile, the files go back. What somebody has not committed is never overwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+from collections.abc import Mapping
+
+from gitproc.errors import RefusedError, SourceError
+from gitproc.source.command import Command
+from gitproc.units.diagnostics import Diagnostic, Location
+
+
+class Rollback:
+    """Writes rollback commits on one branch."""
+
+    def __init__(self, command: Command, branch: str) -> None:
+        self._command = command
+        self._ref = f"refs/heads/{branch}"
+
+    def write(
+        self, head: str, target: str, subject: str, who: str, trailers: Mapping[str, str]
+    ) -> str:
+        """Commit `target`'s tree on top of `head`, move the branch, return the new commit's id.
+
+        The message is "Roll back to `subject`" with trailers Rollback-To, Requested-By and those given.
+        RefusedError when files of the work tree hold uncommitted changes; SourceError when the branch
+        is no longer at `head` or there is nothing to undo.
+        """
+        trees = [self._command.text("rev-parse", f"{rev}^{{tree}}") for rev in (head, target)]
+        if trees[0] == trees[1]:
+            raise SourceError(
+                f"nothing to roll back: the branch already has the files of {target[:12]}"
+            )
+        work_tree = self._work_tree()
+        if work_tree:
+            self._refuse_dirty(work_tree, head, target)
+        new = self._commit(trees[1], head, target, subject, who, trailers)
+        if work_tree:
+            self._switch(work_tree, head, new)
+        moved = self._command.run(
+            "update-ref", "-m", f"gitproc rollback to {target[:12]}", self._ref, new, head,
+            accept=(0, 1, 128),
+        )  # fmt: skip
+        if moved.status != 0:
+            if work_tree:
+                with contextlib.suppress(SourceError):
+                    self._switch(work_tree, new, head)
+            raise SourceError(f"the branch moved during the rollback, try again: {moved.err}")
+        return new
+
+    def _commit(
+        self,
+        tree: str,
+        parent: str,
+        target: str,
+        subject: str,
+        who: str,
+        trailers: Mapping[str, str],
+    ) -> str:
+        lines = {"Rollback-To": target, "Requested-By": who, **trailers}
+        tail = "\n".join(f"{key}: {_one_line(value)}" for key, value in lines.items())
+        name = re.sub(r"[<>]", "", _one_line(who)).strip() or "gitproc"
+        mail = f"gitproc@{socket.gethostname()}"
+        environment = {
+            "GIT_AUTHOR_NAME": name,
+            "GIT_AUTHOR_EMAIL": mail,
+            "GIT_COMMITTER_NAME": "gitproc",
+            "GIT_COMMITTER_EMAIL": mail,
+        }
+        message = f'Roll back to "{_one_line(subject)}"\n\n{tail}\n'
+        return self._command.text(
+            "commit-tree", tree, "-p", parent, stdin=message.encode(), environment=environment
+        )
+
+    def _work_tree(self) -> dict[str, str] | None:
+        """Environment for commands on the work tree, None unless the branch is checked out in one."""
+        top = self._command.trust.place.work_tree
+        if top is None:
+            return None
+        symbolic = self._command.run("symbolic-ref", "--quiet", "HEAD", accept=(0, 1))
+        if symbolic.out.decode(errors="replace").strip() != self._ref:
+            return None
+        bare = self._command.run("config", "--type=bool", "core.bare", accept=(0, 1)).out.strip()
+        if bare == b"true":
+            return None
+        return {"GIT_WORK_TREE": str(top), **self._without_filters()}
+
+    def _without_filters(self) -> dict[str, str]:
+        """Configuration that empties every filter the repository defines: they are programs to run."""
+        found = self._command.run(
+            "config", "-z", "--name-only", "--get-regexp", r"^filter\..*", accept=(0, 1)
+        )
+        names = {
+            key.rpartition(".")[0] for key in found.out.decode(errors="replace").split("\0") if key
+        }
+        number = int(self._command.trust.environment()["GIT_CONFIG_COUNT"])
+        result: dict[str, str] = {}
+        for name in sorted(names):
+            for key, value in (
+                ("clean", ""),
+                ("smudge", ""),
+                ("process", ""),
+                ("required", "false"),
+            ):
+                result[f"GIT_CONFIG_KEY_{number}"] = f"{name}.{key}"
+                result[f"GIT_CONFIG_VALUE_{number}"] = value
+                number += 1
+        return {**result, "GIT_CONFIG_COUNT": str(number)}
+
+    def _refuse_dirty(self, work_tree: Mapping[str, str], head: str, target: str) -> None:
+        """RefusedError naming each file that the rollback would write and that is not as committed."""
+        self._command.run("update-index", "-q", "--refresh", environment=work_tree, accept=(0, 1))
+        touched = self._names("diff-tree", "-r", "-z", "--name-only", head, target)
+        dirty = self._names(
+            "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignored",
+            environment=work_tree,
+        )  # fmt: skip
+        in_the_way = []
+        for record in sorted(dirty, key=lambda record: record[3:]):
+            state, name = record[:2], record[3:]
+            path = name.rstrip("/")
+            if not any(_collide(path, other) for other in touched):
+                continue
+            untracked = state in {"??", "!!"}
+            message = "not in git and in the way" if untracked else "has uncommitted changes"
+            in_the_way.append(Diagnostic(Location(path, 0), "error", "", message))
+        if in_the_way:
+            raise RefusedError(
+                "the rollback would overwrite work that is not committed: "
+                + "; ".join(f"{found.location} {found.message}" for found in in_the_way[:10]),
+                diagnostics=[found.as_dict() for found in in_the_way],
+            )
+
+    def _names(self, *args: str, environment: Mapping[str, str] | None = None) -> set[str]:
+        out = self._command.run(*args, environment=environment).out
+        return {name for name in out.decode("utf-8", "surrogateescape").split("\0") if name}
+
+    def _switch(self, work_tree: Mapping[str, str], old: str, new: str) -> None:
+        self._command.run("read-tree", "-m", "-u", old, new, environment=work_tree)
+
+
+def _collide(one: str, other: str) -> bool:
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

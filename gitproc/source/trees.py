@@ -1,0 +1,165 @@
+"""Tree objects: parsed, walked and compared by id, so that what did not change is never read.
+
+Two trees are compared level by level; a directory whose id is the same on both sides is the same, whatever
+lies below it. All trees of a level are asked for in one go. Names come from whoever pushed: an entry
+whose name could step out of its directory, or that stands twice, is never handed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from gitproc.errors import SourceError
+from gitproc.source.objects import Objects
+
+DIRECTORY, LINK, SUBMODULE, EXECUTABLE = b"40000", b"120000", b"160000", b"100755"
+
+MAX_ENTRIES = 200_000  # of one commit: far above any use, far below what a crafted tree can claim
+
+_ENTRY = {
+    width: re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{%d})" % width, re.DOTALL) for width in (20, 32)
+}
+
+RawEntry = tuple[bytes, bytes, bytes]  # mode, name, id
+
+
+class Entry(NamedTuple):
+    """A file, link or submodule: its path from the root, git mode and object id (hex)."""
+
+    path: str
+    mode: bytes
+    oid: str
+
+
+@dataclass(slots=True)
+class Directory:
+    """One directory that was looked at: its path ("" or "a/b/"), what is strange in it."""
+
+    path: str
+    bad_names: list[bytes] = field(default_factory=list)
+    clashes: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a walk found. `removed` and `gone` are paths of files and directories no longer there."""
+
+    entries: list[Entry] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    directories: list[Directory] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+
+def parse(data: bytes, width: int) -> list[RawEntry]:
+    """The entries of a tree object whose ids are `width` bytes; SourceError if it is damaged."""
+    entries: list[RawEntry] = _ENTRY[width].findall(data)
+    length = len(entries) * (width + 2)
+    if entries:
+        modes, names, _ = zip(*entries, strict=True)
+        length += len(b"".join(modes)) + len(b"".join(names))
+    if length != len(data):
+        raise SourceError("the repository holds a damaged tree object: run `git fsck` in it")
+    return entries
+
+
+class Trees:
+    """Walks trees through `objects`. `skip` names folders not to be entered."""
+
+    def __init__(self, objects: Objects, skip: Callable[[str], bool] = lambda _: False) -> None:
+        self._objects = objects
+        self._skip = skip
+
+    def compare(self, old: str | None, new: str) -> Difference:
+        """What `new` has that `old` has not (None: everything), and the other way round.
+
+        SourceError when an object is missing or the tree has more than MAX_ENTRIES entries.
+        """
+        result = Difference()
+        level: list[tuple[str, str | None, str | None]] = [("", old, new)]
+        budget = MAX_ENTRIES
+        while level:
+            trees = self._fetch([oid for _, a, b in level for oid in (a, b) if oid])
+            deeper: list[tuple[str, str | None, str | None]] = []
+            for path, a, b in level:
+                before = next(trees) if a else []
+                after = next(trees) if b else []
+                budget -= len(after)
+                if budget < 0:
+                    raise SourceError(f"the commit has more than {MAX_ENTRIES} files")
+                deeper += self._directory(path, before, after if b else None, result)
+            level = deeper
+        return result
+
+    def _fetch(self, oids: list[str]) -> Iterator[list[RawEntry]]:
+        width = len(oids[0]) // 2
+        for oid, found in zip(oids, self._objects.get_all(oids), strict=True):
+            if found is None or found.kind != "tree" or found.data is None:
+                raise SourceError(f"the repository lacks tree {oid}: run `git fsck` in it")
+            yield parse(found.data, width)
+
+    def _directory(
+        self, path: str, before: list[RawEntry], after: list[RawEntry] | None, result: Difference
+    ) -> Iterator[tuple[str, str | None, str | None]]:
+        here = Directory(path)
+        if after is None:
+            result.gone.append(path)
+        else:
+            result.directories.append(here)
+        old = _named(before, Directory(path))
+        new = _named(after or [], here)
+        for name, (mode, oid) in new.items():
+            was = old.pop(name, None)
+            if was == (mode, oid):
+                continue
+            full = path + name
+            old_tree = was[1].hex() if was and was[0] == DIRECTORY else None
+            if mode == DIRECTORY:
+                if was and old_tree is None:
+                    result.removed.append(full)
+                if not self._skip(name):
+                    yield full + "/", old_tree, oid.hex()
+                continue
+            if old_tree is not None and not self._skip(name):
+                yield full + "/", old_tree, None
+            result.entries.append(Entry(full, mode, oid.hex()))
+        for name, (mode, oid) in old.items():
+            if mode != DIRECTORY:
+                result.removed.append(path + name)
+            elif not self._skip(name):
+                yield path + name + "/", oid.hex(), None
+
+
+def _named(entries: list[RawEntry], here: Directory) -> dict[str, tuple[bytes, bytes]]:
+    """Entries by name, without those whose name means harm; what was left out goes into `here`."""
+    try:
+        result = {raw.decode(): (mode, oid) for mode, raw, oid in entries}
+    except UnicodeDecodeError:
+        result = {}
+        for mode, raw, oid in entries:
+            try:
+                result[raw.decode()] = (mode, oid)
+            except UnicodeDecodeError:
+                here.bad_names.append(raw)
+    if len(result) + len(here.bad_names) != len(entries):  # one name twice
+        seen: set[bytes] = set()
+        for _, raw, _ in entries:
+            if raw in seen:
+                here.bad_names.append(raw)
+                result.pop(raw.decode(errors="replace"), None)
+            seen.add(raw)
+    for name in [name for name in result if name in _HARMFUL or "/" in name]:
+        del result[name]
+        here.bad_names.append(name.encode())
+    if len({name.casefold() for name in result}) != len(result):
+        first: dict[str, str] = {}
+        for name in result:
+            other = first.setdefault(name.casefold(), name)
+            if other != name:
+                here.clashes.append((other, name))
+    return result
+
+
+_HARMFUL = frozenset((".", "..", ".git"))
