@@ -31,6 +31,14 @@ class Change(Enum):
     RESTART = "restart"
 
 
+class Specifiers(Enum):
+    """Whether `%i` and its like mean something in a directive's text, and how what they give is put in."""
+
+    NONE = "none"  # a percent sign is just that (MemoryMax=50%)
+    TEXT = "text"  # put in as it is
+    ESCAPED = "escaped"  # put in escaped: the parser decodes C escapes, so no value splits a word
+
+
 class Support(Enum):
     """How far GitProc goes along with a directive that systemd knows."""
 
@@ -58,6 +66,7 @@ class Directive(Generic[T]):
     change: Change
     support: Support
     doc: str
+    specifiers: Specifiers = Specifiers.NONE
 
     @property
     def key(self) -> str:

@@ -1,0 +1,282 @@
+"""The directive table: every directive that GitProc or systemd 257 knows, and what GitProc makes of it.
+
+The table drives the parser of values, `verify`, the class of a change and the reference page; nothing else
+in the program knows a directive by its name. Enforced ones are constants, so that `unit[RESTART_SEC]` is
+typed; the others are rows only, so that a typo can be told from a directive that is merely not done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
+
+from gitproc.units import (
+    directives_exec,
+    directives_gitproc,
+    directives_resources,
+    directives_sandbox,
+    directives_service,
+    directives_unit,
+)
+from gitproc.units.directive import Directive
+from gitproc.units.directives_exec import (
+    CACHE_DIRECTORY,
+    CACHE_DIRECTORY_MODE,
+    CONFIGURATION_DIRECTORY,
+    CONFIGURATION_DIRECTORY_MODE,
+    ENVIRONMENT,
+    ENVIRONMENT_FILE,
+    GROUP,
+    IGNORE_SIGPIPE,
+    LIMIT_AS,
+    LIMIT_CORE,
+    LIMIT_CPU,
+    LIMIT_DATA,
+    LIMIT_FSIZE,
+    LIMIT_LOCKS,
+    LIMIT_MEMLOCK,
+    LIMIT_MSGQUEUE,
+    LIMIT_NICE,
+    LIMIT_NOFILE,
+    LIMIT_NPROC,
+    LIMIT_RSS,
+    LIMIT_RTPRIO,
+    LIMIT_RTTIME,
+    LIMIT_SIGPENDING,
+    LIMIT_STACK,
+    LIMITS,
+    LOGS_DIRECTORY,
+    LOGS_DIRECTORY_MODE,
+    NICE,
+    OOM_SCORE_ADJUST,
+    PASS_ENVIRONMENT,
+    RUNTIME_DIRECTORY,
+    RUNTIME_DIRECTORY_MODE,
+    RUNTIME_DIRECTORY_PRESERVE,
+    STANDARD_ERROR,
+    STANDARD_INPUT,
+    STANDARD_OUTPUT,
+    STATE_DIRECTORY,
+    STATE_DIRECTORY_MODE,
+    SUPPLEMENTARY_GROUPS,
+    UMASK,
+    UNSET_ENVIRONMENT,
+    USER,
+    WORKING_DIRECTORY,
+)
+from gitproc.units.directives_gitproc import (
+    ENABLED,
+    HEALTH_CHECK_EXEC,
+    HEALTH_CHECK_INTERVAL,
+    HEALTH_CHECK_RETRIES,
+    HEALTH_CHECK_START_PERIOD,
+    HEALTH_CHECK_TCP,
+    HEALTH_CHECK_TIMEOUT,
+    HEALTH_CHECK_URL,
+    RELOAD_TRIGGERS,
+    RESTART_RESET_SEC,
+    RESTART_TRIGGERS,
+)
+from gitproc.units.directives_resources import (
+    CPU_QUOTA,
+    MEMORY_MAX,
+    TASKS_MAX,
+)
+from gitproc.units.directives_sandbox import (
+    PRIVATE_PIDS,
+)
+from gitproc.units.directives_service import (
+    EXEC_RELOAD,
+    EXEC_START,
+    EXEC_START_POST,
+    EXEC_START_PRE,
+    EXEC_STOP,
+    EXEC_STOP_POST,
+    FINAL_KILL_SIGNAL,
+    GUESS_MAIN_PID,
+    KILL_MODE,
+    KILL_SIGNAL,
+    NOTIFY_ACCESS,
+    PID_FILE,
+    REMAIN_AFTER_EXIT,
+    RESTART,
+    RESTART_FORCE_EXIT_STATUS,
+    RESTART_KILL_SIGNAL,
+    RESTART_PREVENT_EXIT_STATUS,
+    RESTART_SEC,
+    SEND_SIGHUP,
+    SEND_SIGKILL,
+    SUCCESS_EXIT_STATUS,
+    TIMEOUT_ABORT_SEC,
+    TIMEOUT_START_SEC,
+    TIMEOUT_STOP_SEC,
+    TYPE,
+)
+from gitproc.units.directives_unit import (
+    AFTER,
+    ALIAS,
+    ALSO,
+    BEFORE,
+    BINDS_TO,
+    CONFLICTS,
+    DEFAULT_DEPENDENCIES,
+    DESCRIPTION,
+    DOCUMENTATION,
+    PART_OF,
+    REQUIRED_BY,
+    REQUIRES,
+    START_LIMIT_BURST,
+    START_LIMIT_INTERVAL_SEC,
+    WANTED_BY,
+    WANTS,
+)
+from gitproc.units.spellings import spelling_rows
+
+__all__ = [
+    "AFTER",
+    "ALIAS",
+    "ALSO",
+    "BEFORE",
+    "BINDS_TO",
+    "CACHE_DIRECTORY",
+    "CACHE_DIRECTORY_MODE",
+    "CONFIGURATION_DIRECTORY",
+    "CONFIGURATION_DIRECTORY_MODE",
+    "CONFLICTS",
+    "CPU_QUOTA",
+    "DEFAULT_DEPENDENCIES",
+    "DESCRIPTION",
+    "DOCUMENTATION",
+    "ENABLED",
+    "ENVIRONMENT",
+    "ENVIRONMENT_FILE",
+    "EXEC_RELOAD",
+    "EXEC_START",
+    "EXEC_START_POST",
+    "EXEC_START_PRE",
+    "EXEC_STOP",
+    "EXEC_STOP_POST",
+    "FINAL_KILL_SIGNAL",
+    "GROUP",
+    "GUESS_MAIN_PID",
+    "HEALTH_CHECK_EXEC",
+    "HEALTH_CHECK_INTERVAL",
+    "HEALTH_CHECK_RETRIES",
+    "HEALTH_CHECK_START_PERIOD",
+    "HEALTH_CHECK_TCP",
+    "HEALTH_CHECK_TIMEOUT",
+    "HEALTH_CHECK_URL",
+    "IGNORE_SIGPIPE",
+    "KILL_MODE",
+    "KILL_SIGNAL",
+    "LIMITS",
+    "LIMIT_AS",
+    "LIMIT_CORE",
+    "LIMIT_CPU",
+    "LIMIT_DATA",
+    "LIMIT_FSIZE",
+    "LIMIT_LOCKS",
+    "LIMIT_MEMLOCK",
+    "LIMIT_MSGQUEUE",
+    "LIMIT_NICE",
+    "LIMIT_NOFILE",
+    "LIMIT_NPROC",
+    "LIMIT_RSS",
+    "LIMIT_RTPRIO",
+    "LIMIT_RTTIME",
+    "LIMIT_SIGPENDING",
+    "LIMIT_STACK",
+    "LOGS_DIRECTORY",
+    "LOGS_DIRECTORY_MODE",
+    "MEMORY_MAX",
+    "NICE",
+    "NOTIFY_ACCESS",
+    "OOM_SCORE_ADJUST",
+    "PART_OF",
+    "PASS_ENVIRONMENT",
+    "PID_FILE",
+    "PRIVATE_PIDS",
+    "RELOAD_TRIGGERS",
+    "REMAIN_AFTER_EXIT",
+    "REQUIRED_BY",
+    "REQUIRES",
+    "RESTART",
+    "RESTART_FORCE_EXIT_STATUS",
+    "RESTART_KILL_SIGNAL",
+    "RESTART_PREVENT_EXIT_STATUS",
+    "RESTART_RESET_SEC",
+    "RESTART_SEC",
+    "RESTART_TRIGGERS",
+    "RUNTIME_DIRECTORY",
+    "RUNTIME_DIRECTORY_MODE",
+    "RUNTIME_DIRECTORY_PRESERVE",
+    "SECTIONS",
+    "SEND_SIGHUP",
+    "SEND_SIGKILL",
+    "STANDARD_ERROR",
+    "STANDARD_INPUT",
+    "STANDARD_OUTPUT",
+    "START_LIMIT_BURST",
+    "START_LIMIT_INTERVAL_SEC",
+    "STATE_DIRECTORY",
+    "STATE_DIRECTORY_MODE",
+    "SUCCESS_EXIT_STATUS",
+    "SUPPLEMENTARY_GROUPS",
+    "TABLE",
+    "TASKS_MAX",
+    "TIMEOUT_ABORT_SEC",
+    "TIMEOUT_START_SEC",
+    "TIMEOUT_STOP_SEC",
+    "TYPE",
+    "UMASK",
+    "UNSET_ENVIRONMENT",
+    "USER",
+    "WANTED_BY",
+    "WANTS",
+    "WORKING_DIRECTORY",
+    "suggest",
+]
+
+
+def _build() -> dict[str, Directive[Any]]:
+    table: dict[str, Directive[Any]] = {}
+    for row in (
+        *directives_unit.ROWS,
+        *directives_service.ROWS,
+        *directives_exec.ROWS,
+        *directives_sandbox.ROWS,
+        *directives_resources.ROWS,
+        *directives_gitproc.ROWS,
+        *directives_resources.SLICE_ROWS,
+    ):
+        assert row.key not in table, row.key
+        table[row.key] = row
+    for row in spelling_rows(table):
+        assert row.key not in table, row.key
+        table[row.key] = row
+    return table
+
+
+TABLE: Mapping[str, Directive[Any]] = MappingProxyType(_build())
+"""Key (`Service.Restart`) -> row, in the order of the reference page."""
+
+SECTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "service": frozenset({"Unit", "Service", "Install", "X-GitProc"}),
+        "target": frozenset({"Unit", "Install", "X-GitProc"}),
+        "slice": frozenset({"Unit", "Slice", "Install", "X-GitProc"}),
+    }
+)
+"""Kind of unit -> the sections that mean something in its files."""
+
+
+def suggest(section: str, name: str, sections: frozenset[str]) -> str:
+    """What was probably meant by an unknown directive: `; did you mean Restart=?`, or nothing."""
+    for row in TABLE.values():
+        if row.section in sections and row.section != section and row.name == name:
+            return f"; it belongs in [{row.section}]"
+    names = {row.name.lower(): row.name for row in TABLE.values() if row.section == section}
+    close = get_close_matches(name.lower(), names, 1, 0.75)
+    return f"; did you mean {names[close[0]]}=?" if close else ""

@@ -1,0 +1,232 @@
+"""Rows of the directive table for [Unit] and [Install]: what a unit is called, needs and follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
+from gitproc.units.names import is_valid_name
+from gitproc.units.rows import flag, known, known_flag, one, text, words
+from gitproc.units.timespan import parse_span
+from gitproc.units.values import parse_unsigned
+from gitproc.units.words import split_words
+
+
+def parse_unit_names(value: str) -> tuple[str, ...]:
+    """Unit names separated by blanks; ValueError names the first that is none."""
+    names = tuple(split_words(value))
+    for name in names:
+        if not is_valid_name(name):
+            raise ValueError(f"{name!r} is not a unit name")
+    return names
+
+
+def parse_dependencies(value: str) -> tuple[str, ...]:
+    """Unit names that can run: a template needs an instance name here."""
+    names = parse_unit_names(value)
+    for name in names:
+        if "@." in name:
+            raise ValueError(f"{name!r} is a template: name an instance of it")
+    return names
+
+
+def _dependency(
+    name: str, doc: str, support: Support = Support.ENFORCED
+) -> Directive[tuple[str, ...]]:
+    return Directive(
+        "Unit",
+        name,
+        parse_dependencies,
+        (),
+        Repeat.DEPENDENCY,
+        Change.NONE,
+        support,
+        doc,
+        Specifiers.TEXT,
+    )
+
+
+def _install(
+    name: str, doc: str, support: Support = Support.ENFORCED
+) -> Directive[tuple[str, ...]]:
+    return Directive(
+        "Install",
+        name,
+        parse_unit_names,
+        (),
+        Repeat.LIST,
+        Change.NONE,
+        support,
+        doc,
+        Specifiers.TEXT,
+    )
+
+
+DESCRIPTION = text("Unit", "Description", "Short title, shown wherever the unit is.", Change.NONE)
+DOCUMENTATION = words(
+    "Unit", "Documentation", "Where to read on: URIs (https:, file:, man:, info:).", Change.NONE
+)
+REQUIRES = _dependency(
+    "Requires", "Units started too; if one cannot start, or is stopped, so it is with this one."
+)
+WANTS = _dependency("Wants", "Units started too, whatever becomes of them.")
+BINDS_TO = _dependency(
+    "BindsTo", "As Requires=, and this unit stops when one of them is down for any reason."
+)
+PART_OF = _dependency("PartOf", "Units whose stop or restart is one of this unit too.")
+CONFLICTS = _dependency(
+    "Conflicts", "Units that cannot be up together with this one: starting one stops the other."
+)
+BEFORE = _dependency("Before", "Units whose start waits for this one; stops happen in reverse.")
+AFTER = _dependency("After", "Units whose start this one waits for; stops happen in reverse.")
+DEFAULT_DEPENDENCIES = flag(
+    "Unit",
+    "DefaultDependencies",
+    True,
+    "Add the usual order against sysinit.target, basic.target and shutdown.target.",
+    Change.NONE,
+)
+START_LIMIT_INTERVAL_SEC = one(
+    "Unit",
+    "StartLimitIntervalSec",
+    parse_span,
+    10.0,
+    "Window (default 10 s) for StartLimitBurst=; 0 lifts the limit.",
+    Change.LIVE,
+)
+START_LIMIT_BURST = one(
+    "Unit",
+    "StartLimitBurst",
+    parse_unsigned,
+    5,
+    "Starts allowed within StartLimitIntervalSec=; one more and the unit stays failed.",
+    Change.LIVE,
+)
+
+WANTED_BY = _install("WantedBy", "Units that want this one; being in the commit is being enabled.")
+REQUIRED_BY = _install(
+    "RequiredBy", "Units that require this one; being in the commit is being enabled."
+)
+ALIAS = _install("Alias", "Further names of this unit.")
+ALSO = _install(
+    "Also", "Units to enable together; every unit of a commit is enabled.", Support.NO_EFFECT
+)
+
+_PATH_CONDITIONS = {
+    "PathExists": "a path exists",
+    "PathExistsGlob": "a file matches a pattern",
+    "PathIsDirectory": "a path is a folder",
+    "PathIsSymbolicLink": "a path is a symbolic link",
+    "PathIsMountPoint": "a path is a mount point",
+    "PathIsReadWrite": "a path lies on a writable file system",
+    "PathIsEncrypted": "a path lies on an encrypted device",
+    "DirectoryNotEmpty": "a folder has entries",
+    "FileNotEmpty": "a file has content",
+    "FileIsExecutable": "a file can be executed",
+    "NeedsUpdate": "/etc or /var is older than /usr",
+}
+_FACT_CONDITIONS = {
+    "FirstBoot": "this is the machine's first boot",
+    "Architecture": "the machine has this architecture",
+    "Firmware": "the machine has this kind of firmware",
+    "Virtualization": "the machine is virtual, or a container",
+    "Host": "the machine has this name or id",
+    "KernelCommandLine": "the kernel was started with this option",
+    "KernelVersion": "the kernel has this version",
+    "Credential": "a credential was passed in",
+    "Security": "a security module or feature is on",
+    "Capability": "the manager may hold this capability",
+    "ACPower": "the machine runs on mains power",
+    "Memory": "the machine has this much memory",
+    "CPUFeature": "the processor has this feature",
+    "CPUs": "the machine has this many processors",
+    "Environment": "a variable is set for the manager",
+    "User": "the manager runs as this user",
+    "Group": "the manager runs in this group",
+    "ControlGroupController": "a cgroup controller is there",
+    "OSRelease": "os-release says so",
+    "MemoryPressure": "memory pressure is below a threshold",
+    "CPUPressure": "CPU pressure is below a threshold",
+    "IOPressure": "I/O pressure is below a threshold",
+}
+
+
+def _conditions() -> list[Directive[Any]]:
+    """Condition*= and Assert*=: known, not evaluated yet, and every use says so."""
+    unevaluated = "not checked yet, the unit is started in any case"
+    return [
+        known("Unit", prefix + name, Support.UNENFORCED, f"{start} only if {what}: {unevaluated}.")
+        for prefix, start in (("Condition", "Start"), ("Assert", "Let a start succeed"))
+        for name, what in (_PATH_CONDITIONS | _FACT_CONDITIONS).items()
+    ]
+
+
+_UNENFORCED_DEPENDENCIES = {
+    "Requisite": "Units that must be up already: not checked yet.",
+    "Upholds": "Units to start again whenever they are down: not done yet.",
+    "OnFailure": "Units to start when this one fails: not started yet.",
+    "OnSuccess": "Units to start when this one ends well: not started yet.",
+    "PropagatesReloadTo": "Units to reload with this one: not passed on yet.",
+    "ReloadPropagatedFrom": "Units whose reload reloads this one: not passed on yet.",
+    "PropagatesStopTo": "Units to stop with this one: not passed on yet.",
+    "StopPropagatedFrom": "Units whose stop stops this one: not passed on yet.",
+    "JoinsNamespaceOf": "Units to share private folders and network with: not shared yet.",
+}
+_UNENFORCED = {
+    "RequiresMountsFor": "Paths whose mounts are required first: mounts are not awaited yet.",
+    "WantsMountsFor": "Paths whose mounts are wanted first: mounts are not awaited yet.",
+    "JobTimeoutSec": "Longest wait for a queued start or stop: not limited yet.",
+    "JobRunningTimeoutSec": "Longest start or stop: not limited yet; see TimeoutStartSec=.",
+}
+_UNENFORCED_FLAGS = {
+    "StopWhenUnneeded": "Stop when no other unit needs this one: not done yet.",
+    "RefuseManualStart": "Refuse to be started by hand: not refused yet.",
+    "RefuseManualStop": "Refuse to be stopped by hand: not refused yet.",
+    "SurviveFinalKillSignal": "Survive the last kill of a shutdown: not arranged yet.",
+    "DebugInvocation": "Raise the log level on a restart after a failure: not done yet.",
+}
+_UNENFORCED_ACTIONS = {
+    "JobTimeoutAction": "What to do to the machine when a job times out: nothing is done.",
+    "StartLimitAction": "What to do to the machine at the start limit: nothing is done.",
+    "FailureAction": "What to do to the machine when the unit fails: nothing is done.",
+    "SuccessAction": "What to do to the machine when the unit ends well: nothing is done.",
+}
+_NO_EFFECT = {
+    "SourcePath": "File that the unit was generated from; information only.",
+    "AllowIsolate": "May be isolated; there is no isolate verb.",
+    "IgnoreOnIsolate": "Survive an isolate; there is no isolate verb.",
+    "CollectMode": "When to forget an ended unit; units of a commit are never forgotten.",
+    "OnFailureJobMode": "How OnFailure= jobs are queued.",
+    "OnSuccessJobMode": "How OnSuccess= jobs are queued.",
+    "JobTimeoutRebootArgument": "Argument of the reboot of JobTimeoutAction=.",
+    "FailureActionExitStatus": "Exit status of the manager for FailureAction=exit.",
+    "SuccessActionExitStatus": "Exit status of the manager for SuccessAction=exit.",
+    "RebootArgument": "Argument of the reboot of FailureAction= and its like.",
+}
+
+ROWS: tuple[Directive[Any], ...] = (
+    DESCRIPTION,
+    DOCUMENTATION,
+    REQUIRES,
+    WANTS,
+    BINDS_TO,
+    PART_OF,
+    CONFLICTS,
+    BEFORE,
+    AFTER,
+    DEFAULT_DEPENDENCIES,
+    START_LIMIT_INTERVAL_SEC,
+    START_LIMIT_BURST,
+    *(_dependency(n, d, Support.UNENFORCED) for n, d in _UNENFORCED_DEPENDENCIES.items()),
+    *(known("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
+    *(known_flag("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED_FLAGS.items()),
+    *(known("Unit", n, Support.UNENFORCED, d, str, "none") for n, d in _UNENFORCED_ACTIONS.items()),
+    *(known("Unit", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
+    *_conditions(),
+    WANTED_BY,
+    REQUIRED_BY,
+    _install("UpheldBy", "Units that uphold this one: not done yet.", Support.UNENFORCED),
+    ALIAS,
+    ALSO,
+    known("Install", "DefaultInstance", Support.NO_EFFECT, "Instance that enabling would make."),
+)
