@@ -84,6 +84,7 @@ class Command:
                 stderr=stderr,
                 bufsize=65536,
                 cwd=work_tree or "/",
+                umask=0o022,
                 env=self.trust.environment(environment),
                 **self.trust.identity(),
             )

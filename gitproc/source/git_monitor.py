@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gitproc.source.place import locate
 
 if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
+    from watchdog.events import FileSystemEvent, FileSystemEventHandler
     from watchdog.observers.api import BaseObserver
 
 _LIMITS = {
@@ -60,10 +60,9 @@ class GitMonitor:
             from watchdog.observers.inotify import InotifyObserver
 
             observer = InotifyObserver()
-            observer.schedule(handler, str(self._git_dir), recursive=False)
-            observer.schedule(handler, str(self._git_dir / "refs"), recursive=True)
-            if (self._git_dir / "reftable").is_dir():
-                observer.schedule(handler, str(self._git_dir / "reftable"), recursive=False)
+            for folder, below in (("", False), ("refs", True), ("reftable", False)):
+                if (self._git_dir / folder).is_dir():
+                    _schedule(observer, handler, str(self._git_dir / folder), below)
             observer.start()
         except (OSError, ImportError) as error:
             number = getattr(error, "errno", None)
@@ -106,6 +105,27 @@ class GitMonitor:
         if path.parent == self._git_dir / "reftable":
             return True
         return path == self._branch or path in self._branch.parents
+
+
+def _schedule(
+    observer: BaseObserver, handler: FileSystemEventHandler, path: str, recursive: bool
+) -> None:
+    """Watch for what changes names and contents only: git opens these files all the time to read them."""
+    from watchdog import events
+
+    kinds = [
+        events.FileMovedEvent,
+        events.FileCreatedEvent,
+        events.FileDeletedEvent,
+        events.FileModifiedEvent,
+        events.DirMovedEvent,
+        events.DirCreatedEvent,
+        events.DirDeletedEvent,
+    ]
+    try:
+        observer.schedule(handler, path, recursive=recursive, event_filter=list(kinds))
+    except TypeError:  # watchdog before 4.0 has no filter
+        observer.schedule(handler, path, recursive=recursive)
 
 
 def _end(observer: BaseObserver) -> None:
