@@ -155,7 +155,8 @@ class EventLog:
         """The last `lines` events (None: all there are), oldest first, that pass every filter.
 
         `units`: any of these. `kind`: this one, or all below it (`unit` also finds `unit.started`).
-        `since`: seconds since 1970. Damaged lines are skipped. Reads files: call it in a thread.
+        `since`: seconds since 1970. Damaged lines are skipped, and what is not flushed yet is not seen.
+        Reads files: call it in a thread. Raises OSError.
         """
         wanted = frozenset(units)
         found: list[dict[str, Any]] = []
@@ -185,7 +186,8 @@ class EventLog:
         self._file.close()
 
     def _backwards(self) -> Iterator[bytes]:
-        """All lines, newest first, over the rotated files."""
+        """All lines on disk, newest first, over the rotated files."""
+        seen: set[tuple[int, int]] = set()  # a rotation meanwhile shows a file again
         for number in count():
             try:
                 fd = os.open(rotated(self.path, number), os.O_RDONLY | os.O_CLOEXEC)
@@ -194,7 +196,10 @@ class EventLog:
                     continue  # just rotated away
                 return
             try:
-                yield from _lines_backwards(fd)
+                status = os.fstat(fd)
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    yield from _lines_backwards(fd)
             finally:
                 os.close(fd)
 

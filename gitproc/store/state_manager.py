@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import zlib
 from pathlib import Path
@@ -255,7 +254,7 @@ class StateManager:
 
     def _journals(self) -> list[int]:
         """Generations of the journals that exist, oldest first."""
-        matches = (_JOURNAL.fullmatch(name) for name in os.listdir(self.directory))
+        matches = (_JOURNAL.fullmatch(path.name) for path in self.directory.iterdir())
         return sorted(int(match[1]) for match in matches if match)
 
     def _journal_path(self, generation: int) -> Path:

@@ -1,0 +1,326 @@
+"""Reading services' logs: the end of one, the part since an instant, and what comes, over rotations.
+
+A log is one stream of bytes that lies in several files, `NAME.log` being the newest part; a line may begin
+in one and end in the next. Readers hold the files open, so that a rotation under their hands changes nothing.
+Nobody here writes; memory is bounded by the length of a line, not of a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+from gitproc.errors import StateError
+from gitproc.store.inotify import Watch
+from gitproc.store.log_index import TimeIndex
+from gitproc.store.log_lines import LINE_BYTES, LogLine, Splitter
+from gitproc.store.rotation import rotated
+
+RESERVED = frozenset({"daemon", "events"})
+"""Names in the log directory that are ours."""
+
+BLOCK = 1 << 16
+SETTLE_SECONDS = 0.01
+
+
+def log_name(unit: str) -> str:
+    """The name a unit's log and cgroup go by: `nginx` of nginx.service; others their full name."""
+    bare = unit.removesuffix(".service")
+    return unit if not bare or bare in RESERVED else bare
+
+
+class Segment:
+    """One file of a log, held open together with its index."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError, or OSError if it cannot be read."""
+        self.path = path
+        self._fd = self._index_fd = -1
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        status = os.fstat(self._fd)
+        self.inode = (status.st_dev, status.st_ino)
+        self.changed = status.st_mtime
+        self.index = TimeIndex(self._index_fd)
+
+    def _open(self) -> None:
+        for _ in range(5):  # until no rotation has come between the two files
+            self.close()
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                self._index_fd = os.open(index_path(self.path), os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                self._index_fd = -1
+            try:
+                if os.path.samestat(self.path.stat(), os.fstat(self._fd)):
+                    return
+            except FileNotFoundError:
+                continue
+
+    def renew_index(self) -> None:
+        """Take in what was indexed since, also by an index that was not there before."""
+        if self._index_fd >= 0:
+            self.index.refresh()
+        elif not _replaced(self.path, self):  # else the name is another file's by now
+            try:
+                self._index_fd = os.open(index_path(self.path), os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return
+            self.index = TimeIndex(self._index_fd)
+
+    def size(self) -> int:
+        """Bytes, now."""
+        return os.fstat(self._fd).st_size
+
+    def read(self, offset: int, length: int = BLOCK) -> bytes:
+        """At most `length` bytes from `offset`; empty at the end."""
+        return os.pread(self._fd, length, offset)
+
+    def close(self) -> None:
+        """Close both files."""
+        for fd in (self._fd, self._index_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._index_fd = -1
+
+
+def index_path(path: Path) -> Path:
+    """`NAME.log.1.index` of `NAME.log.1`."""
+    return path.with_name(path.name + ".index")
+
+
+def open_segments(path: Path) -> list[Segment]:
+    """All files of a log, oldest first; none if there is no log. StateError if one cannot be read."""
+    for _ in range(5):
+        segments = _open_once(path)
+        if not segments or not _replaced(path, segments[-1]):
+            break
+        close_all(segments)  # rotated meanwhile: the files may be out of order
+        segments = []
+    return segments or _open_once(path)
+
+
+def _open_once(path: Path) -> list[Segment]:
+    found: list[Segment] = []
+    try:
+        for number in count():
+            try:
+                segment = Segment(rotated(path, number))
+            except FileNotFoundError:
+                if number == 0:
+                    continue  # a unit that has said nothing since the rotation
+                break
+            if any(segment.inode == other.inode for other in found):
+                segment.close()
+            else:
+                found.append(segment)
+    except OSError as error:
+        close_all(found)
+        raise StateError(f"cannot read {error.filename or path}: {error.strerror}") from error
+    found.reverse()
+    return found
+
+
+def _replaced(path: Path, newest: Segment) -> bool:
+    """Whether `path` is another file than `newest` by now."""
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return newest.inode != (status.st_dev, status.st_ino)
+
+
+def close_all(segments: list[Segment]) -> None:
+    """Close every one of them."""
+    for segment in segments:
+        segment.close()
+
+
+class LogReader:
+    """Reads the log of one unit in `directory`. Holds no file between calls."""
+
+    def __init__(self, directory: Path, unit: str) -> None:
+        self.path = directory / f"{log_name(unit)}.log"
+
+    def lines(
+        self, *, last: int | None = None, since: float | None = None, until: float | None = None
+    ) -> Iterator[LogLine]:
+        """Lines, oldest first: of those that arrived in [`since`, `until`) the `last` ones.
+
+        Instants in seconds since 1970, None: no bound. Reads files while iterated (use a thread).
+        Raises StateError at the first step. No log: no lines.
+        """
+        lines = self._between(last if until is None else None, since, until)
+        if last is None:
+            return lines
+        return iter(deque(lines, maxlen=max(0, last)))
+
+    def tail(self, lines: int) -> list[LogLine]:
+        """The last `lines` lines."""
+        return list(self.lines(last=lines))
+
+    def since(self, seconds: float) -> Iterator[LogLine]:
+        """What arrived at `seconds` since 1970 or later."""
+        return self.lines(since=seconds)
+
+    def _between(
+        self, last: int | None, since: float | None, until: float | None
+    ) -> Iterator[LogLine]:
+        segments = open_segments(self.path)
+        try:
+            splitter = Splitter()
+            number, offset = _start(segments, last, since)
+            for segment in segments[number:]:
+                end = segment.size()
+                while offset < end:
+                    block = segment.read(offset, min(BLOCK, end - offset))
+                    if not block:
+                        break
+                    for line in splitter.feed(block, offset, segment.index.time_at):
+                        if until is not None and line.time is not None and line.time >= until:
+                            return
+                        yield line
+                    offset += len(block)
+                offset = 0
+            for line in splitter.finish():
+                if until is None or line.time is None or line.time < until:
+                    yield line
+        finally:
+            close_all(segments)
+
+    async def follow(
+        self, *, last: int | None = 10, since: float | None = None
+    ) -> AsyncIterator[LogLine]:
+        """The lines as `lines` gives them, then every further one as it is completed, without end.
+
+        Waits for a log that is not there yet. Goes over rotations; bytes are missing only if they were
+        rotated out of existence before they could be read. Close the iterator to stop.
+        Raises StateError if the directory cannot be read.
+        """
+        if not self.path.parent.is_dir():
+            raise StateError(f"no log directory {self.path.parent}")
+        watch = Watch()
+        segments: list[Segment] = []
+        try:
+            watch.directory(self.path.parent)
+            segments = open_segments(self.path)
+            number, offset = _start(segments, last, since)
+            close_all(segments[:number])
+            del segments[:number]
+            splitter = Splitter()
+            while True:
+                watch.file(self.path)
+                watch.file(index_path(self.path))
+                while segments:
+                    segment = segments[0]
+                    if segment.size() < offset:
+                        offset, splitter = 0, Splitter()  # emptied in place
+                    segment.renew_index()
+                    while block := segment.read(offset):
+                        for line in splitter.feed(block, offset, segment.index.time_at):
+                            yield line
+                        offset += len(block)
+                        await asyncio.sleep(0)
+                    if len(segments) == 1:
+                        break
+                    segments.pop(0).close()
+                    offset = 0
+                held = segments[0] if segments else None
+                if self.path.exists() and (held is None or _replaced(self.path, held)):
+                    segments = _successors(self.path, held)
+                    continue
+                await watch.wait()
+                await asyncio.sleep(SETTLE_SECONDS)  # the index is written after the log
+        finally:
+            watch.close()
+            close_all(segments)
+
+
+def _successors(path: Path, held: Segment | None) -> list[Segment]:
+    """The held file and those that came after it, even if it has been rotated out of existence."""
+    segments = open_segments(path)
+    if held is None:
+        return segments
+    inodes = [segment.inode for segment in segments]
+    if held.inode in inodes:
+        later = segments[inodes.index(held.inode) + 1 :]
+    else:
+        later = [segment for segment in segments if segment.changed >= held.changed]
+    close_all([segment for segment in segments if segment not in later])
+    return [held, *later]
+
+
+def _start(segments: list[Segment], last: int | None, since: float | None) -> tuple[int, int]:
+    """Where to begin (number of the segment, offset in it) for the `last` lines since `since`."""
+    place = (0, 0)
+    if since is not None:
+        place = _place_since(segments, since)
+    if last is not None:
+        place = max(place, _place_of_last(segments, last))
+    return place
+
+
+def _place_since(segments: list[Segment], since: float) -> tuple[int, int]:
+    """The first line that begins in a chunk which arrived at `since` or later."""
+    for number, segment in enumerate(segments):
+        newest = segment.index.last_time
+        if newest is None:
+            if segment.changed >= since:
+                return number, 0  # no times: rather too much than too little
+        elif newest >= since:
+            offset = segment.index.offset_since(since) or 0
+            return _next_line(segments, number, offset)
+    return _end(segments)
+
+
+def _end(segments: list[Segment]) -> tuple[int, int]:
+    return (len(segments) - 1, segments[-1].size()) if segments else (0, 0)
+
+
+def _next_line(segments: list[Segment], number: int, offset: int) -> tuple[int, int]:
+    """`offset`, if a line begins there, or else the beginning of the next line."""
+    if offset == 0 or segments[number].read(offset - 1, 1) == b"\n":
+        return number, offset
+    while block := segments[number].read(offset):
+        newline = block.find(b"\n")
+        if newline >= 0:
+            return number, offset + newline + 1
+        offset += len(block)
+    return (number + 1, 0) if number + 1 < len(segments) else _end(segments)
+
+
+def _place_of_last(segments: list[Segment], last: int) -> tuple[int, int]:
+    """The beginning of the `last`-th line from the end, looking back over no more than it can need."""
+    wanted = last + 1  # newlines: the one that ends the last line is not before any line
+    budget = last * LINE_BYTES
+    first_block = True
+    for number in range(len(segments) - 1, -1, -1):
+        end = segments[number].size()
+        while end > 0:
+            offset = max(0, end - BLOCK)
+            block = segments[number].read(offset, end - offset)
+            if first_block and block:
+                first_block = False
+                if not block.endswith(b"\n"):
+                    wanted -= 1
+                if wanted <= 0:
+                    return number, end
+            newlines = block.count(b"\n")
+            if newlines >= wanted:
+                at = len(block)
+                for _ in range(wanted):
+                    at = block.rindex(b"\n", 0, at)
+                return number, offset + at + 1
+            wanted -= newlines
+            budget -= len(block)
+            if budget <= 0:
+                return number, offset
+            end = offset
+    return 0, 0
