@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gitproc.units.paths import is_valid_path, path_simplify
-from gitproc.units.words import COMMAND, WHITESPACE, WordError, extract_word
+from gitproc.units.words import COMMAND, WHITESPACE, WordError, extract_word, split_words
 
+_SPECIAL = frozenset("'\"\\;")
 _UNSAFE = frozenset("\"'\\\x7f") | frozenset(map(chr, range(1, 32)))
 
 
@@ -51,6 +52,9 @@ class _Prefixes:
 
 def parse_commands(text: str) -> tuple[ExecCommand, ...]:
     """The commands of one assignment; () for the empty text. ValueError says what is wrong."""
+    if _SPECIAL.isdisjoint(text):
+        words = split_words(text, COMMAND)
+        return (_command(words[0], words[1:]),) if words else ()
     commands: list[ExecCommand] = []
     at = 0
     try:
@@ -63,7 +67,7 @@ def parse_commands(text: str) -> tuple[ExecCommand, ...]:
             arguments, at = _arguments(text, at)
             commands.append(_command(first, arguments))
     except WordError as error:
-        raise ValueError(f"the command line {error}") from None
+        raise ValueError(f"the command line: {error}") from None
 
 
 def parse_command(text: str) -> ExecCommand:
@@ -124,7 +128,7 @@ def _check_program(path: str, word: str) -> None:
     if path.startswith("$"):
         raise ValueError(f"'{path}': the program may not come from a variable")
     if path[0] in "-@:+!":
-        raise ValueError(f"'{word}': the prefix {path[0]} is repeated or does not go with the others")
+        raise ValueError(f"'{word}': the prefix {path[0]} does not go with the others")
     if path.endswith(("/", "/.", "/..")) or path in (".", ".."):
         raise ValueError(f"'{path}' is a directory, not a program")
     if "/" in path and not path.startswith("/"):

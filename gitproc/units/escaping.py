@@ -1,6 +1,6 @@
-"""How paths and other text become parts of unit names, and back (systemd-escape(1)).
+r"""How paths and other text become parts of unit names, and back (systemd-escape(1)).
 
-`/` turns into `-`, and every byte a name may not hold, `-` and a leading dot included, into `\\xNN`.
+`/` turns into `-`, and every byte a name may not hold, `-` and a leading dot included, into `\xNN`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 
 from gitproc.units.paths import is_normalized, path_simplify
 
+_MAX_NAME = 255
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.")
 _ESCAPED = re.compile(r"-|\\(?:x([0-9a-fA-F]{2}))?")
 
@@ -27,7 +28,7 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """The reverse of escape; ValueError for a backslash that starts no `\\xNN`, and for `\\x00`."""
+    r"""The reverse of escape; ValueError for a backslash that starts no `\xNN`, and for `\x00`."""
     if "\\" not in text:
         return text.replace("-", "/")
 
@@ -47,14 +48,17 @@ def unescape(text: str) -> str:
 def path_escape(path: str) -> str:
     """A path as a part of a unit name: without slashes at either end, `-` for the root.
 
-    ValueError for `.` or `..` in the path.
+    ValueError for `.` or `..` in the path, and for one too long for any unit's name.
     """
     simple = path_simplify(path)
     if simple in ("", "/"):
         return "-"
     if not is_normalized(simple):
         raise ValueError(f"the path '{path}' contains . or ..")
-    return escape(simple.strip("/"))
+    name = escape(simple.strip("/"))
+    if len(name) > _MAX_NAME:
+        raise ValueError(f"the path '{path}' is too long for a unit's name")
+    return name
 
 
 def path_unescape(text: str) -> str:

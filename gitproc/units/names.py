@@ -118,7 +118,10 @@ def mangle(text: str, suffix: str = ".service", *, globs: bool = False) -> str:
         return text
     if text.startswith("/"):
         try:
-            device = text.startswith(("/dev/", "/sys/")) and text.rstrip("/") not in ("/dev", "/sys")
+            device = text.startswith(("/dev/", "/sys/")) and text.rstrip("/") not in (
+                "/dev",
+                "/sys",
+            )
             return path_escape(text) + (".device" if device else ".mount")
         except ValueError:
             pass  # not the path of a device or mount: escaped like any other text

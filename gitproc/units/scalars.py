@@ -88,7 +88,8 @@ def parse_ratio(text: str, parts: int = 10_000, *, bounded: bool = True) -> int:
     scale = parts // _RATIO_PARTS[match[3]] if match else 0
     if match is None or scale == 0 or 10 ** len(match[2] or "") > scale:
         raise ValueError(f"'{text}' is not a percentage")
-    number = int(match[1] + (match[2] or "")) * scale // 10 ** len(match[2] or "")
+    decimals = match[2] or ""
+    number = int(match[1] + decimals) * scale // int(10 ** len(decimals))
     if number > (parts if bounded else _MAX_INT):
         raise ValueError(f"{text} is out of range")
     return number

@@ -8,11 +8,12 @@ import signal
 _NUMBERS = {
     name: int(getattr(signal, f"SIG{name}"))
     for name in (
-        "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP "
-        "TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
-    ).split()
-    if hasattr(signal, f"SIG{name}")
-}
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+        "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
+        "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    )
+    if hasattr(signal, f"SIG{name}")  # STKFLT and PWR are not on every architecture
+}  # fmt: skip
 _NAMES = {number: name for name, number in _NUMBERS.items()}
 _RTMIN = int(signal.SIGRTMIN)
 _RTMAX = int(signal.SIGRTMAX)

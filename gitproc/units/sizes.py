@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gitproc.units.scalars import parse_ratio, parse_unsigned
 
 _SUFFIXES = "EPTGMKB"
-_SIMPLE = re.compile(r"([0-9]{1,12})([KMGT]?)")
+_SIMPLE = re.compile(r"([0-9]{1,6})([KMGT]?)")
 _ITEM = re.compile(r"[ \t\n\r]*\+?([0-9]+)(?:\.([0-9]*))?[ \t\n\r]*([EPTGMKB]?)")
 _MAX_SIZE = 2**63 - 1
 _MAX_U64 = 2**64 - 1
@@ -40,7 +40,7 @@ def parse_size(text: str, base: int = 1024) -> int:
     """Bytes: `1024`, `10M`, `1.5G`, `3.5G 4B`; `base` is 1000 for bandwidths (systemd.syntax(7))."""
     simple = _SIMPLE.fullmatch(text)
     if simple is not None:
-        return int(simple[1]) * base ** " KMGT".index(simple[2] or " ")
+        return int(simple[1]) * int(base ** " KMGT".index(simple[2] or " "))
     total = 0
     smaller = -1
     at = 0
@@ -53,7 +53,7 @@ def parse_size(text: str, base: int = 1024) -> int:
         if rank <= smaller:
             raise ValueError(f"'{text}': parts of a size go from the larger unit to the smaller")
         smaller = rank
-        factor = base ** (6 - min(rank, 6))
+        factor = int(base ** (6 - min(rank, 6)))
         total += int(whole) * factor
         if fraction:
             total += int(fraction) * factor // 10 ** len(fraction)

@@ -91,7 +91,8 @@ def expand(text: str, name: str, host: Host, *, fragment: str = "", protect: boo
     """`text` with the specifiers of unit `name` replaced; `fragment` is its file (`%y`, `%Y`).
 
     With `protect` what is put in is C-escaped where needed, so that a value whose words are cut and
-    unescaped only afterwards (command lines, Environment=) gets it as one piece and unharmed.
+    unescaped only afterwards (command lines, Environment=) gets it as one piece and unharmed. It is
+    not for lists whose words keep their backslashes: names of units and paths.
     ValueError for an unknown specifier, or one this unit has nothing for.
     """
     if "%" not in text:
@@ -99,9 +100,7 @@ def expand(text: str, name: str, host: Host, *, fragment: str = "", protect: boo
     return _SPECIFIER.sub(partial(_replacement, name, host, fragment, protect), text)
 
 
-def _replacement(
-    name: str, host: Host, fragment: str, protect: bool, match: re.Match[str]
-) -> str:
+def _replacement(name: str, host: Host, fragment: str, protect: bool, match: re.Match[str]) -> str:
     letter = match[1]
     if letter == "%":
         return "%"
@@ -139,4 +138,5 @@ def _of_unit(letter: str, name: str, host: Host, fragment: str) -> str:
             if not fragment:
                 raise ValueError(f"%{letter} stands for the unit's file, and {name} has none")
             return fragment if letter == "y" else fragment.rpartition("/")[0] or "/"
-    raise ValueError(f"unknown specifier %{letter} (a plain percent sign is written %%)")
+        case _:
+            raise ValueError(f"unknown specifier %{letter} (a plain percent sign is written %%)")

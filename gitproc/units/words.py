@@ -1,11 +1,11 @@
-"""How a value is cut into words: systemd's quoting and escaping, not a shell's.
+r"""How a value is cut into words: systemd's quoting and escaping, not a shell's.
 
 Almost every setting that holds a list is cut here, but not all by the same rules: names of units keep
-their backslashes (`foo@a\\x2db.service`), command lines and Environment= have them decoded. The rules
+their backslashes (`foo@a\x2db.service`), command lines and Environment= have them decoded. The rules
 are therefore a value of their own, and the three that unit files need have names. Text without a quote
 or backslash, which is nearly all there is, takes one regular expression.
 
-Bytes that an escape such as `\\xff` gives and that are no UTF-8 are carried as surrogate escapes.
+Bytes that an escape such as `\xff` gives and that are no UTF-8 are carried as surrogate escapes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ _ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " ",
     "\\": "\\", '"': '"', "'": "'",
 }  # fmt: skip
-_NUMERIC_ESCAPE = re.compile(
-    r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})"
-)
+_NUMERIC_ESCAPE = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})")
 
 
 class WordError(ValueError):

@@ -1,0 +1,84 @@
+"""Specifiers, against systemd's outcomes."""
+
+from __future__ import annotations
+
+import fnmatch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitproc.units.commands import parse_command
+from gitproc.units.names import escape
+from gitproc.units.specifiers import Host, expand
+from tests.units.facts import cases, table
+
+HOST = Host(
+    hostname="web1.example.org", machine_id="0" * 32, kernel_release="6.1.0", os_id="debian"
+)
+
+# Not here: scope "global" (there is no manager for all users at once), and instance_specifier_recursive
+# (an instance name that holds a specifier is no valid name).
+
+
+@cases("specifiers", "unit_printf")
+def test_specifiers_as_systemd_expands_them(case):
+    out = expand(case["in"], case["unit"], HOST, fragment="/tmp/blah.service")
+    assert fnmatch.fnmatchcase(out, case["out"]) if case.get("match") else out == case["out"]
+
+
+def test_specifiers_of_the_install_section():
+    for case in table("specifiers")["install_printf"]:
+        if case["scope"] == "system":
+            assert expand(case["in"], case["unit"], HOST) == case["out"]
+
+
+def test_the_host_and_its_directories():
+    text = expand("%H %l %m %v %o %q|%t %S %C %L %E %T %V|%u %U %g %G %h %s", "a.service", HOST)
+    assert text == (
+        f"web1.example.org web1 {'0' * 32} 6.1.0 debian web1.example.org|/run /var/lib /var/cache "
+        "/var/log /etc /tmp /var/tmp|root 0 root 0 /root /bin/sh"
+    )
+
+
+def test_a_users_manager_has_its_own_directories():
+    host = Host(run="/run/user/1000", state="/home/x/.local/state", uid=1000, home="/home/x")
+    assert (
+        expand("%t %S %U %h", "a.service", host)
+        == "/run/user/1000 /home/x/.local/state 1000 /home/x"
+    )
+
+
+def test_a_percent_sign_before_anything_but_a_letter_stands_for_itself():
+    assert expand("50% 7%, 100%%n %", "a.service", HOST) == "50% 7%, 100%n %"
+
+
+@pytest.mark.parametrize("text", ["%z", "x%Zy", "%c", "%r", "%é %k"])
+def test_an_unknown_specifier_is_an_error(text):
+    with pytest.raises(ValueError, match=r"unknown specifier %[a-zA-Z] "):
+        expand(text, "a.service", HOST)
+
+
+def test_the_units_file():
+    assert expand("%y %Y", "a.service", HOST, fragment="/x/a.service") == "/x/a.service /x"
+    with pytest.raises(ValueError, match="has none"):
+        expand("%y", "a.service", HOST)
+
+
+def test_what_is_put_in_is_not_expanded_again():
+    assert expand("%h", "a.service", Host(home="/%h/%n")) == "/%h/%n"
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20))
+def test_a_protected_value_stays_one_word_and_unharmed(text):
+    name = f"a@{escape(text)[:240]}.service"
+    if len(escape(text)) > 240:
+        return
+    plain = expand("%I", name, HOST)
+    assert plain == text
+    assert parse_command(expand("/bin/x %I '%I' %i", name, HOST, protect=True)).argv == (
+        "/bin/x",
+        text,
+        text,
+        escape(text),
+    )
