@@ -15,14 +15,14 @@ suffix, signals are numbers and instants are seconds since 1970.
 from __future__ import annotations
 
 import json
-import re
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from gitproc.api.since import parse_since
 from gitproc.errors import GitProcError, UsageError
+from gitproc.units.names import mangle
+from gitproc.units.signals import parse_signal
 
 VERSION = 1
 MAX_LINE = 1 << 20  # bytes a request may have, its newline included
@@ -33,14 +33,6 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
-
-_SUFFIXES = tuple(
-    f".{kind}"
-    for kind in ("service", "target", "socket", "timer", "path", "slice", "scope")
-    + ("mount", "automount", "swap", "device")
-)
-_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}")
-_UNIT_PATTERN = re.compile(r"[A-Za-z0-9:_.@\\*?\[\]!^-]{1,255}")
 
 
 class InvalidRequest(GitProcError):
@@ -69,24 +61,18 @@ def unit_name(text: str, *, pattern: bool = False) -> str:
 
     Raises UsageError for what cannot be a unit's name (nor, with `pattern`, a shell-style pattern).
     """
-    if not (_UNIT_PATTERN if pattern else _UNIT_NAME).fullmatch(text) or text in {".", ".."}:
-        raise UsageError(f"{text[:80]!r} is not the name of a unit")
-    if text.endswith(_SUFFIXES) or (pattern and text.endswith("*")):
-        return text
-    return f"{text}.service"
+    try:
+        return mangle(text, globs=pattern)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def signal_number(value: str | int) -> int:
     """`TERM`, `SIGTERM`, `15` or 15 as a number; UsageError for anything else."""
-    name = str(value).upper()
-    if name.isascii() and name.isdigit() and len(name) < 4:
-        if int(name) in set(signal.Signals) or signal.SIGRTMIN <= int(name) <= signal.SIGRTMAX:
-            return int(name)
-    else:
-        found = signal.Signals.__members__.get(name if name.startswith("SIG") else f"SIG{name}")
-        if found is not None:
-            return int(found)
-    raise UsageError(f"{str(value)[:40]!r} is not a signal")
+    try:
+        return parse_signal(str(value).upper())
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def _text(value: Any) -> str:

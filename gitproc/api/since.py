@@ -1,29 +1,19 @@
 """Instants as people type them for `--since`: a small part of systemd.time(7), read by the daemon.
 
 Understood: `@EPOCH`, a number (seconds since 1970), `now`, `today`, `yesterday`, `HH:MM[:SS]`,
-`YYYY-MM-DD[ HH:MM[:SS]]` (local time), `-SPAN`, `SPAN` and `SPAN ago`, where SPAN is like `1h 30min`.
+`YYYY-MM-DD[ HH:MM[:SS]]` (local time), `-SPAN`, `SPAN` and `SPAN ago`, where SPAN is like `1h 30min`
+(systemd.time(7)).
 """
 
 from __future__ import annotations
 
 import datetime
 import math
-import re
 import time
 
 from gitproc.errors import UsageError
+from gitproc.units.timespan import parse_span
 
-_UNITS = {
-    **dict.fromkeys(("s", "sec", "second", "seconds", ""), 1.0),
-    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
-    **dict.fromkeys(("d", "day", "days"), 86400.0),
-    **dict.fromkeys(("w", "week", "weeks"), 604800.0),
-    **dict.fromkeys(("month", "months"), 2629800.0),
-    **dict.fromkeys(("y", "year", "years"), 31557600.0),
-    "ms": 0.001,
-}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 _FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _CLOCK = ("%H:%M:%S", "%H:%M")
 
@@ -59,20 +49,10 @@ def parse_since(value: str | float, now: float | None = None) -> float:
             return moment.timestamp()
         except (OverflowError, ValueError, OSError):
             raise _error(value) from None
-    return now - _span(text.removesuffix("ago").removeprefix("-").strip().lower(), value)
-
-
-def _span(text: str, original: str) -> float:
-    total, at = 0.0, 0
-    while at < len(text):
-        part = _PART.match(text, at)
-        if part is None or part[2] not in _UNITS:
-            raise _error(original)
-        total += float(part[1]) * _UNITS[part[2]]
-        at = part.end()
-    if not text:
-        raise _error(original)
-    return _finite(total, original)
+    try:
+        return _finite(now - parse_span(text.removesuffix("ago").removeprefix("-").strip()), value)
+    except ValueError:
+        raise _error(value) from None
 
 
 def _finite(number: float, original: object) -> float:

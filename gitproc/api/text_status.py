@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gitproc.api.text_style import Style, ago, moment, number, safe, size, span, table
+from gitproc.api.text_style import Style, ago, moment, number, safe, size, table
+from gitproc.units.timespan import format_span
 
 Unit = Mapping[str, Any]
 
@@ -147,7 +148,7 @@ def _resources(unit: Unit) -> Iterable[tuple[str, str]]:
         ]
         yield "Memory", size(memory) + (f" ({' '.join(notes)})" if notes else "")
     if (seconds := number(unit.get("cpu_seconds"))) is not None:
-        yield "CPU", span(seconds)
+        yield "CPU", format_span(seconds, 0.001)
 
 
 def _tree(unit: Unit) -> Iterable[tuple[str, str]]:

@@ -64,22 +64,6 @@ class Style:
         return safe(text, tabs=True) if self.width else text
 
 
-def span(seconds: float) -> str:
-    """A length of time as systemd writes it, to the millisecond: `1h 2min 3.4s`."""
-    if seconds < 0.0005:
-        return "0"
-    if seconds < 0.9995:
-        return f"{round(seconds * 1000)}ms"
-    parts = []
-    for name, size in (("w", 604800), ("d", 86400), ("h", 3600), ("min", 60)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{int(count)}{name}")
-    if seconds >= 0.0005:
-        parts.append(f"{seconds:.3f}".rstrip("0").rstrip(".") + "s")
-    return " ".join(parts)
-
-
 def ago(seconds: float) -> str:
     """How long ago, in the two largest units: `5min ago`, `2h 3min ago`, `3 weeks 2 days ago`."""
     if seconds < 1:

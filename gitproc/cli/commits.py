@@ -1,0 +1,59 @@
+"""Verbs about commits: verify, plan, sync, rollback, history."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from gitproc.api import text
+from gitproc.cli import output
+from gitproc.cli.ask import ask
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from gitproc.cli.verify import verify
+
+    result = verify(args)
+    rendered = text.render("verify", {}, result, output.style())
+    if args.json:
+        output.put_json(result)
+        return rendered.status
+    return output.put(rendered, quiet=args.quiet)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    return ask(args, "plan", {"rev": args.rev} if args.rev else {})
+
+
+def _sync(args: argparse.Namespace) -> int:
+    return ask(args, "sync", {}, timeout=None)
+
+
+def _rollback(args: argparse.Namespace) -> int:
+    return ask(args, "rollback", {"sha": args.sha} if args.sha else {}, timeout=None)
+
+
+def _history(args: argparse.Namespace) -> int:
+    from gitproc.cli.render import history
+
+    params: dict[str, Any] = {"lines": args.lines}
+    if args.unit:
+        params["unit"] = args.unit
+    return ask(args, "history", params, shower=history)
+
+
+def register(add: Any) -> None:
+    """Add the verbs."""
+    verify = add("verify", _verify, "check unit files or a commit; nothing is touched")
+    verify.add_argument(
+        "targets", nargs="*", metavar="REV|PATH",
+        help="files or directories on disk, or a revision of the repository (the branch)",
+    )  # fmt: skip
+    plan = add("plan", _plan, "show what a commit would do to what runs")
+    plan.add_argument("rev", nargs="?", metavar="REV", help="the branch's commit by default")
+    add("sync", _sync, "reconcile now, and try again what gave up")
+    rollback = add("rollback", _rollback, "commit the tree of an earlier commit, and apply it")
+    rollback.add_argument("sha", nargs="?", metavar="SHA", help="the last good one by default")
+    history = add("history", _history, "show commits and how they went")
+    history.add_argument("unit", nargs="?", metavar="UNIT", help="only those that changed UNIT")
+    history.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="at most N (20)")

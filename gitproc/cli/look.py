@@ -1,0 +1,84 @@
+"""Verbs that only look: status, list, is-active, is-failed, show, cat, logs, events."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from gitproc.api.text import event_line
+from gitproc.cli import output
+from gitproc.cli.ask import ask, client
+
+
+def _units(args: argparse.Namespace) -> int:
+    return ask(args, args.verb, {"units": args.units} if args.units else {})
+
+
+def _show(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = {"units": args.units}
+    names = [name for part in args.property for name in part.split(",") if name]
+    if names:
+        params["properties"] = names
+    return ask(args, "show", params, value=args.value)
+
+
+def _logs(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = {"unit": args.unit}
+    if args.lines is not None:
+        params["lines"] = args.lines
+    if args.since:
+        params["since"] = args.since
+    return _follow(args, "logs", params) if args.follow else ask(args, "logs", params)
+
+
+def _events(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = {} if args.lines is None else {"lines": args.lines}
+    return _follow(args, "events", params) if args.follow else ask(args, "events", params)
+
+
+def _follow(args: argparse.Namespace, method: str, params: Mapping[str, Any]) -> int:
+    """Print items as they come, until the manager ends the stream or the operator has seen enough."""
+    style = output.style()
+    with client(args) as connection:
+        for item in connection.stream(method, params):
+            if args.json:
+                output.put_json(item, line=True)
+                continue
+            line = event_line(item, style) if method == "events" else style.raw(str(item["text"]))
+            output.put_text(f"{line}\n")
+            sys.stdout.buffer.flush()
+    return 0
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
+    return int(text)
+
+
+def register(add: Any) -> None:
+    """Add the verbs."""
+    for name, least, aliases, help in (
+        ("status", "*", (), "show units as they are, or without UNIT the commit and everything"),
+        ("list", "*", ("list-units",), "list units in a table"),
+        ("is-active", "+", (), "exit 0 if any of the units is active"),
+        ("is-failed", "+", (), "exit 0 if any of the units has failed"),
+    ):
+        verb = add(name, _units, help, aliases=aliases)
+        verb.add_argument("units", nargs=least, metavar="UNIT", help="name or shell-style pattern")
+    show = add("show", _show, "show properties of units, as Name=value")
+    show.add_argument("units", nargs="+", metavar="UNIT")
+    show.add_argument("-p", "--property", action="append", default=[], metavar="NAME[,NAME]")
+    show.add_argument("--value", action="store_true", help="print values only")
+    cat = add("cat", _units, "show the files of units, as committed")
+    cat.add_argument("units", nargs="+", metavar="UNIT")
+    logs = add("logs", _logs, "show what a unit wrote")
+    logs.add_argument("unit", metavar="UNIT")
+    logs.add_argument("-n", "--lines", type=_count, metavar="N", help="the last N lines (100)")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
+    logs.add_argument("--since", metavar="TIME", help="5min ago, today, 14:30, 2024-05-31 14:30")
+    events = add("events", _events, "show what happened: units, commits, operators")
+    events.add_argument("-n", "--lines", type=_count, metavar="N", help="the last N events")
+    events.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
