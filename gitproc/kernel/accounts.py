@@ -1,0 +1,94 @@
+"""Whom a unit's commands run as: names and numbers looked up the way systemd does, at each start.
+
+A user or group that does not exist is fatal, numbers included: falling back to root has hurt before.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+
+from gitproc.kernel.launch import LaunchError
+from gitproc.units import directives as d
+from gitproc.units.unit import Unit
+
+_NO_SHELLS = frozenset({"nologin", "false"})
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The identity of a unit's processes; -1: unchanged. `home` and `shell` are empty where invalid.
+
+    `user` is the name as configured, empty without User=.
+    """
+
+    user: str = ""
+    uid: int = -1
+    gid: int = -1
+    groups: tuple[int, ...] = ()
+    home: str = ""
+    shell: str = ""
+
+
+def account_of(unit: Unit, privileged: bool) -> Account:
+    """The account of `User=`, `Group=` and `SupplementaryGroups=`.
+
+    LaunchError (USER, GROUP) for one that does not exist, or that an ordinary user's manager cannot take.
+    """
+    user, group = unit[d.USER], unit[d.GROUP]
+    name, uid, gid, home, shell = user, -1, -1, "", ""
+    if user:
+        entry = _user(user)
+        uid, gid = entry.pw_uid, entry.pw_gid
+        name = user if not user.isdecimal() else entry.pw_name
+        home = entry.pw_dir if entry.pw_dir.startswith("/") and entry.pw_dir != "/" else ""
+        shell = entry.pw_shell if entry.pw_shell.startswith("/") else ""
+        if os.path.basename(shell) in _NO_SHELLS:
+            shell = ""
+    if group:
+        gid = _group(group)
+    wanted = [_group(each) for each in unit[d.SUPPLEMENTARY_GROUPS]]
+    if not privileged:
+        _check_own(user, uid, gid, wanted)
+        return Account(name, -1, -1, (), home, shell)
+    groups = os.getgrouplist(name, gid) if user else [gid] if gid >= 0 else []
+    return Account(name, uid, gid, tuple(dict.fromkeys([*groups, *wanted])), home, shell)
+
+
+def own_account() -> Account:
+    """The account the manager itself runs as."""
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return Account(home=os.environ.get("HOME", ""), shell="/bin/sh")
+    return Account(entry.pw_name, -1, -1, (), entry.pw_dir, entry.pw_shell or "/bin/sh")
+
+
+def _user(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+    except (KeyError, OverflowError) as error:
+        raise LaunchError("USER", f"user {name} does not exist") from error
+    except OSError as error:
+        raise LaunchError("USER", f"cannot look up user {name}: {error.strerror}") from error
+
+
+def _group(name: str) -> int:
+    try:
+        found = grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)
+    except (KeyError, OverflowError) as error:
+        raise LaunchError("GROUP", f"group {name} does not exist") from error
+    except OSError as error:
+        raise LaunchError("GROUP", f"cannot look up group {name}: {error.strerror}") from error
+    return found.gr_gid
+
+
+def _check_own(user: str, uid: int, gid: int, groups: list[int]) -> None:
+    if user and uid != os.getuid():
+        raise LaunchError("USER", f"cannot run as {user}: the manager is not root")
+    have = {os.getgid(), *os.getgroups()}
+    foreign = ({gid} if gid >= 0 and not (user and gid == os.getgid()) else set()) | set(groups)
+    if foreign - have:
+        raise LaunchError("GROUP", "cannot change groups: the manager is not root")

@@ -1,0 +1,56 @@
+"""What a launch needs besides the unit, what comes of compiling it, and how that can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from gitproc.errors import HostError
+from gitproc.units.specifiers import Host
+
+
+class LaunchError(HostError):
+    """A command cannot be started. `step` is systemd's name for where it failed (systemd.exec(5))."""
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__(message, step=step)
+        self.step = step
+
+
+class LogOutput(NamedTuple):
+    """Where output goes: an absolute path, rotated at `max_bytes` with `files` old ones kept."""
+
+    path: str
+    max_bytes: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchContext:
+    """The surroundings of a launch.
+
+    `cgroup`: directory in the unified tree ("" without one), `cgroup_procs`: files of v1 groups to join.
+    `log` None: output is lost. `notify_socket`, `tree`: paths ("" for none). `environment`: the manager's
+    own, from which LANG and PassEnvironment= are taken. `privileged`: the manager is root.
+    `no_pid_namespace`: why the host gives no PID namespaces ("" if it does); `warn_isolation`: then run
+    without one and say so, rather than fail.
+    """
+
+    host: Host
+    cgroup: str = ""
+    cgroup_procs: tuple[str, ...] = ()
+    log: LogOutput | None = None
+    notify_socket: str = ""
+    tree: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    privileged: bool = True
+    no_pid_namespace: str = ""
+    warn_isolation: bool = False
+
+
+class LaunchPlan(NamedTuple):
+    """The shim's spec of the process, and what could not be done as asked, one sentence each."""
+
+    spec: dict[str, Any]
+    warnings: list[str]

@@ -1,0 +1,154 @@
+"""The environment a command starts with, put together in systemd's order (systemd.exec(5)).
+
+Units inherit nothing of the manager's own but LANG and what PassEnvironment= names. Later sources win:
+the fixed base, what the manager says, the account, the unit's directories, PassEnvironment=, Environment=,
+EnvironmentFile= (read anew at each start); UnsetEnvironment= comes last.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+
+from gitproc.core.events import Process, Slot
+from gitproc.kernel.accounts import Account
+from gitproc.kernel.launch import LaunchContext, LaunchError
+from gitproc.units import directives as d
+from gitproc.units.directive import Directive
+from gitproc.units.environment import parse_environment_file
+from gitproc.units.service_types import NotifyAccess, ServiceType
+from gitproc.units.unit import Unit
+from gitproc.units.values import EnvFile
+
+_FILE_BYTES_MAX = 4 << 20
+_SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+#: What an ordinary user's services need of the session to reach it.
+_USER_VARIABLES = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+
+#: Variable that names them, Directive, mode, attribute of Host, step in systemd's list of exit codes.
+DIRECTORIES: tuple[tuple[Directive[tuple[str, ...]], Directive[int], str, str], ...] = (
+    (d.RUNTIME_DIRECTORY, d.RUNTIME_DIRECTORY_MODE, "run", "RUNTIME_DIRECTORY"),
+    (d.STATE_DIRECTORY, d.STATE_DIRECTORY_MODE, "state", "STATE_DIRECTORY"),
+    (d.CACHE_DIRECTORY, d.CACHE_DIRECTORY_MODE, "cache", "CACHE_DIRECTORY"),
+    (d.LOGS_DIRECTORY, d.LOGS_DIRECTORY_MODE, "logs", "LOGS_DIRECTORY"),
+    (
+        d.CONFIGURATION_DIRECTORY,
+        d.CONFIGURATION_DIRECTORY_MODE,
+        "config",
+        "CONFIGURATION_DIRECTORY",
+    ),
+)
+
+
+def search_path() -> tuple[str, ...]:
+    """Where unqualified command names are looked up, and what $PATH starts as."""
+    if os.path.islink("/bin"):
+        return _SEARCH_PATH
+    return (*_SEARCH_PATH, "/sbin", "/bin")
+
+
+def directory_paths(unit: Unit, context: LaunchContext, row: int) -> list[str]:
+    """The absolute paths of one kind of directories (`DIRECTORIES[row]`)."""
+    directive, _, root, _ = DIRECTORIES[row]
+    return [f"{getattr(context.host, root)}/{name}" for name in unit[directive]]
+
+
+def environment_of(
+    unit: Unit,
+    process: Process,
+    context: LaunchContext,
+    account: Account,
+    variables: tuple[str, ...] = (),
+) -> dict[str, str]:
+    """The complete environment of one command. LaunchError for a file that cannot be read."""
+    env = {"PATH": ":".join(search_path())}
+    _pass(env, context, ("LANG",))
+    if not context.privileged:
+        _pass(env, context, _USER_VARIABLES)
+    if context.tree:
+        env["GITPROC_TREE"] = context.tree
+    if context.notify_socket and may_notify(unit, process.slot):
+        env["NOTIFY_SOCKET"] = context.notify_socket
+    if unit[d.PID_FILE]:
+        env["PIDFILE"] = unit[d.PID_FILE]
+    _assign(env, variables)
+    if account.user:
+        env["USER"] = env["LOGNAME"] = account.user
+        if account.home:
+            env["HOME"] = account.home
+        if account.shell:
+            env["SHELL"] = account.shell
+    env["INVOCATION_ID"] = process.invocation
+    for row, (_, _, _, variable) in enumerate(DIRECTORIES):
+        paths = directory_paths(unit, context, row)
+        if paths:
+            env[variable] = ":".join(paths)
+    _pass(env, context, unit[d.PASS_ENVIRONMENT])
+    _assign(env, unit[d.ENVIRONMENT])
+    for file in unit[d.ENVIRONMENT_FILE]:
+        env.update(_read(file))
+    for entry in unit[d.UNSET_ENVIRONMENT]:
+        name, equals, value = entry.partition("=")
+        if not equals or env.get(name) == value:
+            env.pop(name, None)
+    return env
+
+
+def may_notify(unit: Unit, slot: Slot) -> bool:
+    """Whether this process gets $NOTIFY_SOCKET (`NotifyAccess=`, which Type=notify raises to `main`)."""
+    access = unit[d.NOTIFY_ACCESS]
+    if access is NotifyAccess.NONE and unit[d.TYPE] in (
+        ServiceType.NOTIFY,
+        ServiceType.NOTIFY_RELOAD,
+    ):
+        access = NotifyAccess.MAIN
+    if slot is Slot.MAIN:
+        return access is not NotifyAccess.NONE
+    return slot is Slot.CONTROL and access in (NotifyAccess.EXEC, NotifyAccess.ALL)
+
+
+def _assign(env: dict[str, str], assignments: tuple[str, ...]) -> None:
+    for assignment in assignments:
+        name, _, value = assignment.partition("=")
+        env[name] = value
+
+
+def _pass(env: dict[str, str], context: LaunchContext, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name in context.environment:
+            env[name] = context.environment[name]
+
+
+def _read(file: EnvFile) -> list[tuple[str, str]]:
+    """The assignments of a file, or of all that match its pattern, in order of their names."""
+    paths = [file.path]
+    if glob.has_magic(file.path):
+        paths = sorted(glob.glob(file.path))
+        if not paths and not file.optional:
+            raise LaunchError("ENVIRONMENT_FILE", f"no environment file matches {file.path}")
+    found = []
+    for path in paths:
+        try:
+            found.extend(parse_environment_file(_text(path)))
+        except FileNotFoundError as error:
+            if not file.optional:
+                raise LaunchError(
+                    "ENVIRONMENT_FILE", f"environment file {path} does not exist"
+                ) from error
+        except (OSError, ValueError) as error:
+            if not file.optional:
+                why = error.strerror if isinstance(error, OSError) else error
+                raise LaunchError(
+                    "ENVIRONMENT_FILE", f"cannot read environment file {path}: {why}"
+                ) from error
+    return found
+
+
+def _text(path: str) -> str:
+    # O_NONBLOCK: a FIFO without a writer reads as empty instead of stopping the manager.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        raw = file.read(_FILE_BYTES_MAX + 1) or b""
+    if len(raw) > _FILE_BYTES_MAX:
+        raise ValueError(f"it is larger than {_FILE_BYTES_MAX} bytes")
+    return raw.decode("utf-8", "surrogateescape")

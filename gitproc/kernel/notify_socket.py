@@ -1,0 +1,118 @@
+"""The manager's end of the notify socket: datagrams of sd_notify(3) become facts about units.
+
+The shim owns the socket, so nothing is lost while no manager is there. The kernel vouches for the sender's
+pid; which unit that is, and whether it may speak for it, others decide. Descriptors that come along are
+closed at once: none are kept yet, and for BARRIER=1 closing is the answer, once all before it was told.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Callable
+from typing import TypeAlias
+
+from gitproc.core.events import Notified
+
+#: Larger messages are dropped whole, as systemd does (PIPE_BUF).
+MESSAGE_BYTES_MAX = 4096
+_FDS_MAX = 253
+_PER_TURN = 64
+_CREDENTIALS = struct.Struct("3i")
+_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_FDS_MAX * 4)
+_FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+
+Attribute: TypeAlias = Callable[[int], tuple[str, str] | None]
+
+
+class NotifySocket:
+    """Reads the socket in the running loop. `fd` is taken over and closed by `close`.
+
+    `attribute` gives (unit, invocation) of a sender's pid, None for strangers and for those already gone.
+    `rejected` is told why a message was dropped.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        attribute: Attribute,
+        deliver: Callable[[Notified], None],
+        rejected: Callable[[str], None] | None = None,
+    ) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._attribute = attribute
+        self._deliver = deliver
+        self._rejected = rejected
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._readable)
+
+    def close(self) -> None:
+        """Stop reading; what comes now waits for the next manager."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _readable(self) -> None:
+        # A bounded number at a time: a flood must not keep the loop from everything else.
+        for _ in range(_PER_TURN):
+            try:
+                data, ancillary, flags, _ = self._socket.recvmsg(
+                    MESSAGE_BYTES_MAX + 1, _SPACE, _FLAGS
+                )
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._reject(f"cannot read the notify socket: {error.strerror}")
+                return
+            pid, fds = _parse_ancillary(ancillary)
+            try:
+                self._take(data, pid, flags)
+            finally:
+                for fd in fds:
+                    os.close(fd)
+
+    def _take(self, data: bytes, pid: int, flags: int) -> None:
+        if pid <= 0:
+            return self._reject("a notification without credentials was dropped")
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(data) > MESSAGE_BYTES_MAX:
+            return self._reject(f"a notification of process {pid} is too large: dropped")
+        fields = parse_fields(data)
+        if not fields or all(name == "BARRIER" for name, _ in fields):
+            return None
+        found = self._attribute(pid)
+        if found is None:
+            return self._reject(f"a notification of process {pid}, which is no unit's, was dropped")
+        return self._deliver(Notified(found[0], found[1], pid, fields))
+
+    def _reject(self, why: str) -> None:
+        if self._rejected is not None:
+            self._rejected(why)
+
+
+def parse_fields(data: bytes) -> tuple[tuple[str, str], ...]:
+    """The assignments of one message in order. Lines that are none are passed over; not text: nothing."""
+    if b"\0" in data.rstrip(b"\0"):
+        return ()
+    try:
+        text = data.rstrip(b"\0").decode("utf-8")
+    except UnicodeDecodeError:
+        return ()
+    pairs = (line.partition("=") for line in text.split("\n"))
+    return tuple((name, value) for name, equals, value in pairs if name and equals)
+
+
+def _parse_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, list[int]]:
+    """The sender's pid (0: not told, or outside our PID namespace) and the descriptors sent."""
+    pid, fds = 0, array.array("i")
+    for level, kind, data in ancillary:
+        if level != socket.SOL_SOCKET:
+            continue
+        if kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+        elif kind == socket.SCM_CREDENTIALS and len(data) >= _CREDENTIALS.size:
+            pid = _CREDENTIALS.unpack_from(data)[0]
+    return pid, list(fds)

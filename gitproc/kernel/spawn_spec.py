@@ -1,0 +1,210 @@
+"""Compiling one command of a unit into the shim's spec: numbers and absolute paths, nothing to look up.
+
+All policy ends here. The shim has no name service, no unit files and no opinions, so that whatever can
+fail on the host fails here with a sentence, or in the child with systemd's name of the step.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+from gitproc.core.events import Process, Slot
+from gitproc.kernel.accounts import Account, account_of, own_account
+from gitproc.kernel.launch import LaunchContext, LaunchError, LaunchPlan, LogOutput
+from gitproc.kernel.launch_environment import (
+    DIRECTORIES,
+    directory_paths,
+    environment_of,
+    search_path,
+)
+from gitproc.units import directives as d
+from gitproc.units.environment import expand_argv
+from gitproc.units.unit import Unit
+from gitproc.units.values import ExecCommand, Limit
+
+__all__ = ["LaunchContext", "LaunchError", "LaunchPlan", "LogOutput", "compile_spec"]
+
+_INFINITY = resource.RLIM_INFINITY
+#: Linux's number where the standard library has none.
+_LOCKS = 10
+
+
+def compile_spec(
+    unit: Unit,
+    command: ExecCommand,
+    process: Process,
+    context: LaunchContext,
+    variables: tuple[str, ...] = (),
+) -> LaunchPlan:
+    """The shim's spec for `command`. `variables` (`MAINPID=...`) go into its environment.
+
+    Reads users and environment files now, as each start must. LaunchError if that fails.
+    """
+    warnings: list[str] = []
+    account = account_of(unit, context.privileged)
+    named = account if account.user or context.privileged else own_account()
+    env = environment_of(unit, process, context, named, variables)
+    spec: dict[str, Any] = {
+        "path": _executable(command.path),
+        "argv": expand_argv(command, env),
+        "env": [f"{name}={value}" for name, value in env.items()],
+        "umask": unit[d.UMASK],
+        "ignore_sigpipe": unit[d.IGNORE_SIGPIPE],
+        "stdin": "null",
+    }
+    _output(spec, unit, context, warnings)
+    _identity(spec, command, account)
+    _working_directory(spec, unit, named, context)
+    if unit.has(d.NICE):
+        spec["nice"] = _nice(unit[d.NICE], context, warnings)
+    if unit.has(d.OOM_SCORE_ADJUST):
+        spec["oom_score_adjust"] = unit[d.OOM_SCORE_ADJUST]
+    spec["rlimits"] = _limits(unit, context, warnings)
+    spec["directories"] = _directories(unit, context, account)
+    if context.cgroup:
+        spec["cgroup"] = context.cgroup
+    if context.cgroup_procs:
+        spec["cgroup_procs"] = list(context.cgroup_procs)
+    # Control commands stay outside: $MAINPID means nothing in a namespace of their own.
+    if unit[d.PRIVATE_PIDS] and process.slot is Slot.MAIN and not command.full_privileges:
+        _pid_namespace(spec, context, warnings)
+    return LaunchPlan(spec, warnings)
+
+
+def _executable(path: str) -> str:
+    """An absolute path as it is; a bare name from systemd's fixed search path."""
+    if path.startswith("/"):
+        return path
+    for directory in search_path():
+        candidate = f"{directory}/{path}"
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    raise LaunchError("EXEC", f"cannot find the command {path} in {':'.join(search_path())}")
+
+
+def _identity(spec: dict[str, Any], command: ExecCommand, account: Account) -> None:
+    """`+` and `!` keep the manager's identity; the environment still names the unit's user."""
+    if command.full_privileges or command.keep_user:
+        return
+    if account.uid >= 0:
+        spec["uid"] = account.uid
+    if account.gid >= 0:
+        spec["gid"] = account.gid
+    if account.groups or account.gid >= 0:
+        spec["groups"] = list(account.groups)
+
+
+def _working_directory(
+    spec: dict[str, Any], unit: Unit, account: Account, context: LaunchContext
+) -> None:
+    wanted = unit[d.WORKING_DIRECTORY]
+    spec["cwd"] = "/" if context.privileged else account.home or context.host.home
+    if wanted is None:
+        return
+    spec["cwd"] = wanted.path
+    if wanted.path == "~":
+        spec["cwd"] = account.home or ("" if account.user else context.host.home)
+    spec["cwd_optional"] = wanted.optional
+    if not spec["cwd"]:
+        if not wanted.optional:
+            raise LaunchError("CHDIR", f"user {account.user} has no home directory")
+        spec["cwd"] = "/"
+
+
+def _output(spec: dict[str, Any], unit: Unit, context: LaunchContext, warnings: list[str]) -> None:
+    log: str | dict[str, Any] = "null"
+    if context.log is not None:
+        log = {
+            "log": context.log.path,
+            "max_bytes": context.log.max_bytes,
+            "files": context.log.files,
+        }
+    # `inherit` as output means: as the input, and that is /dev/null.
+    places: Mapping[str, str | dict[str, Any]] = {"journal": log, "null": "null", "inherit": "null"}
+    for key, directive in (("output", d.STANDARD_OUTPUT), ("error", d.STANDARD_ERROR)):
+        wanted = unit[directive]
+        if key == "error" and wanted == "inherit":
+            continue
+        if wanted not in places:
+            warnings.append(f"{directive}={wanted} is not supported: it goes to the unit's log")
+        spec[key] = places.get(wanted, log)
+
+
+def _nice(wanted: int, context: LaunchContext, warnings: list[str]) -> int:
+    """As far as RLIMIT_NICE lets an ordinary user go (it counts 20 - nice)."""
+    if context.privileged:
+        return wanted
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    lowest = min(now, 20 - _own_limit(13)[0])
+    if wanted >= lowest:
+        return wanted
+    warnings.append(f"Nice={wanted} needs root: {lowest} is used")
+    return lowest
+
+
+def _limits(unit: Unit, context: LaunchContext, warnings: list[str]) -> list[list[int]]:
+    found = []
+    for directive in d.LIMITS:
+        limit = unit[directive]
+        if limit is None:
+            continue
+        name = directive.name.removeprefix("Limit")
+        number: int = getattr(resource, f"RLIMIT_{name}", _LOCKS)
+        top = _ceiling(number, context)
+        capped = Limit(_least(limit.soft, top), _least(limit.hard, top))
+        # For root, infinity means as much as there is, and that is no surprise.
+        if capped != limit and not (context.privileged and -1 in limit):
+            warnings.append(f"{directive}= is more than this host allows: {top} is used")
+        found.append([number, capped.soft, capped.hard])
+    return found
+
+
+def _ceiling(number: int, context: LaunchContext) -> int:
+    """The highest value that can be set (-1: any): root is stopped by fs.nr_open alone."""
+    if not context.privileged:
+        return _own_limit(number)[1]
+    if number != resource.RLIMIT_NOFILE:
+        return -1
+    try:
+        with open("/proc/sys/fs/nr_open", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return resource.getrlimit(number)[1]
+
+
+def _own_limit(number: int) -> tuple[int, int]:
+    try:
+        return resource.getrlimit(number)
+    except ValueError:
+        return _INFINITY, _INFINITY
+
+
+def _least(value: int, top: int) -> int:
+    """The smaller limit, where -1, and what no C long can hold, is infinity."""
+    value = -1 if value > (1 << 63) - 1 else value
+    if top == -1:
+        return value
+    return top if value == -1 else min(value, top)
+
+
+def _directories(unit: Unit, context: LaunchContext, account: Account) -> list[list[str | int]]:
+    """What the shim makes before the command; ConfigurationDirectory= stays root's."""
+    found: list[list[str | int]] = []
+    for row, (_, mode, root, step) in enumerate(DIRECTORIES):
+        uid, gid = (-1, -1) if root == "config" else (account.uid, account.gid)
+        for path in directory_paths(unit, context, row):
+            found.append([step, path, unit[mode], uid, gid])
+    return found
+
+
+def _pid_namespace(spec: dict[str, Any], context: LaunchContext, warnings: list[str]) -> None:
+    if not context.no_pid_namespace:
+        spec["pid_namespace"] = "init"
+        spec["mount_proc"] = True
+    elif context.warn_isolation:
+        warnings.append(f"PrivatePIDs= is not in force: {context.no_pid_namespace}")
+    else:
+        raise LaunchError("NAMESPACE", f"cannot isolate processes: {context.no_pid_namespace}")
