@@ -37,13 +37,13 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class SignalMain:
-    """Signal a main process that was not spawned by us (forking), by pid and start time."""
+class Adopt:
+    """Watch a process that was not spawned by us (the main one of a forking service, the survivor of
+    a shim that died) as if it had been: the shim keeps its exit; deliver `Adopted`, or `Exited` as lost."""
 
-    unit: str
+    process: Process
     pid: int
     start_time: int
-    signal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Exit:
 Action: TypeAlias = (
     Spawn
     | Signal
-    | SignalMain
+    | Adopt
     | SignalTree
     | WatchTree
     | FindMain

@@ -34,7 +34,9 @@ class Process:
 
     def cookie(self) -> str:
         """The opaque string the shim keeps beside the process."""
-        return "\t".join((self.unit, self.invocation, self.slot, str(self.serial), self.fingerprint))
+        return "\t".join(
+            (self.unit, self.invocation, self.slot, str(self.serial), self.fingerprint)
+        )
 
     @staticmethod
     def from_cookie(cookie: str) -> Process:
@@ -57,14 +59,14 @@ class CommitMeta:
 class CommitLoaded:
     """The branch names this commit and its tree has been read and compiled.
 
-    `changed` are the units whose definition may differ from `base`'s (None: compare all).
-    `unit_commits` names, where known, the commit that last changed a unit's files.
+    `changed` are the units whose definition may differ from those now in force (None: compare all).
+    `again`: a commit that was in force before (boot, recovery): it is applied but not judged anew.
     """
 
     commit: CommitMeta
     units: UnitSet
-    base: str | None = None
     changed: frozenset[str] | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,19 +197,6 @@ class MainFound:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignExited:
-    """A main process that is not the shim's direct child ended (forking services, lost shims)."""
-
-    unit: str
-    invocation: str
-    pid: int
-    code: ExitCode
-    status: int
-    sequence: int = 0
-    tree_empty: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ProbeSucceeded:
     """A health probe of this instance passed."""
 
@@ -300,7 +289,6 @@ Event: TypeAlias = (
     | OutOfMemory
     | Notified
     | MainFound
-    | ForeignExited
     | ProbeSucceeded
     | ProbeFailed
     | LimitsFailed
@@ -310,4 +298,3 @@ Event: TypeAlias = (
     | ShutdownAsked
     | Tick
 )
-

@@ -1,0 +1,93 @@
+"""After a crash of the manager: match what the records expect with what the shim says is there.
+
+The records name every process that was ordered, by token; the shim's table names every process that was
+made. While adopting, events about processes are taken in but nothing is started or stopped by rule. When
+the table has been read, an expected process that is in it goes on as if nothing had happened; one that is
+not was either never made (same shim: the order was lost, and is repeated under the same token) or has died
+unseen with its shim.
+"""
+
+from __future__ import annotations
+
+from gitproc.core import exits, health, lifecycle, schedule
+from gitproc.core.actions import Adopt, FindMain, Signal, WatchTree
+from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
+from gitproc.core.restart import SIGKILL
+from gitproc.core.states import SubState
+from gitproc.core.world import Running, UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.service_types import ServiceType
+
+
+def adopted(world: World, event: Adopted) -> None:
+    """A process of ours is alive. One that nobody expects belongs to no instance and is ended."""
+    state = world.units.get(event.process.unit)
+    slot = state.running(event.process) if state is not None else None
+    if state is None or slot is None:
+        if event.process.slot is not Slot.HEALTH:
+            text = f"process {event.pid} belongs to no instance any more"
+            world.tell("unit.stray", event.process.unit, text)
+        world.do(Signal(event.process, SIGKILL))
+        return
+    world.announced.add(event.process)
+    slot.pid, slot.start_time = event.pid, event.start_time
+    slot.executed = True
+    state.tree_empty = False
+    exits.process_started(world, state, slot)
+    exits.process_executed(world, state, slot)
+
+
+def adoption_done(world: World, event: AdoptionDone) -> None:
+    """The shim's table has been read: settle what it did not mention, and let the rules run."""
+    for state in list(world.units.values()):
+        if state.down:
+            continue
+        if state.unit is None:
+            # Its kept definition is lost: nothing can be said about it but that it must not go on.
+            state.sub = SubState.DEAD
+            world.touch(state.name)
+            continue
+        for slot in (state.main, state.control):
+            if slot is not None and slot.process not in world.announced:
+                _missing(world, state, slot, same_shim=event.same_shim)
+        _resume(world, state)
+    for state in world.units.values():
+        for at in (state.deadline, state.find_main_at, state.restart_at):
+            world.alarm(at, state.name)
+    world.announced.clear()
+    world.adopting = False
+    schedule.enqueue_all(world)
+
+
+def _missing(world: World, state: UnitState, slot: Running, *, same_shim: bool) -> None:
+    forking = state.definition[d.TYPE] is ServiceType.FORKING
+    if slot is state.main and forking and slot.pid:
+        world.do(Adopt(slot.process, slot.pid, slot.start_time))
+    elif not same_shim:
+        exits.process_exited(world, state, slot, ExitCode.LOST, 0, 0.0, False)
+    else:
+        _repeat(world, state, slot.process)
+
+
+def _repeat(world: World, state: UnitState, process: Process) -> None:
+    """The order to spawn was lost with the manager: give it again, under the same token."""
+    command = exits.command_of(state, is_main=process.slot is Slot.MAIN)
+    if command is not None:
+        lifecycle.order_spawn(world, state, process, command)
+
+
+def _resume(world: World, state: UnitState) -> None:
+    """Set going again what the former manager did between events: watches, searches, probes."""
+    if state.down or state.unit is None:
+        return
+    if state.definition.kind != "service":
+        return
+    if state.main is None and state.control is None:
+        if state.sub is SubState.START and state.definition[d.TYPE] is ServiceType.FORKING:
+            world.do(FindMain(state.definition, state.invocation))
+        elif state.sub is SubState.RUNNING or state.stopping:
+            world.do(WatchTree(state.name, state.invocation))
+    elif state.stopping:
+        world.do(WatchTree(state.name, state.invocation))
+    if state.sub is SubState.RUNNING:
+        health.commence(world, state)

@@ -1,0 +1,389 @@
+"""Dependencies: who needs whom, who comes after whom, and whether a set of units makes sense as a graph.
+
+Requirement and ordering are independent (systemd.unit(5)): `Requires=b` starts b along, `After=b` makes wait,
+and each is harmless without the other. Every edge remembers where it was written, so that a cycle or a
+missing requirement is reported with file and line of each edge.
+
+The graph is kept up incrementally: a commit that changes one unit replaces that unit's edges, and a new
+cycle can only run through a unit whose edges are new, so checking costs what the change touches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from gitproc.units import directives as d
+from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.directive import Directive
+from gitproc.units.loader import UnitSet
+from gitproc.units.unit import Unit
+
+EARLY_TARGETS = ("sysinit.target", "basic.target")
+
+
+class Edge(NamedTuple):
+    """`source` relates to `target`, as unit `declarer` says at `where`."""
+
+    relation: str
+    source: str
+    target: str
+    declarer: str
+    where: Location
+
+
+class Relation:
+    """One kind of edge, both ways. `forward[a][b]` holds everyone who said so: ((declarer, where), ...)."""
+
+    __slots__ = ("backward", "forward")
+
+    def __init__(self) -> None:
+        self.forward: dict[str, dict[str, tuple[tuple[str, Location], ...]]] = {}
+        self.backward: dict[str, dict[str, None]] = {}
+
+    def add(self, edge: Edge) -> None:
+        """Add one statement of an edge."""
+        targets = self.forward.setdefault(edge.source, {})
+        targets[edge.target] = (*targets.get(edge.target, ()), (edge.declarer, edge.where))
+        self.backward.setdefault(edge.target, {})[edge.source] = None
+
+    def remove(self, edge: Edge) -> None:
+        """Take one statement of an edge back; the edge goes with the last."""
+        targets = self.forward[edge.source]
+        left = list(targets[edge.target])
+        left.remove((edge.declarer, edge.where))
+        if left:
+            targets[edge.target] = tuple(left)
+            return
+        del targets[edge.target]
+        if not targets:
+            del self.forward[edge.source]
+        sources = self.backward[edge.target]
+        del sources[edge.source]
+        if not sources:
+            del self.backward[edge.target]
+
+    def of(self, name: str) -> Iterable[str]:
+        """What `name` relates to."""
+        return self.forward.get(name, ())
+
+    def to(self, name: str) -> Iterable[str]:
+        """Who relates to `name`."""
+        return self.backward.get(name, ())
+
+    def has(self, source: str, target: str) -> bool:
+        """Whether there is an edge from `source` to `target`."""
+        return target in self.forward.get(source, ())
+
+    def where(self, source: str, target: str) -> Location:
+        """Where the edge was first written."""
+        return self.forward[source][target][0][1]
+
+
+# directive -> (relation, whether the declaring unit is the edge's target)
+_DECLARES: tuple[tuple[Directive[tuple[str, ...]], str, bool], ...] = (
+    (d.AFTER, "after", False),
+    (d.BEFORE, "after", True),
+    (d.REQUIRES, "requires", False),
+    (d.WANTS, "wants", False),
+    (d.BINDS_TO, "binds_to", False),
+    (d.PART_OF, "part_of", False),
+    (d.CONFLICTS, "conflicts", False),
+)
+_INSTALLS: tuple[tuple[Directive[tuple[str, ...]], str], ...] = (
+    (d.WANTED_BY, "wants"),
+    (d.REQUIRED_BY, "requires"),
+)
+
+
+def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
+    """Every edge that `unit` declares, implicit ones included (systemd.unit(5), systemd.target(5))."""
+    if unit.masked:
+        return ()
+    name = unit.name
+    edges: list[Edge] = []
+
+    def add(relation: str, other: str, directive: Directive[tuple[str, ...]], turned: bool) -> None:
+        other = aliases.get(other, other)
+        if other != name:
+            source, target = (other, name) if turned else (name, other)
+            edges.append(Edge(relation, source, target, name, unit.where(directive, other)))
+
+    for directive, relation, turned in _DECLARES:
+        for other in unit[directive]:
+            add(relation, other, directive, turned)
+    if unit[d.ENABLED]:
+        for directive, relation in _INSTALLS:
+            for other in unit[directive]:
+                add(relation, other, directive, True)
+    if unit.kind == "service" and unit[d.DEFAULT_DEPENDENCIES]:
+        ordered = {edge.source for edge in edges if edge.relation == "after"}
+        for target in EARLY_TARGETS:
+            if target not in ordered:
+                edges.append(Edge("after", name, target, name, Location(unit.fragment, 0)))
+    return tuple(edges)
+
+
+class DependencyResolver:
+    """The dependency graph of all loaded units."""
+
+    def __init__(self) -> None:
+        self.after = Relation()
+        self.requires = Relation()
+        self.wants = Relation()
+        self.binds_to = Relation()
+        self.part_of = Relation()
+        self.conflicts = Relation()
+        self.declared: dict[str, tuple[Edge, ...]] = {}
+        self._waits_on: dict[str, tuple[str, ...]] = {}
+        self._followers: dict[str, tuple[str, ...]] = {}
+
+    def replace(self, name: str, edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
+        """Give `name` these edges in place of its former ones, which are returned (for undoing)."""
+        former = self.declared.pop(name, ())
+        for edge in former:
+            self._relation(edge).remove(edge)
+        for edge in edges:
+            self._relation(edge).add(edge)
+        if edges:
+            self.declared[name] = edges
+        for edge in (*former, *edges):
+            for end in (edge.source, edge.target):
+                self._waits_on.pop(end, None)
+                self._followers.pop(end, None)
+        return former
+
+    def _relation(self, edge: Edge) -> Relation:
+        relation: Relation = getattr(self, edge.relation)
+        return relation
+
+    def requirements(self, name: str) -> Iterable[str]:
+        """What must be up for `name` to start: Requires= and BindsTo=."""
+        yield from self.requires.of(name)
+        yield from self.binds_to.of(name)
+
+    def pulls(self, name: str) -> Iterable[str]:
+        """What starting `name` starts along."""
+        yield from self.requires.of(name)
+        yield from self.binds_to.of(name)
+        yield from self.wants.of(name)
+
+    def follows_stop(self, name: str) -> Iterable[str]:
+        """Who is stopped or restarted along when `name` explicitly is: RequiredBy, BoundBy, ConsistsOf."""
+        yield from self.requires.to(name)
+        yield from self.binds_to.to(name)
+        yield from self.part_of.to(name)
+
+    def waits_on(self, name: str) -> tuple[str, ...]:
+        """What `name` is ordered after. A target also comes after all that it pulls in (systemd.target(5))."""
+        found = self._waits_on.get(name)
+        if found is None:
+            names = dict.fromkeys(self.after.of(name))
+            if name.endswith(".target"):
+                names.update(
+                    dict.fromkeys(o for o in self.pulls(name) if not self.after.has(o, name))
+                )
+            found = self._waits_on[name] = tuple(names)
+        return found
+
+    def followers(self, name: str) -> tuple[str, ...]:
+        """Who is ordered after `name`; the inverse of `waits_on`."""
+        found = self._followers.get(name)
+        if found is None:
+            names = dict.fromkeys(self.after.to(name))
+            for relation in (self.requires, self.binds_to, self.wants):
+                for other in relation.to(name):
+                    if other.endswith(".target") and not self.after.has(name, other):
+                        names[other] = None
+            found = self._followers[name] = tuple(names)
+        return found
+
+    def closure(self, roots: Iterable[str], exists: Mapping[str, object]) -> frozenset[str]:
+        """Everything that `roots` pull in, themselves included, as far as it exists."""
+        found: set[str] = set()
+        todo = deque(roots)
+        while todo:
+            name = todo.popleft()
+            if name in found or name not in exists:
+                continue
+            found.add(name)
+            todo.extend(self.pulls(name))
+        return frozenset(found)
+
+    def stop_closure(self, roots: Iterable[str]) -> dict[str, str]:
+        """Who must be down while any of `roots` is held down: unit -> the root that is the cause."""
+        found: dict[str, str] = {}
+        for root in roots:
+            todo = deque(self.follows_stop(root))
+            while todo:
+                name = todo.popleft()
+                if name not in found and name != root:
+                    found[name] = root
+                    todo.extend(self.follows_stop(name))
+        return found
+
+    def start_order(self, names: Iterable[str]) -> list[str]:
+        """Kahn's algorithm: `names` so that each comes after what it is ordered after; ties by name.
+
+        Units on a cycle (which `check` refuses) come last.
+        """
+        wanted = set(names)
+        missing = {n: sum(1 for o in self.waits_on(n) if o in wanted) for n in wanted}
+        ready = deque(sorted(n for n, count in missing.items() if count == 0))
+        order: list[str] = []
+        while ready:
+            name = ready.popleft()
+            order.append(name)
+            freed = []
+            for other in self.followers(name):
+                if other in wanted:
+                    missing[other] -= 1
+                    if missing[other] == 0:
+                        freed.append(other)
+            ready.extend(sorted(freed))
+        return order + sorted(wanted.difference(order))
+
+    def find_cycle(self, start: str, cleared: set[str]) -> list[str] | None:
+        """A cycle of the ordering that can be reached from `start`, as [a, b, ..., a]; depth-first, iterative.
+
+        `cleared`: names known to lie on no cycle; extended.
+        """
+        path: dict[str, None] = {start: None}
+        stack = [iter(self.waits_on(start))]
+        while stack:
+            for other in stack[-1]:
+                if other in path:
+                    names = list(path)
+                    return [*names[names.index(other) :], other]
+                if other not in cleared:
+                    path[other] = None
+                    stack.append(iter(self.waits_on(other)))
+                    break
+            else:
+                stack.pop()
+                cleared.add(path.popitem()[0])
+        return None
+
+
+def _edge_where(graph: DependencyResolver, source: str, target: str) -> tuple[Location, str]:
+    for relation, words in (
+        (graph.after, "is ordered after"),
+        (graph.requires, "requires"),
+        (graph.binds_to, "is bound to"),
+        (graph.wants, "wants"),
+    ):
+        if relation.has(source, target):
+            return relation.where(source, target), words
+    return Location(source, 0), "comes after"
+
+
+def check_changed(
+    graph: DependencyResolver, units: UnitSet, changed: Iterable[str], roots: Iterable[str]
+) -> list[Diagnostic]:
+    """What is wrong with the graph as far as the edges of `changed` units can be to blame."""
+    findings: list[Diagnostic] = []
+    cleared: set[str] = set()
+    names = sorted(changed)
+    for name in names:
+        findings += _missing(graph, units, name)
+        if name in cleared:
+            continue
+        cycle = graph.find_cycle(name, cleared)
+        if cycle is not None:
+            findings.append(_cycle(graph, cycle))
+            cleared.update(cycle)
+    if not findings:
+        findings += _conflicts(graph, names, graph.closure(roots, units.units))
+    return findings
+
+
+def _missing(graph: DependencyResolver, units: UnitSet, name: str) -> list[Diagnostic]:
+    findings = []
+    for relation, directive in ((graph.requires, "Requires"), (graph.binds_to, "BindsTo")):
+        for other in relation.of(name):
+            unit = units.units.get(other)
+            problem = ""
+            if unit is None and units.resolve(other) is None:
+                problem = f"{name} needs {other}, which is not in this commit"
+            elif unit is not None and unit.masked:
+                problem = f"{name} needs {other}, which is masked"
+            if problem:
+                where = relation.where(name, other)
+                findings.append(Diagnostic(where, "error", directive, problem))
+    return findings
+
+
+def _cycle(graph: DependencyResolver, cycle: list[str]) -> Diagnostic:
+    steps = []
+    first: Location | None = None
+    for source, target in pairwise(cycle):
+        where, words = _edge_where(graph, source, target)
+        first = first or where
+        steps.append(f"{source} {words} {target} ({where})")
+    return Diagnostic(
+        first or Location(cycle[0], 0), "error", "After", "ordering cycle: " + ", ".join(steps)
+    )
+
+
+def _conflicts(
+    graph: DependencyResolver, names: list[str], pulled: frozenset[str]
+) -> list[Diagnostic]:
+    findings = []
+    for name in names:
+        if name not in pulled:
+            continue
+        for other in graph.conflicts.of(name):
+            if other in pulled:
+                where = graph.conflicts.where(name, other)
+                message = f"{name} conflicts with {other}, and both would run"
+                findings.append(Diagnostic(where, "error", "Conflicts", message))
+    return findings
+
+
+def build(units: UnitSet) -> DependencyResolver:
+    """The graph of a whole unit set."""
+    graph = DependencyResolver()
+    for name, unit in units.units.items():
+        graph.replace(name, edges_of(unit, units.aliases))
+    return graph
+
+
+def check(units: UnitSet, default_target: str = "default.target") -> list[Diagnostic]:
+    """Everything that is wrong with the graph of a unit set: cycles, missing requirements, conflicts."""
+    roots = roots_of(units, default_target)
+    return check_changed(build(units), units, units.units, roots)
+
+
+def roots_of(units: UnitSet, default_target: str) -> tuple[str, ...]:
+    """What runs because it is there: the default target and the early ones."""
+    return (units.aliases.get(default_target, default_target), *EARLY_TARGETS)
+
+
+@dataclass(slots=True)
+class GraphChange:
+    """Edges replaced for a candidate commit, and how to take that back."""
+
+    former: dict[str, tuple[Edge, ...]] = field(default_factory=dict)
+
+    def undo(self, graph: DependencyResolver) -> None:
+        """Give every unit its former edges again."""
+        for name, edges in self.former.items():
+            graph.replace(name, edges)
+
+
+def replace_edges(
+    graph: DependencyResolver, units: UnitSet, changed: Iterable[str]
+) -> tuple[GraphChange, set[str]]:
+    """Bring the graph up to `units` for the `changed` names; second: those whose edges really differ."""
+    change = GraphChange()
+    different: set[str] = set()
+    for name in changed:
+        unit = units.units.get(name)
+        edges = edges_of(unit, units.aliases) if unit is not None else ()
+        if edges != graph.declared.get(name, ()):
+            change.former[name] = graph.replace(name, edges)
+            different.add(name)
+    return change, different

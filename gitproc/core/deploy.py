@@ -1,0 +1,207 @@
+"""Commits: accepted or refused whole, put in force, and judged once.
+
+A commit settles as *good* when every unit it touched has been active for `settle` seconds after readiness
+(oneshots: succeeded) and has passed its health check once; as *failed* when one fails beyond its own
+Restart=; *refused* commits never touch anything; a newer commit *supersedes* one that has not settled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitproc.core import plan, schedule
+from gitproc.core.dependency_resolver import (
+    check_changed,
+    edges_of,
+    replace_edges,
+    roots_of,
+)
+from gitproc.core.events import CommitLoaded, CommitMeta
+from gitproc.core.health import has_check
+from gitproc.core.plan import PlannedAction
+from gitproc.core.states import Result, SubState
+from gitproc.core.world import Deploy, Refusal, UnitState, World
+from gitproc.units.diagnostics import Diagnostic
+
+GOODS_KEPT = 50
+
+
+def commit_loaded(world: World, event: CommitLoaded) -> None:
+    """Accept or refuse a commit; put an accepted one in force."""
+    world.source_problem = ""
+    units, commit = event.units, event.commit
+    errors = [x for x in units.diagnostics if x.severity == "error"]
+    if errors:
+        _refuse(world, commit, errors)
+        return
+    before = world.desired
+    everything = before is None or event.changed is None or before.aliases != units.aliases
+    names = set(units.units)
+    if before is not None:
+        names |= before.units.keys()
+    changed = names if everything or event.changed is None else set(event.changed)
+    edges, different = replace_edges(world.graph, units, changed)
+    suspects = set(different)
+    for name in changed:
+        unit = units.units.get(name)
+        if unit is None or unit.masked:
+            suspects.update(world.graph.requires.to(name))
+            suspects.update(world.graph.binds_to.to(name))
+    roots = roots_of(units, world.settings.default_target)
+    findings = check_changed(world.graph, units, suspects & units.units.keys(), roots)
+    if findings:
+        edges.undo(world.graph)
+        _refuse(world, commit, findings)
+        return
+    pulled = world.pulled
+    if different or before is None or before.units.keys() != units.units.keys():
+        pulled = world.graph.closure(roots, units.units)
+    entries = plan.compute(world, units, world.graph, pulled, changed | (pulled ^ world.pulled))
+    _put_in_force(world, event, pulled, changed)
+    _judge_later(world, event, entries)
+
+
+def _put_in_force(
+    world: World, event: CommitLoaded, pulled: frozenset[str], changed: set[str]
+) -> None:
+    world.queue.update(dict.fromkeys(sorted(changed | (world.pulled ^ pulled))))
+    world.desired = event.units
+    world.applied = event.commit
+    world.refused = None
+    world.pulled = pulled
+    freed = False
+    for name in changed & world.units.keys():
+        state = world.units[name]
+        unit = world.wanted_unit(name)
+        if state.demanded and unit is not None and name not in event.units.units:
+            world.graph.replace(name, edges_of(unit, event.units.aliases))
+        if state.hold is not None and (unit is None or unit.fingerprint != state.hold.fingerprint):
+            state.hold = None
+            world.touch(name)
+            freed = True
+    if freed:
+        schedule.refresh_blocked(world)
+
+
+def _judge_later(world: World, event: CommitLoaded, entries: list[plan.PlanEntry]) -> None:
+    commit = event.commit
+    if world.deploy is not None and world.deploy.commit.sha != commit.sha:
+        _verdict(world, "superseded", f"by {commit.sha[:12]}")
+    if event.again or commit.sha in world.verdicts:
+        return
+    for entry in entries:
+        reasons = "; ".join(entry.reasons)
+        world.tell("commit.plan", entry.unit, f"{entry.action}: {reasons}", commit=commit.sha)
+    touched = frozenset(e.unit for e in entries if e.action is not PlannedAction.NONE)
+    world.deploy = Deploy(commit, world.now, touched, set(touched))
+    count = f"{len(touched)} unit{'s' if len(touched) != 1 else ''} touched"
+    world.tell("commit.applied", "", f"applied {describe(commit)}: {count}", commit=commit.sha)
+    for name in touched:
+        world.dirty[name] = None
+
+
+def describe(commit: CommitMeta) -> str:
+    """`1a2b3c4d5e6f Subject (Author)`."""
+    author = f" ({commit.author})" if commit.author else ""
+    return f"{commit.sha[:12]} {commit.subject}{author}".rstrip()
+
+
+def _refuse(world: World, commit: CommitMeta, errors: list[Diagnostic]) -> None:
+    known = world.refused is not None and world.refused.commit.sha == commit.sha
+    world.refused = Refusal(commit, tuple(errors))
+    if world.deploy is not None and world.deploy.commit.sha == commit.sha:
+        world.deploy = None
+    world.verdicts[commit.sha] = "refused"
+    if not known:
+        world.tell(
+            "commit.refused",
+            "",
+            f"refused {describe(commit)}:\n" + "\n".join(map(str, errors)),
+            commit=commit.sha,
+            diagnostics=[x.as_dict() for x in errors],
+        )
+
+
+def look(world: World, name: str) -> None:
+    """See whether a touched unit has proved itself or failed; conclude the deploy if it was the last."""
+    deploy = world.deploy
+    if deploy is None or name not in deploy.pending:
+        return
+    state = world.units.get(name)
+    failure = _failure(world, name, state)
+    if failure:
+        deploy.failed[name] = failure
+        _verdict(world, "failed", f"{name}: {failure}")
+    elif _proved(world, name, state):
+        deploy.pending.discard(name)
+        conclude(world)
+
+
+def conclude(world: World) -> None:
+    """A deploy that waits for nothing any more has settled well."""
+    deploy = world.deploy
+    if deploy is not None and not deploy.pending:
+        commit = deploy.commit
+        others = [x for x in world.goods if x.sha != commit.sha]
+        world.goods = [*others[1 - GOODS_KEPT :], commit]
+        _verdict(world, "good", f"{len(deploy.touched)} units settled")
+
+
+def _failure(world: World, name: str, state: UnitState | None) -> str:
+    unit = schedule.wanted(world, name)
+    if unit is None:
+        return ""
+    if state is None or state.down:
+        obstacle = schedule.dead_end(world, name)
+        if obstacle is not None:
+            return f"needs {obstacle}, which is not up"
+    if state is None:
+        return ""
+    if state.down and state.done == unit.fingerprint and state.result is not Result.SUCCESS:
+        return state.message or state.result.value
+    if state.restarts >= world.settings.start_limit_burst:
+        return f"restarted {state.restarts} times: {state.message or state.result}"
+    return ""
+
+
+def _proved(world: World, name: str, state: UnitState | None) -> bool:
+    unit = schedule.wanted(world, name)
+    if unit is None:
+        return state is None or state.down
+    if state is None:
+        return False
+    if unit.kind != "service":
+        return state.up
+    if state.down:
+        return state.done == unit.fingerprint and state.result is Result.SUCCESS
+    if state.unit is None or state.unit.fingerprint != unit.fingerprint or not state.up:
+        return False
+    if state.restart_wanted or state.reload_wanted or state.sub is SubState.RELOAD:
+        return False
+    if state.sub is SubState.EXITED:
+        return True
+    since = state.active_since if state.active_since is not None else world.now
+    proved_at = since + world.settings.settle
+    if world.now < proved_at:
+        world.alarm(proved_at, name)
+        return False
+    return state.health.passed or not has_check(unit)
+
+
+def _verdict(world: World, verdict: str, reason: str) -> None:
+    deploy = world.deploy
+    if deploy is None:
+        return
+    commit = deploy.commit
+    world.verdicts[commit.sha] = verdict
+    world.deploy = None
+    results: dict[str, Any] = dict.fromkeys(deploy.touched - deploy.pending, "settled")
+    results.update(deploy.failed)
+    world.tell(
+        f"commit.{verdict}",
+        "",
+        f"{describe(commit)} is {verdict}: {reason}",
+        commit=commit.sha,
+        units=results,
+        seconds=round(world.now - deploy.since, 3),
+    )

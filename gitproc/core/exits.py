@@ -1,0 +1,237 @@
+"""What the end (or the birth) of a process means for its unit: the causes that move the life cycle.
+
+`lifecycle.py` orders processes on entering a state; this module hears how they fared, decides what that
+means by the unit's Type= and the state it is in, and moves the unit on.
+"""
+
+from __future__ import annotations
+
+from gitproc.core import health
+from gitproc.core.actions import FindMain
+from gitproc.core.events import ExitCode, Slot
+from gitproc.core.lifecycle import (
+    COMMANDS,
+    abort,
+    fail,
+    move,
+    next_command,
+    note_failure,
+    settle_signal,
+    spawn,
+    start_command,
+)
+from gitproc.core.restart import result_of_exit
+from gitproc.core.states import Result, SubState
+from gitproc.core.transitions import Cause
+from gitproc.core.world import LastExit, Running, UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.service_types import ServiceType
+from gitproc.units.values import ExecCommand
+
+FIND_MAIN_RETRY = 0.05  # seconds between looks for a PID file that is not there yet
+
+
+def process_started(world: World, state: UnitState, slot: Running) -> None:
+    """The main process exists: that is all a simple service waits for."""
+    if (
+        state.sub is SubState.START
+        and slot is state.main
+        and state.definition[d.TYPE] in (ServiceType.SIMPLE, ServiceType.IDLE)
+    ):
+        move(world, state, Cause.READY)
+
+
+def process_executed(world: World, state: UnitState, slot: Running) -> None:
+    """The main process runs its program: that is what Type=exec waits for."""
+    if (
+        state.sub is SubState.START
+        and slot is state.main
+        and state.definition[d.TYPE] is ServiceType.EXEC
+    ):
+        move(world, state, Cause.READY)
+
+
+def process_refused(world: World, state: UnitState, slot: Running, message: str) -> None:
+    """A process could not be made at all: a user that does not exist, a cgroup that is refused."""
+    empty = state.main is slot or state.main is None
+    if slot is state.probe:
+        state.probe = None
+        probed(world, state, message)
+        return
+    if slot is state.main:
+        state.main = None
+    else:
+        state.control = None
+    state.tree_empty = empty
+    world.touch(state.name)
+    if state.sub is SubState.RELOAD:
+        state.reload_failed = True
+        world.tell("unit.reload-failed", state.name, message)
+        move(world, state, Cause.FAILED)
+    elif state.stopping:
+        note_failure(state, Result.RESOURCES, message)
+        move(world, state, Cause.FAILED)
+        settle_signal(world, state)
+    else:
+        fail(world, state, Result.RESOURCES, message, Cause.FAILED)
+
+
+def process_exited(
+    world: World,
+    state: UnitState,
+    slot: Running,
+    code: ExitCode,
+    status: int,
+    realtime: float,
+    empty: bool,
+) -> None:
+    """A process of this instance ended: forget it and draw the consequence."""
+    state.tree_empty = empty
+    world.dirty[state.name] = None
+    if slot is state.probe:
+        state.probe = None
+        how = f"{'exited with status' if code is ExitCode.EXITED else 'ended by signal'} {status}"
+        healthy = code is ExitCode.EXITED and status == 0
+        probed(world, state, None if healthy else f"health command {how}")
+        return
+    unit = state.definition
+    is_main = slot is state.main
+    result = result_of_exit(unit, code, status, main=is_main, oom=state.oom)
+    command = command_of(state, is_main=is_main)
+    if command is not None and command.ignore_failure:
+        result = Result.SUCCESS
+    message = slot.problem or describe_exit(slot, code, status, result)
+    if is_main:
+        state.main = None
+        state.last_exit = LastExit(code.value, status, slot.pid, realtime)
+        world.tell("unit.main-exited", state.name, message, code=code.value, status=status)
+        _main_exited(world, state, result, message)
+    else:
+        state.control = None
+        _control_exited(world, state, result, message)
+    world.touch(state.name)
+
+
+def command_of(state: UnitState, *, is_main: bool) -> ExecCommand | None:
+    """The command that the main (or control) process of this state runs."""
+    directive = d.EXEC_START if is_main else COMMANDS.get(state.sub, d.EXEC_START)
+    commands = state.definition[directive]
+    index = state.command if not is_main or state.sub is SubState.START else len(commands) - 1
+    return commands[index] if 0 <= index < len(commands) else None
+
+
+def describe_exit(slot: Running, code: ExitCode, status: int, result: Result) -> str:
+    """`main process 12 exited with status 3 (exit-code)`, for logs and status."""
+    what = "main process" if slot.process.slot is Slot.MAIN else "control process"
+    how = {
+        ExitCode.EXITED: f"exited with status {status}",
+        ExitCode.KILLED: f"was killed by signal {status}",
+        ExitCode.DUMPED: f"dumped core on signal {status}",
+        ExitCode.LOST: "ended unseen",
+    }[code]
+    return f"{what} {slot.pid} {how}" + ("" if result is Result.SUCCESS else f" ({result})")
+
+
+def _main_exited(world: World, state: UnitState, result: Result, message: str) -> None:
+    sub = state.sub
+    kind = state.definition[d.TYPE]
+    if sub in (
+        SubState.STOP_SIGTERM,
+        SubState.STOP_SIGKILL,
+        SubState.FINAL_SIGTERM,
+        SubState.FINAL_SIGKILL,
+    ):
+        if result is not Result.SUCCESS:
+            note_failure(state, result, message)
+        settle_signal(world, state)
+    elif sub is SubState.START and kind is ServiceType.ONESHOT:
+        if result is Result.SUCCESS:
+            state.command += 1
+            start_command(world, state)
+        else:
+            fail(world, state, result, message, Cause.FAILED)
+    elif result is not Result.SUCCESS:
+        if sub is SubState.STOP:
+            note_failure(state, result, message)
+        else:
+            fail(world, state, result, message, Cause.CRASHED)
+    elif sub is SubState.START and kind in (ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD):
+        note = "main process ended before it said READY=1"
+        fail(world, state, Result.PROTOCOL, note, Cause.COMPLETED)
+    elif sub is SubState.START:
+        move(world, state, Cause.COMPLETED)
+    elif sub is SubState.RUNNING:
+        remain = state.definition[d.REMAIN_AFTER_EXIT]
+        move(world, state, Cause.DONE if remain else Cause.COMPLETED)
+
+
+def _control_exited(world: World, state: UnitState, result: Result, message: str) -> None:
+    sub = state.sub
+    good = result is Result.SUCCESS
+    if sub is SubState.START:  # the parent of a forking service
+        if good:
+            world.do(FindMain(state.definition, state.invocation))
+        else:
+            fail(world, state, result, message, Cause.FAILED)
+    elif sub in COMMANDS:
+        if good:
+            state.command += 1
+            next_command(world, state)
+        elif sub is SubState.RELOAD:
+            # A failed reload leaves the service running (systemd.service(5)).
+            state.reload_failed = True
+            world.tell("unit.reload-failed", state.name, f"reload failed: {message}")
+            move(world, state, Cause.FAILED)
+        else:
+            fail(world, state, result, message, Cause.FAILED)
+    else:
+        settle_signal(world, state)
+
+
+def main_found(world: World, state: UnitState, pid: int | None, start_time: int, note: str) -> bool:
+    """The main process of a forking service is known, or cannot be. True: it is to be adopted."""
+    if state.sub is not SubState.START or state.main is not None:
+        return False
+    unit = state.definition
+    if pid is None and unit[d.PID_FILE]:
+        # The parent has exited but the daemon has not written its PID file yet.
+        state.message = note
+        state.find_main_at = world.now + FIND_MAIN_RETRY
+        world.alarm(state.find_main_at, state.name)
+        return False
+    if pid is None and state.tree_empty:
+        fail(world, state, Result.PROTOCOL, "no process was left running", Cause.FAILED)
+        return False
+    if pid is not None:
+        state.main = Running(world.new_process(state, Slot.MAIN), pid, start_time, executed=True)
+    state.message = ""
+    move(world, state, Cause.READY)
+    return pid is not None
+
+
+def tree_emptied(world: World, state: UnitState) -> None:
+    """Nothing of the instance is left. Exits of known processes may still be on their way."""
+    if state.main is not None or state.control is not None or state.probe is not None:
+        return
+    state.tree_empty = True
+    if state.sub is SubState.RUNNING:
+        move(world, state, Cause.COMPLETED)
+    else:
+        settle_signal(world, state)
+
+
+def probe_due(world: World, state: UnitState) -> None:
+    """It may be time for a health probe."""
+    command = health.due(world, state)
+    if command is not None:
+        state.probe = spawn(world, state, Slot.HEALTH, command)
+
+
+def probed(world: World, state: UnitState, failure: str | None) -> None:
+    """A health probe of this instance ended; `failure` says how it failed."""
+    if failure is None:
+        health.succeeded(world, state)
+    elif health.failed(world, state, failure):
+        # Whatever Restart= says: that is what a health check is for.
+        state.forced_restart = True
+        abort(world, state, Result.HEALTH_CHECK, f"unhealthy: {failure}")

@@ -1,0 +1,223 @@
+"""What an operator asks: verbs become holds, demands and wishes to restart; rules do the rest.
+
+A verb changes what is wanted and never a process directly (`kill` apart), so that it goes through the same
+gates as a commit. The answer is sent when the unit has come to rest: `start` waits until the unit is up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitproc.core import schedule
+from gitproc.core.actions import Reply, Signal, SignalTree
+from gitproc.core.dependency_resolver import edges_of
+from gitproc.core.events import OperatorAsked, SyncAsked, Verb
+from gitproc.core.states import Result, SubState
+from gitproc.core.world import Hold, Request, UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.service_types import ServiceType
+
+
+def asked(world: World, event: OperatorAsked) -> None:
+    """Take on a request; unit names are canonical and known to the commit or to the world."""
+    request = Request(event.verb, event.who, set(event.units))
+    world.requests[event.request] = request
+    for name in event.units:
+        world.tell("operator.asked", name, f"{event.who} asked: {event.verb} {name}", who=event.who)
+        state = world.state(name)
+        request.invocations[name] = state.invocation
+        match event.verb:
+            case Verb.START:
+                _start(world, name)
+            case Verb.STOP:
+                _stop(world, name, event.who, event.realtime)
+            case Verb.RESTART | Verb.TRY_RESTART:
+                _restart(world, request, state, only_if_up=event.verb is Verb.TRY_RESTART)
+            case Verb.RELOAD:
+                _reload(request, state)
+            case Verb.KILL:
+                _kill(world, request, state, event)
+            case Verb.RESET_FAILED:
+                _reset_failed(world, request, state)
+        world.touch(name)
+
+
+def _outcome(state: UnitState, result: str, message: str = "") -> dict[str, Any]:
+    return {
+        "result": result,
+        "pid": state.main.pid if state.main is not None else None,
+        "active_state": state.active.value,
+        "sub_state": state.sub.value,
+        "message": message,
+    }
+
+
+def _answer(request: Request, state: UnitState, result: str, message: str = "") -> None:
+    request.waiting.discard(state.name)
+    request.outcomes[state.name] = _outcome(state, result, message)
+
+
+def _start(world: World, name: str) -> None:
+    _free(world, name)
+    for other in (*world.graph.conflicts.of(name), *world.graph.conflicts.to(name)):
+        if schedule.wanted(world, other) is not None:
+            _stop(world, other, f"conflict with {name}", 0.0)
+    schedule.refresh_blocked(world)
+
+
+def _free(world: World, name: str) -> None:
+    """Let `name` run, and with it everything that it pulls in (systemctl(1), "start")."""
+    todo, seen = [name], set()
+    while todo:
+        current = todo.pop()
+        unit = world.wanted_unit(current)
+        if current in seen or unit is None:
+            continue
+        seen.add(current)
+        if world.desired is not None and current not in world.desired.units:
+            world.graph.replace(current, edges_of(unit, world.desired.aliases))
+        state = world.state(current)
+        needed = current == name or not state.hold
+        if needed or current in world.graph.requirements(name):
+            state.hold = None
+        if not state.finished or current == name:
+            state.done = ""
+        if state.restart_at is not None:
+            state.restart_at = world.now
+        if current not in world.pulled:
+            state.demanded = True
+        world.touch(current)
+        todo += world.graph.pulls(current)
+
+
+def _stop(world: World, name: str, who: str, realtime: float) -> None:
+    state = world.state(name)
+    unit = world.wanted_unit(name)
+    state.demanded = False
+    state.done = ""
+    if unit is not None:
+        state.hold = Hold(who, realtime, unit.fingerprint)
+    for other in world.graph.follows_stop(name):
+        if other in world.units and other not in world.pulled:
+            world.units[other].demanded = False
+            world.touch(other)
+    world.touch(name)
+    schedule.refresh_blocked(world)
+
+
+def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bool) -> None:
+    if state.down and only_if_up:
+        _answer(request, state, "skipped", "not running")
+        return
+    _start(world, state.name)
+    if not state.down:
+        schedule.want_restart(world, state, f"restart asked by {request.who}")
+
+
+def _reload(request: Request, state: UnitState) -> None:
+    if not state.up or state.unit is None:
+        _answer(request, state, "failed", "not running")
+    elif not state.unit[d.EXEC_RELOAD]:
+        _answer(request, state, "failed", "it has no ExecReload=")
+    else:
+        state.reload_wanted = f"asked by {request.who}"
+
+
+def _kill(world: World, request: Request, state: UnitState, event: OperatorAsked) -> None:
+    slots = {"main": state.main, "control": state.control}
+    if event.whom == "all":
+        if state.tree_empty:
+            _answer(request, state, "failed", "no process to kill")
+            return
+        world.do(SignalTree(state.name, state.invocation, event.signal))
+    else:
+        slot = slots.get(event.whom)
+        if slot is None:
+            _answer(request, state, "failed", f"no {event.whom} process to kill")
+            return
+        world.do(Signal(slot.process, event.signal))
+    _answer(request, state, "done")
+
+
+def _reset_failed(world: World, request: Request, state: UnitState) -> None:
+    state.restarts = 0
+    state.starts = []
+    if state.sub is SubState.FAILED:
+        state.sub = SubState.DEAD
+        state.result = Result.SUCCESS
+        state.message = ""
+        world.tell("unit.reset", state.name, f"failed state of {state.name} reset")
+    _answer(request, state, "done")
+
+
+def sync_asked(world: World, event: SyncAsked) -> None:
+    """Heal: what gave up, or ended by itself, is tried again, as the commit asks for it."""
+    world.tell("operator.asked", "", f"{event.who} asked: sync", who=event.who)
+    tried = []
+    for name in sorted(world.pulled):
+        state = world.units.get(name)
+        if state is not None and state.down and state.done and not state.finished:
+            state.done = ""
+            world.touch(name)
+            tried.append((name, _outcome(state, "started", state.message)))
+    world.do(Reply(event.request, tuple(tried)))
+
+
+def look(world: World, name: str) -> None:
+    """See whether requests that wait for `name` can be answered."""
+    for request in world.requests.values():
+        if name in request.waiting:
+            _look(world, request, name)
+
+
+def _look(world: World, request: Request, name: str) -> None:
+    state = world.units.get(name)
+    if state is None:
+        state = UnitState(name)
+    match request.verb:
+        case Verb.START | Verb.RESTART | Verb.TRY_RESTART:
+            _look_start(world, request, state)
+        case Verb.STOP:
+            if state.down:
+                _answer(request, state, "done")
+        case Verb.RELOAD:
+            if state.sub is not SubState.RELOAD and not state.reload_wanted:
+                bad = state.reload_failed or not state.up
+                _answer(request, state, "failed" if bad else "done", "reload failed" if bad else "")
+        case Verb.KILL | Verb.RESET_FAILED:
+            pass  # answered at once
+
+
+def _look_start(world: World, request: Request, state: UnitState) -> None:
+    unit = schedule.wanted(world, state.name)
+    if unit is None:
+        held = f"held by {state.hold.who}" if state.hold is not None else "not to run"
+        if state.down:
+            _answer(request, state, "canceled", held)
+        return
+    fresh = request.verb is Verb.START or state.invocation != request.invocations.get(state.name)
+    if state.up and fresh and not state.restart_wanted:
+        # A simple service counts as up once forked; for people it is up once its program runs.
+        if state.main is None or state.main.executed or not _simple(state):
+            _answer(request, state, "done")
+    elif state.down and state.invocation != request.invocations.get(state.name):
+        if state.finished:
+            _answer(request, state, "done")
+        elif state.sub is not SubState.DEAD or state.done:
+            good = state.result is Result.SUCCESS and state.sub is SubState.DEAD
+            _answer(request, state, "done" if good else "failed", state.message)
+    elif state.down:
+        obstacle = schedule.dead_end(world, state.name)
+        if obstacle is not None:
+            _answer(request, state, "dependency", f"it needs {obstacle}, which is not up")
+
+
+def _simple(state: UnitState) -> bool:
+    return state.unit is not None and state.unit[d.TYPE] in (ServiceType.SIMPLE, ServiceType.IDLE)
+
+
+def reply(world: World) -> None:
+    """Send the answers that are complete."""
+    for number in [n for n, request in world.requests.items() if not request.waiting]:
+        request = world.requests.pop(number)
+        world.do(Reply(number, tuple(sorted(request.outcomes.items()))))

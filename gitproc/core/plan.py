@@ -1,0 +1,184 @@
+"""The plan: what a commit would change, unit by unit, with the smallest action and the directive that causes it.
+
+The plan is an explanation, not a program: it is computed for `gitproc plan`, for the log and for the
+verdict, and never walked. What is executed falls out of the rules in `schedule.py`, which use the same
+`compare`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gitproc.core.dependency_resolver import DependencyResolver
+from gitproc.core.world import World
+from gitproc.units import directives as d
+from gitproc.units.diagnostics import Location
+from gitproc.units.directive import Change
+from gitproc.units.loader import UnitSet
+from gitproc.units.unit import Unit
+
+_RANK = {Change.NONE: 0, Change.LIVE: 1, Change.RELOAD: 2, Change.RESTART: 3}
+_LIMITS = frozenset(x.key for x in (d.MEMORY_MAX, d.CPU_QUOTA, d.TASKS_MAX))
+
+
+class PlannedAction(StrEnum):
+    """What will happen to a unit."""
+
+    NONE = "none"
+    LIVE = "live"
+    RELOAD = "reload"
+    RESTART = "restart"
+    START = "start"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One directive that differs; texts as written, joined where there are several."""
+
+    directive: str
+    old: str
+    new: str
+    change: Change
+    where: Location
+
+    def __str__(self) -> str:
+        return f"{self.directive} {self.old or '(unset)'} → {self.new or '(unset)'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything that differs between two definitions of a unit, and the action it takes."""
+
+    change: Change
+    differences: tuple[Difference, ...]
+
+    @property
+    def directives(self) -> list[str]:
+        """Those that need the strongest action."""
+        return [x.directive for x in self.differences if x.change is self.change]
+
+    @property
+    def limits(self) -> bool:
+        """Whether a resource limit is among them."""
+        return any(f"Service.{x.directive}" in _LIMITS for x in self.differences)
+
+
+def _texts(unit: Unit, key: str) -> str:
+    texts: list[str] = []
+    for setting in unit.settings:
+        if setting.key == key:
+            texts = [*texts, setting.text] if setting.text else []
+    return "; ".join(texts)
+
+
+def compare(old: Unit, new: Unit) -> Comparison:
+    """Compare two definitions directive by directive."""
+    if old is new:
+        return Comparison(Change.NONE, ())
+    differences = []
+    for key in sorted(old.values.keys() | new.values.keys()):
+        directive = d.TABLE.get(key)
+        if directive is None or old[directive] == new[directive]:
+            continue
+        where = new.where(directive) if new.has(directive) else old.where(directive)
+        texts = _texts(old, key), _texts(new, key)
+        differences.append(Difference(directive.name, *texts, directive.change, where))
+    differences += _trigger_differences(old, new)
+    change = max((x.change for x in differences), key=_RANK.__getitem__, default=Change.NONE)
+    return Comparison(change, tuple(differences))
+
+
+def _trigger_differences(old: Unit, new: Unit) -> Iterable[Difference]:
+    for path in sorted(old.triggers.keys() | new.triggers.keys()):
+        before, after = old.triggers.get(path, ""), new.triggers.get(path, "")
+        if before != after:
+            restart = path in new[d.RESTART_TRIGGERS] or path in old[d.RESTART_TRIGGERS]
+            directive = d.RESTART_TRIGGERS if restart else d.RELOAD_TRIGGERS
+            change = Change.RESTART if restart else Change.RELOAD
+            texts = before[:12], after[:12]
+            yield Difference(f"{directive.name} {path}", *texts, change, Location(path, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """One unit's line of the plan."""
+
+    unit: str
+    action: PlannedAction
+    reasons: tuple[str, ...]
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The stable JSON form."""
+        return {
+            "unit": self.unit,
+            "action": self.action.value,
+            "reasons": list(self.reasons),
+            "note": self.note,
+        }
+
+
+def compute(
+    world: World,
+    units: UnitSet,
+    graph: DependencyResolver,
+    pulled: frozenset[str],
+    changed: Iterable[str],
+) -> list[PlanEntry]:
+    """The plan for putting `units` in force, for the `changed` names and those that follow them."""
+    entries: dict[str, PlanEntry] = {}
+    for name in changed:
+        entry = _entry(world, units, pulled, name)
+        if entry is not None:
+            entries[name] = entry
+    todo = [n for n, e in entries.items() if e.action is PlannedAction.RESTART]
+    while todo:
+        name = todo.pop()
+        for other in graph.follows_stop(name):
+            state = world.units.get(other)
+            up = state is not None and not state.down
+            present = entries.get(other)
+            weaker = present is None or present.action in (PlannedAction.LIVE, PlannedAction.RELOAD)
+            if up and weaker and other in pulled:
+                entries[other] = PlanEntry(other, PlannedAction.RESTART, (f"{name} restarts",))
+                todo.append(other)
+    return [entries[name] for name in graph.start_order(entries)]
+
+
+def _entry(world: World, units: UnitSet, pulled: frozenset[str], name: str) -> PlanEntry | None:
+    state = world.units.get(name)
+    new = units.units.get(name)
+    if new is None and "@" in name and state is not None and state.demanded:
+        new = units.resolve(name)
+    demanded = state is not None and state.demanded and new is not None
+    run = (name in pulled or demanded) and new is not None and not new.masked
+    up = state is not None and not state.down
+    if state is not None and up and state.unit is not None:
+        if not run or new is None:
+            gone = "removed" if new is None else "masked" if new.masked else "no longer wanted"
+            return PlanEntry(name, PlannedAction.STOP, (gone,))
+        return _changed_entry(name, state.unit, new)
+    if not run or new is None:
+        return None
+    if state is not None and state.hold is not None and state.hold.fingerprint == new.fingerprint:
+        return None
+    if state is not None and state.done == new.fingerprint:
+        return None
+    known = world.wanted_unit(name)
+    reasons = tuple(map(str, compare(known, new).differences)) if known is not None else ("new",)
+    return PlanEntry(name, PlannedAction.START, reasons or ("not running",))
+
+
+def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:
+    comparison = compare(old, new)
+    if not comparison.differences:
+        return None
+    action = PlannedAction(comparison.change.value)
+    note = ""
+    if action is PlannedAction.RELOAD and not new[d.EXEC_RELOAD]:
+        action, note = PlannedAction.RESTART, "it has no ExecReload="
+    return PlanEntry(name, action, tuple(map(str, comparison.differences)), note)

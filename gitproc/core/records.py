@@ -1,0 +1,212 @@
+"""The world on disk: what of it is durable, and how it comes back.
+
+Durable is what cannot be found out again: holds, demands, counters, deadlines, what ended how, which
+process was ordered under which token, verdicts. Definitions are kept apart, by fingerprint. A record is a
+JSON value under a key (`unit/NAME`, `deploy`, `verdict/SHA`); only records that changed are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gitproc.core.actions import Record
+from gitproc.core.events import CommitMeta, Process
+from gitproc.core.states import Result, SubState
+from gitproc.core.world import Deploy, Health, Hold, LastExit, Running, UnitState, World
+from gitproc.units.unit import Unit
+
+VERSION = 1
+
+
+def commit_record(commit: CommitMeta | None) -> dict[str, Any] | None:
+    """A commit as JSON."""
+    if commit is None:
+        return None
+    return {
+        "sha": commit.sha,
+        "author": commit.author,
+        "time": commit.time,
+        "subject": commit.subject,
+    }
+
+
+def commit_from(record: Mapping[str, Any] | None) -> CommitMeta | None:
+    """Inverse of `commit_record`."""
+    return CommitMeta(**record) if record else None
+
+
+def _running(slot: Running | None) -> list[Any] | None:
+    if slot is None:
+        return None
+    return [slot.process.cookie(), slot.pid, slot.start_time, slot.executed]
+
+
+def _running_from(value: list[Any] | None) -> Running | None:
+    if value is None:
+        return None
+    return Running(Process.from_cookie(value[0]), value[1], value[2], value[3])
+
+
+def unit_record(state: UnitState) -> dict[str, Any]:
+    """The durable part of a unit's state; fields at rest are left out."""
+    record: dict[str, Any] = {
+        "sub": state.sub.value,
+        "result": state.result.value,
+        "fingerprint": state.unit.fingerprint if state.unit else "",
+        "invocation": state.invocation,
+        "entered": state.entered,
+        "main": _running(state.main),
+        "control": _running(state.control),
+        "hold": [state.hold.who, state.hold.realtime, state.hold.fingerprint]
+        if state.hold
+        else None,
+        "last_exit": [
+            state.last_exit.code,
+            state.last_exit.status,
+            state.last_exit.pid,
+            state.last_exit.realtime,
+        ]
+        if state.last_exit.code
+        else None,
+        "health": [state.health.passed, state.health.failures, state.health.detail]
+        if state.health.passed or state.health.failures
+        else None,
+    }
+    record.update((name, getattr(state, name)) for name in _PLAIN)
+    return {key: value for key, value in record.items() if value not in (None, "", False, 0, [])}
+
+
+_PLAIN = (
+    "command",
+    "tree_empty",
+    "deadline",
+    "find_main_at",
+    "active_since",
+    "restart_at",
+    "restarts",
+    "starts",
+    "demanded",
+    "done",
+    "finished",
+    "restart_wanted",
+    "reload_wanted",
+    "ordered_stop",
+    "forced_restart",
+    "oom",
+    "reload_failed",
+    "status_text",
+    "message",
+)
+
+
+def unit_from(
+    name: str, record: Mapping[str, Any], definition: Callable[[str], Unit | None]
+) -> UnitState:
+    """Inverse of `unit_record`. `definition` finds a kept definition by fingerprint."""
+    state = UnitState(name)
+    state.sub = SubState(record["sub"])
+    state.result = Result(record["result"])
+    state.invocation = record.get("invocation", "")
+    state.entered = record.get("entered", 0.0)
+    state.main = _running_from(record.get("main"))
+    state.control = _running_from(record.get("control"))
+    state.tree_empty = False
+    for field in _PLAIN:
+        if field in record:
+            setattr(state, field, record[field])
+    if "hold" in record:
+        state.hold = Hold(*record["hold"])
+    if "last_exit" in record:
+        state.last_exit = LastExit(*record["last_exit"])
+    if "health" in record:
+        passed, failures, detail = record["health"]
+        state.health = Health(passed=passed, failures=failures, detail=detail)
+    fingerprint = record.get("fingerprint", "")
+    state.unit = definition(fingerprint) if fingerprint else None
+    return state
+
+
+def deploy_record(world: World) -> dict[str, Any]:
+    """Everything durable about commits."""
+    deploy = world.deploy
+    return {
+        "version": VERSION,
+        "seed": world.seed,
+        "applied": commit_record(world.applied),
+        "refused": commit_record(world.refused.commit) if world.refused else None,
+        "goods": [commit_record(x) for x in world.goods],
+        "deploy": {
+            "commit": commit_record(deploy.commit),
+            "since": deploy.since,
+            "touched": sorted(deploy.touched),
+            "pending": sorted(deploy.pending),
+        }
+        if deploy
+        else None,
+    }
+
+
+def write(world: World, last: dict[str, Any]) -> None:
+    """Order a `Record` for everything durable that this step changed. `last`: what was ordered before."""
+    for name in world.dirty:
+        state = world.units.get(name)
+        key = f"unit/{name}"
+        record = unit_record(state) if state is not None else None
+        if record is not None and record == {
+            "sub": "dead",
+            "result": "success",
+            "tree_empty": True,
+        }:
+            record = None
+        _order(world, last, key, record)
+    _order(world, last, "deploy", deploy_record(world))
+    for sha, verdict in world.verdicts.items():
+        if last.get(f"verdict/{sha}") != verdict:
+            _order(world, last, f"verdict/{sha}", verdict)
+    if world.dirty:
+        _order(world, last, "serial", world.serial)
+
+
+def _order(world: World, last: dict[str, Any], key: str, value: Any) -> None:
+    if last.get(key) == value:
+        return
+    if value is None:
+        last.pop(key, None)
+    else:
+        last[key] = value
+    world.do(Record(key, value))
+
+
+def restore(
+    world: World,
+    records: Mapping[str, Any],
+    definition: Callable[[str], Unit | None],
+    *,
+    same_boot: bool,
+) -> None:
+    """Bring back a world from its records.
+
+    `same_boot`: the machine (and with it every process and instant) is still the one of the records; if
+    not, only what outlives a boot comes back: commits, verdicts, holds.
+    """
+    deploy = records.get("deploy") or {}
+    world.seed = deploy.get("seed") or world.seed
+    world.serial = records.get("serial", 0) + 1000  # past any that a torn journal has lost
+    world.applied = commit_from(deploy.get("applied"))
+    world.goods = [c for c in map(commit_from, deploy.get("goods", ())) if c is not None]
+    for key, value in records.items():
+        kind, _, name = key.partition("/")
+        if kind == "verdict":
+            world.verdicts[name] = value
+        elif kind == "unit":
+            state = unit_from(name, value, definition)
+            if not same_boot:
+                state = UnitState(name, hold=state.hold)
+            if same_boot or state.hold is not None:
+                world.units[name] = state
+    pending = deploy.get("deploy")
+    commit = commit_from(pending["commit"]) if pending else None
+    if pending and commit is not None and same_boot:
+        touched = frozenset(pending["touched"])
+        world.deploy = Deploy(commit, pending["since"], touched, set(pending["pending"]))

@@ -1,0 +1,310 @@
+"""The rules that close the gap between what is wanted and what is.
+
+`converge` runs the rules for every unit in the world's queue until nothing changes any more. Rules are
+level-triggered: they read what is (desired definition, holds, states), never how we learnt it, so boot,
+push, rollback, crash and an operator's verb all come through here, and a second run changes nothing.
+
+Order falls out of two gates. A unit *starts* when what it requires (and is ordered after) is up, nothing it
+is ordered after is still on its way up, and nothing related by order or Conflicts= still has to stop. A unit
+*stops* when everything ordered after it that has to stop is down. A unit that finds its gate closed notes
+whom it waits for and is looked at again when that one changes: work grows with what an event touches.
+"""
+
+from __future__ import annotations
+
+from gitproc.core import health, lifecycle
+from gitproc.core.actions import SetLimits
+from gitproc.core.dependency_resolver import roots_of
+from gitproc.core.plan import compare
+from gitproc.core.states import SubState
+from gitproc.core.transitions import Cause
+from gitproc.core.world import UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.directive import Change
+from gitproc.units.unit import Unit
+
+
+def converge(world: World) -> None:
+    """Run the rules to a fixed point over the queued units."""
+    while world.queue:
+        name = next(iter(world.queue))
+        del world.queue[name]
+        _reconcile(world, name)
+
+
+def enqueue_all(world: World) -> None:
+    """Look at every unit: something changed that concerns all (a commit, adoption, shutdown)."""
+    world.queue.update(dict.fromkeys(world.units))
+    if world.desired is not None:
+        world.queue.update(dict.fromkeys(world.pulled))
+
+
+def refresh_wanted(world: World) -> None:
+    """Compute anew what the default target pulls in; queue what this changes."""
+    before = world.pulled
+    if world.desired is None:
+        world.pulled = frozenset()
+    else:
+        roots = roots_of(world.desired, world.settings.default_target)
+        world.pulled = world.graph.closure(roots, world.desired.units)
+    world.queue.update(dict.fromkeys(sorted(before ^ world.pulled)))
+
+
+def refresh_blocked(world: World) -> None:
+    """Compute anew who must stay down because something it needs is held; queue what this changes."""
+    before = world.blocked
+    held = [name for name, state in world.units.items() if state.hold is not None]
+    world.blocked = world.graph.stop_closure(sorted(held))
+    world.queue.update(dict.fromkeys(sorted(before.keys() ^ world.blocked.keys())))
+
+
+def wanted(world: World, name: str) -> Unit | None:
+    """The definition by which `name` is to run, or None if it is to be down."""
+    if world.stopping:
+        return None
+    state = world.units.get(name)
+    if name not in world.pulled and (state is None or not state.demanded):
+        return None
+    if name in world.blocked or (state is not None and state.hold is not None):
+        return None
+    unit = world.wanted_unit(name)
+    return None if unit is None or unit.masked else unit
+
+
+def satisfied(world: World, name: str) -> bool:
+    """Whether who requires `name` may start: it is up, or it is a oneshot that has done its work."""
+    state = world.units.get(name)
+    if state is None:
+        return False
+    return state.up or (state.sub is SubState.DEAD and state.finished)
+
+
+def must_stop(world: World, state: UnitState) -> bool:
+    """Whether a unit that is not down has to go down (perhaps to come up again)."""
+    if state.down:
+        return False
+    if state.stopping or state.restart_wanted:
+        return True
+    return wanted(world, state.name) is None or _unbound(world, state) is not None
+
+
+def _unbound(world: World, state: UnitState) -> str | None:
+    """A unit that `state` is bound to (BindsTo=) and that is not there any more."""
+    for other in world.graph.binds_to.of(state.name):
+        if not _there(world, other):
+            return other
+    return None
+
+
+def _there(world: World, name: str) -> bool:
+    """Whether `name` is up, done, or on its way up: what BindsTo= asks of it."""
+    state = world.units.get(name)
+    starting = state is not None and state.starting
+    return starting or satisfied(world, name) or pending(world, name)
+
+
+def pending(world: World, name: str) -> bool:
+    """Whether `name` is on its way up, so that what is ordered after it waits."""
+    state = world.units.get(name)
+    if state is not None:
+        if state.starting:
+            return True
+        if state.up:
+            return bool(state.restart_wanted) and wanted(world, name) is not None
+        if state.sub is SubState.AUTO_RESTART:
+            return False  # its start has been tried; who merely comes after it need not wait
+    unit = wanted(world, name)
+    if unit is None:
+        return False
+    if state is not None and state.stopping:
+        return True
+    if state is not None and state.done == unit.fingerprint:
+        return False
+    return dead_end(world, name) is None
+
+
+def _dead_end(world: World, name: str, seen: frozenset[str]) -> str | None:
+    """A requirement of `name`, or of what it requires, that has failed for good or is not to run."""
+    if name in seen:
+        return None
+    for other in world.graph.requirements(name):
+        if satisfied(world, other):
+            continue
+        state = world.units.get(other)
+        unit = wanted(world, other)
+        if unit is None or (state is not None and state.down and state.done == unit.fingerprint):
+            return other
+        found = _dead_end(world, other, seen | {name})
+        if found is not None:
+            return found
+    return None
+
+
+def dead_end(world: World, name: str) -> str | None:
+    """The requirement because of which `name` cannot start, if there is one."""
+    return _dead_end(world, name, frozenset())
+
+
+def _reconcile(world: World, name: str) -> None:
+    if world.adopting:
+        return
+    state = world.units.get(name)
+    unit = wanted(world, name)
+    if state is None:
+        if unit is None:
+            _release_waiters(world, name)
+            return
+        state = world.state(name)
+    if state.down:
+        _reconcile_down(world, state, unit)
+    elif not state.stopping:
+        _reconcile_up(world, state, unit)
+
+
+def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
+    if unit is None:
+        if state.sub is SubState.AUTO_RESTART:
+            state.restart_at = None
+            lifecycle.move(world, state, Cause.HALT)
+        _forget_wait(world, state)
+        if state.hold is None and world.wanted_unit(state.name) is None:
+            world.forget(state.name)
+        return
+    changed = state.unit is None or state.unit.fingerprint != unit.fingerprint
+    if state.sub is SubState.AUTO_RESTART:
+        early = changed or state.restart_wanted
+        if not early and state.restart_at is not None and state.restart_at > world.now:
+            return
+    elif state.done == unit.fingerprint:
+        _forget_wait(world, state)
+        return
+    blocker, because = _start_blocker(world, state.name)
+    if blocker is not None:
+        _wait(world, state, blocker, because)
+        if dead_end(world, state.name) is not None:
+            _release_waiters(world, state.name)  # who merely comes after it waits in vain
+        return
+    lifecycle.begin(world, state, unit)
+
+
+def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
+    if unit is not None:
+        _adopt_definition(world, state, unit)
+    if must_stop(world, state):
+        bound = _unbound(world, state) if unit is not None else None
+        if bound is not None and not state.restart_wanted:
+            state.restart_wanted = f"bound to {bound}"
+        blocker = _stop_blocker(world, state.name)
+        if blocker is not None:
+            _wait(world, state, blocker, "has to stop first")
+            return
+        _forget_wait(world, state)
+        lifecycle.halt(world, state)
+    elif state.reload_wanted and state.sub in (SubState.RUNNING, SubState.EXITED):
+        state.reload_wanted = ""
+        state.reload_failed = False
+        lifecycle.move(world, state, Cause.RELOAD)
+    else:
+        _forget_wait(world, state)
+
+
+def _adopt_definition(world: World, state: UnitState, unit: Unit) -> None:
+    """The commit defines a running unit anew: take the smallest action that makes it so."""
+    old = state.definition
+    if old is unit:
+        return
+    comparison = compare(old, unit)
+    if not comparison.differences:
+        state.unit = unit
+        return
+    if comparison.change is Change.RESTART:
+        if not state.restart_wanted:
+            want_restart(world, state, f"changed: {', '.join(comparison.directives)}")
+        return
+    # Everything up to a reload goes on with the same process: the new definition is in force from here.
+    state.unit = unit
+    world.dirty[state.name] = None
+    if comparison.limits:
+        world.do(SetLimits(unit, state.invocation))
+        text = "; ".join(str(difference) for difference in comparison.differences)
+        world.tell("unit.limits-changed", state.name, text)
+    if state.sub is SubState.RUNNING:
+        health.rearm(world, state)
+    if comparison.change is Change.RELOAD:
+        if unit[d.EXEC_RELOAD]:
+            state.reload_wanted = ", ".join(comparison.directives)
+        else:
+            want_restart(world, state, f"changed: {', '.join(comparison.directives)}")
+
+
+def want_restart(world: World, state: UnitState, reason: str) -> None:
+    """Replace the running instance, and those of units that follow an explicit restart."""
+    state.restart_wanted = reason
+    world.touch(state.name)
+    for other in world.graph.follows_stop(state.name):
+        follower = world.units.get(other)
+        if follower is not None and not follower.down and not follower.restart_wanted:
+            want_restart(world, follower, f"{state.name} restarts")
+
+
+def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
+    """Whom a unit that is to start waits for, and why."""
+    graph = world.graph
+    for other in graph.requirements(name):
+        if graph.after.has(name, other) and not satisfied(world, other):
+            return other, "is required and not up"
+        it = world.units.get(other)
+        if it is not None and it.stopping:
+            return other, "is required and stopping"
+    for other in graph.binds_to.of(name):
+        if not _there(world, other):
+            return other, "is bound to it and not up"
+    for relation in (graph.conflicts.of(name), graph.conflicts.to(name)):
+        for other in relation:
+            it = world.units.get(other)
+            if it is not None and not it.down:
+                return other, "conflicts and is not down yet"
+    before = graph.waits_on(name)
+    # Go on where the last look found a blocker: a target with thousands of members must not scan
+    # them all each time one of them comes up.
+    state = world.units[name]
+    start = state.gate_index if state.gate_index < len(before) else 0
+    for index in range(start, start + len(before)):
+        other = before[index % len(before)]
+        it = world.units.get(other)
+        if pending(world, other) or (it is not None and must_stop(world, it)):
+            state.gate_index = index % len(before)
+            return other, "comes first"
+    for other in graph.followers(name):
+        it = world.units.get(other)
+        if it is not None and must_stop(world, it):
+            return other, "has to stop first"
+    return None, ""
+
+
+def _stop_blocker(world: World, name: str) -> str | None:
+    """Whom a unit that is to stop waits for: what is ordered after it and goes down too."""
+    for other in world.graph.followers(name):
+        state = world.units.get(other)
+        if state is not None and must_stop(world, state):
+            return other
+    return None
+
+
+def _wait(world: World, state: UnitState, blocker: str, because: str) -> None:
+    world.waiters.setdefault(blocker, set()).add(state.name)
+    if (state.waits_for, state.waits_because) != (blocker, because):
+        state.waits_for, state.waits_because = blocker, because
+    # A blocker nobody has looked at yet must be, or its waiters wait for ever.
+    if blocker not in world.units:
+        world.queue[blocker] = None
+
+
+def _forget_wait(world: World, state: UnitState) -> None:
+    state.waits_for = state.waits_because = ""
+    _release_waiters(world, state.name)
+
+
+def _release_waiters(world: World, name: str) -> None:
+    """`name` rests where it is: who waits for it to move must look again."""
+    world.queue.update(dict.fromkeys(world.waiters.pop(name, ())))

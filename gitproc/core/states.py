@@ -1,0 +1,82 @@
+"""The words for where a unit is and how it ended: systemd's, so that everyone can read them.
+
+`SubState` is the state proper; `ActiveState` is a view of it (systemd(1), "ActiveState"). `Result` is the
+first cause of failure of the present or last run (systemd.exec(5), `$SERVICE_RESULT`).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ActiveState(StrEnum):
+    """The coarse state, the same words for every kind of unit."""
+
+    ACTIVE = "active"
+    RELOADING = "reloading"
+    INACTIVE = "inactive"
+    FAILED = "failed"
+    ACTIVATING = "activating"
+    DEACTIVATING = "deactivating"
+
+
+class SubState(StrEnum):
+    """The fine state. ACTIVE is a target's or slice's; the others are a service's."""
+
+    DEAD = "dead"
+    START_PRE = "start-pre"
+    START = "start"
+    START_POST = "start-post"
+    RUNNING = "running"
+    EXITED = "exited"
+    ACTIVE = "active"
+    RELOAD = "reload"
+    STOP = "stop"
+    STOP_SIGTERM = "stop-sigterm"
+    STOP_SIGKILL = "stop-sigkill"
+    STOP_POST = "stop-post"
+    FINAL_SIGTERM = "final-sigterm"
+    FINAL_SIGKILL = "final-sigkill"
+    FAILED = "failed"
+    AUTO_RESTART = "auto-restart"
+
+
+class Result(StrEnum):
+    """Why a run ended. HEALTH_CHECK is GitProc's own; the others are systemd's."""
+
+    SUCCESS = "success"
+    RESOURCES = "resources"
+    PROTOCOL = "protocol"
+    TIMEOUT = "timeout"
+    EXIT_CODE = "exit-code"
+    SIGNAL = "signal"
+    CORE_DUMP = "core-dump"
+    WATCHDOG = "watchdog"
+    OOM_KILL = "oom-kill"
+    START_LIMIT_HIT = "start-limit-hit"
+    HEALTH_CHECK = "health-check"
+
+
+ACTIVE_STATE: dict[SubState, ActiveState] = {
+    SubState.DEAD: ActiveState.INACTIVE,
+    SubState.START_PRE: ActiveState.ACTIVATING,
+    SubState.START: ActiveState.ACTIVATING,
+    SubState.START_POST: ActiveState.ACTIVATING,
+    SubState.RUNNING: ActiveState.ACTIVE,
+    SubState.EXITED: ActiveState.ACTIVE,
+    SubState.ACTIVE: ActiveState.ACTIVE,
+    SubState.RELOAD: ActiveState.RELOADING,
+    SubState.STOP: ActiveState.DEACTIVATING,
+    SubState.STOP_SIGTERM: ActiveState.DEACTIVATING,
+    SubState.STOP_SIGKILL: ActiveState.DEACTIVATING,
+    SubState.STOP_POST: ActiveState.DEACTIVATING,
+    SubState.FINAL_SIGTERM: ActiveState.DEACTIVATING,
+    SubState.FINAL_SIGKILL: ActiveState.DEACTIVATING,
+    SubState.FAILED: ActiveState.FAILED,
+    SubState.AUTO_RESTART: ActiveState.ACTIVATING,
+}
+
+UP = frozenset({SubState.RUNNING, SubState.EXITED, SubState.ACTIVE, SubState.RELOAD})
+DOWN = frozenset({SubState.DEAD, SubState.FAILED, SubState.AUTO_RESTART})
+STARTING = frozenset({SubState.START_PRE, SubState.START, SubState.START_POST})
+STOPPING = frozenset(SubState) - UP - DOWN - STARTING

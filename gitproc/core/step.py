@@ -1,0 +1,209 @@
+"""The heart: `step(world, event, now) -> actions`.
+
+It alone changes the World, and nothing else in the program decides. An event is taken in by the module whose
+matter it is; then the rules run to a fixed point over the units it touched; then whoever waits for an
+outcome (requests, a deploy) is looked after; what became durable is recorded last. The same sequence of
+events at the same instants always gives the same actions.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import assert_never
+
+from gitproc.core import adoption, deploy, exits, lifecycle, operator, records, schedule
+from gitproc.core.actions import Acknowledge, Action, Adopt, Exit, FindMain
+from gitproc.core.events import (
+    Adopted,
+    AdoptionDone,
+    BranchUnborn,
+    CommitLoaded,
+    Event,
+    Executed,
+    Exited,
+    LimitsFailed,
+    MainFound,
+    Notified,
+    OperatorAsked,
+    OutOfMemory,
+    ProbeFailed,
+    ProbeSucceeded,
+    Process,
+    RequestDropped,
+    SetupFailed,
+    ShutdownAsked,
+    SourceFailed,
+    Spawned,
+    SpawnFailed,
+    SyncAsked,
+    Tick,
+    TreeEmptied,
+)
+from gitproc.core.notify import notified
+from gitproc.core.states import Result
+from gitproc.core.world import Running, UnitState, World
+
+
+def step(world: World, event: Event, now: float) -> list[Action]:
+    """Take in one fact; return what is to be done about it, in order. `now`: seconds, CLOCK_BOOTTIME."""
+    world.now = now
+    world.actions = []
+    _take_in(world, event)
+    due = _alarms(world)
+    schedule.converge(world)
+    for name in dict.fromkeys((*world.dirty, *due)):
+        if world.deploy is not None:
+            deploy.look(world, name)
+        if world.requests:
+            operator.look(world, name)
+    deploy.conclude(world)
+    operator.reply(world)
+    records.write(world, world.recorded)
+    world.dirty = {}
+    if world.stopping and not world.exited and all(s.down for s in world.units.values()):
+        world.exited = True
+        world.do(Exit())
+    return world.actions
+
+
+def _take_in(world: World, event: Event) -> None:
+    match event:
+        case CommitLoaded():
+            deploy.commit_loaded(world, event)
+        case SourceFailed(reason):
+            if world.source_problem != reason:
+                world.tell("source.failed", "", reason)
+            world.source_problem = reason
+        case BranchUnborn():
+            world.source_problem = ""
+        case Spawned(process, pid, start_time):
+            state, slot = _find(world, process)
+            if state is not None and slot is not None:
+                slot.pid, slot.start_time = pid, start_time
+                world.touch(state.name)
+                exits.process_started(world, state, slot)
+        case Executed(process):
+            state, slot = _find(world, process)
+            if state is not None and slot is not None:
+                slot.executed = True
+                world.touch(state.name)
+                exits.process_executed(world, state, slot)
+        case SetupFailed(process, failed_step, _, message):
+            state, slot = _find(world, process)
+            if state is not None and slot is not None:
+                world.tell("unit.setup-failed", state.name, f"{failed_step}: {message}")
+                slot.problem = f"{failed_step}: {message}"
+        case SpawnFailed(process, failed_step, message):
+            state, slot = _find(world, process)
+            if state is not None and slot is not None:
+                exits.process_refused(world, state, slot, f"{failed_step}: {message}")
+        case Exited():
+            _exited(world, event)
+        case Adopted():
+            adoption.adopted(world, event)
+        case AdoptionDone():
+            adoption.adoption_done(world, event)
+        case TreeEmptied(unit, invocation):
+            state = _instance(world, unit, invocation)
+            if state is not None:
+                exits.tree_emptied(world, state)
+        case OutOfMemory(unit, invocation):
+            state = _instance(world, unit, invocation)
+            if state is not None:
+                _out_of_memory(world, state)
+        case Notified():
+            state = _instance(world, event.unit, event.invocation)
+            if state is not None:
+                notified(world, state, event)
+        case MainFound(unit, invocation, pid, start_time, message):
+            state = _instance(world, unit, invocation)
+            if state is not None and exits.main_found(world, state, pid, start_time, message):
+                _adopt_main(world, state)
+        case ProbeSucceeded(unit, invocation):
+            state = _instance(world, unit, invocation)
+            if state is not None:
+                exits.probed(world, state, None)
+        case ProbeFailed(unit, invocation, detail):
+            state = _instance(world, unit, invocation)
+            if state is not None:
+                exits.probed(world, state, detail)
+        case LimitsFailed(unit, invocation, message):
+            if _instance(world, unit, invocation) is not None:
+                world.tell("unit.limits-failed", unit, message)
+        case OperatorAsked():
+            operator.asked(world, event)
+        case RequestDropped(request):
+            world.requests.pop(request, None)
+        case SyncAsked():
+            operator.sync_asked(world, event)
+        case ShutdownAsked(reason):
+            if not world.stopping:
+                world.tell("daemon.stopping", "", reason)
+            world.stopping = True
+            schedule.enqueue_all(world)
+        case Tick():
+            pass
+        case _:
+            assert_never(event)
+
+
+def _instance(world: World, unit: str, invocation: str) -> UnitState | None:
+    """The unit, if this very instance of it is the present one."""
+    state = world.units.get(unit)
+    return state if state is not None and state.invocation == invocation else None
+
+
+def _find(world: World, process: Process) -> tuple[UnitState | None, Running | None]:
+    state = _instance(world, process.unit, process.invocation)
+    return state, state.running(process) if state is not None else None
+
+
+def _exited(world: World, event: Exited) -> None:
+    state, slot = _find(world, event.process)
+    if event.sequence:
+        world.do(Acknowledge(event.sequence))
+    if state is None or slot is None:
+        return
+    exits.process_exited(
+        world, state, slot, event.code, event.status, event.realtime, event.tree_empty
+    )
+
+
+def _out_of_memory(world: World, state: UnitState) -> None:
+    state.oom = True
+    world.tell("unit.oom-kill", state.name, "the kernel's OOM killer ended a process of this unit")
+    lifecycle.abort(world, state, Result.OOM_KILL, "out of memory")
+    world.touch(state.name)
+
+
+def _adopt_main(world: World, state: UnitState) -> None:
+    main = state.main
+    if main is not None:
+        world.do(Adopt(main.process, main.pid, main.start_time))
+        world.touch(state.name)
+
+
+def _alarms(world: World) -> dict[str, None]:
+    """Act on every deadline that has passed; names whose alarms rang."""
+    due: dict[str, None] = {}
+    while world.alarms and world.alarms[0][0] <= world.now:
+        due[heapq.heappop(world.alarms)[1]] = None
+    for name in due:
+        state = world.units.get(name)
+        if state is None:
+            continue
+        if state.deadline is not None and state.deadline <= world.now:
+            state.deadline = None
+            lifecycle.timed_out(world, state)
+        if state.find_main_at is not None and state.find_main_at <= world.now:
+            state.find_main_at = None
+            world.do(FindMain(state.definition, state.invocation))
+        if state.health.next_probe is not None:
+            exits.probe_due(world, state)
+        world.queue[name] = None
+    return due
+
+
+def next_deadline(world: World) -> float | None:
+    """When the next step must happen at the latest, whatever happens: seconds, CLOCK_BOOTTIME."""
+    return world.next_alarm()

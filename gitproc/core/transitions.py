@@ -1,0 +1,137 @@
+"""The life of a service as one table: (state, cause) -> next state.
+
+Theory of operation
+-------------------
+A service is always in exactly one `SubState`. Nothing but a `Cause` moves it, and the table below is the
+only place that says where to. What a state *does* belongs to the state, not to the arrow that led there:
+on entry its commands are run one after the other, or its signal is sent, and its deadline is set
+(`lifecycle.py`). A state with nothing to do yields its own `DONE` at once, so that a unit without
+`ExecStartPre=` passes through `start-pre` without a trace.
+
+Three shapes recur:
+
+* *Command states* (start-pre, start of a oneshot, start-post, reload, stop, stop-post) run a list of
+  commands. `DONE` after the last success, `FAILED` at the first failure, `TIMEOUT` at the deadline.
+* *Waiting states* (stop-sigterm, stop-sigkill, final-sigterm, final-sigkill) have sent a signal and wait for
+  the processes that KillMode= names to be gone: `EMPTY`, or `TIMEOUT`, which sends a stronger signal.
+* *Resting states* (running, exited, active, dead, failed, auto-restart) wait for the world to change.
+
+Failure before the service is up skips ExecStop= and goes straight to the signals; ExecStopPost= runs
+whenever anything was started (systemd.service(5)). The first cause of failure is the one that counts: it
+is recorded in `result` and later causes do not overwrite it.
+
+There is no arrow out of the last waiting state to `failed` or `auto-restart`: `END` is resolved by the
+restart policy (`restart.py`) into `dead`, `failed` or `auto-restart`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from gitproc.core.states import SubState as S
+
+
+class Cause(StrEnum):
+    """What moves a service from one state to the next."""
+
+    BEGIN = "start is due"
+    DONE = "commands done"
+    FAILED = "command failed"
+    READY = "started, by the rule of its Type="
+    COMPLETED = "main process ended cleanly"
+    CRASHED = "main process failed"
+    HALT = "stop is due"
+    RELOAD = "reload is due"
+    ABORT = "unhealthy or out of memory"
+    TIMEOUT = "deadline passed"
+    EMPTY = "processes gone"
+
+
+class End(StrEnum):
+    """The pseudo-state behind the last waiting state; the restart policy resolves it."""
+
+    RESOLVE = "end"
+
+
+Next = S | End
+END = End.RESOLVE
+
+TRANSITIONS: dict[tuple[S, Cause], Next] = {
+    (S.DEAD, Cause.BEGIN): S.START_PRE,
+    (S.FAILED, Cause.BEGIN): S.START_PRE,
+    (S.AUTO_RESTART, Cause.BEGIN): S.START_PRE,
+    (S.AUTO_RESTART, Cause.HALT): S.DEAD,
+    (S.START_PRE, Cause.DONE): S.START,
+    (S.START_PRE, Cause.FAILED): S.STOP_SIGTERM,
+    (S.START_PRE, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.START_PRE, Cause.HALT): S.STOP_SIGTERM,
+    (S.START_PRE, Cause.ABORT): S.STOP_SIGTERM,
+    (S.START, Cause.READY): S.START_POST,
+    (S.START, Cause.DONE): S.START_POST,
+    (S.START, Cause.FAILED): S.STOP_SIGTERM,
+    (S.START, Cause.COMPLETED): S.STOP_SIGTERM,
+    (S.START, Cause.CRASHED): S.STOP_SIGTERM,
+    (S.START, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.START, Cause.HALT): S.STOP_SIGTERM,
+    (S.START, Cause.ABORT): S.STOP_SIGTERM,
+    (S.START_POST, Cause.DONE): S.RUNNING,
+    (S.START_POST, Cause.FAILED): S.STOP_SIGTERM,
+    (S.START_POST, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.START_POST, Cause.CRASHED): S.STOP_SIGTERM,
+    (S.START_POST, Cause.HALT): S.STOP_SIGTERM,
+    (S.START_POST, Cause.ABORT): S.STOP_SIGTERM,
+    (S.RUNNING, Cause.COMPLETED): S.STOP,
+    (S.RUNNING, Cause.CRASHED): S.STOP_SIGTERM,
+    (S.RUNNING, Cause.ABORT): S.STOP_SIGTERM,
+    (S.RUNNING, Cause.HALT): S.STOP,
+    (S.RUNNING, Cause.RELOAD): S.RELOAD,
+    (S.RUNNING, Cause.DONE): S.EXITED,  # RemainAfterExit= keeps it active
+    (S.EXITED, Cause.HALT): S.STOP,
+    (S.EXITED, Cause.RELOAD): S.RELOAD,
+    (S.RELOAD, Cause.DONE): S.RUNNING,
+    (S.RELOAD, Cause.FAILED): S.RUNNING,
+    (S.RELOAD, Cause.TIMEOUT): S.RUNNING,
+    (S.RELOAD, Cause.COMPLETED): S.STOP,
+    (S.RELOAD, Cause.CRASHED): S.STOP_SIGTERM,
+    (S.RELOAD, Cause.ABORT): S.STOP_SIGTERM,
+    (S.RELOAD, Cause.HALT): S.STOP,
+    (S.STOP, Cause.DONE): S.STOP_SIGTERM,
+    (S.STOP, Cause.FAILED): S.STOP_SIGTERM,
+    (S.STOP, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.STOP_SIGTERM, Cause.EMPTY): S.STOP_POST,
+    (S.STOP_SIGTERM, Cause.TIMEOUT): S.STOP_SIGKILL,
+    (S.STOP_SIGKILL, Cause.EMPTY): S.STOP_POST,
+    (S.STOP_SIGKILL, Cause.TIMEOUT): S.STOP_POST,
+    (S.STOP_POST, Cause.DONE): S.FINAL_SIGTERM,
+    (S.STOP_POST, Cause.FAILED): S.FINAL_SIGTERM,
+    (S.STOP_POST, Cause.TIMEOUT): S.FINAL_SIGTERM,
+    (S.FINAL_SIGTERM, Cause.EMPTY): END,
+    (S.FINAL_SIGTERM, Cause.TIMEOUT): S.FINAL_SIGKILL,
+    (S.FINAL_SIGKILL, Cause.EMPTY): END,
+    (S.FINAL_SIGKILL, Cause.TIMEOUT): END,
+}
+
+
+def next_state(state: S, cause: Cause) -> Next | None:
+    """Where `cause` leads from `state`; None where it means nothing (late or out of place)."""
+    return TRANSITIONS.get((state, cause))
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the documentation."""
+    lines = ["stateDiagram-v2", "    [*] --> dead"]
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (state, cause), target in TRANSITIONS.items():
+        arrows.setdefault((state.value, target.value), []).append(cause.value)
+    for (source, end), causes in arrows.items():
+        lines.append(f"    {_id(source)} --> {_id(end)}: {' / '.join(causes)}")
+    lines += [
+        "    end --> dead: ended well, no restart",
+        "    end --> failed: ended badly, no restart",
+        "    end --> auto_restart: Restart= says so",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _id(name: str) -> str:
+    return name.replace("-", "_")

@@ -1,0 +1,289 @@
+"""The world: everything the manager knows, and nothing it does not need to decide.
+
+Two axes are kept apart: what is *wanted* (the commit in force, holds, demands) and what *is* (one
+`UnitState` a unit). `step.py` alone changes a World, in place; status is a projection of it, never stored.
+All instants are seconds of CLOCK_BOOTTIME, which goes on over a crash of the manager and stops at a
+reboot, when nothing of the old world runs any more.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from gitproc.core.actions import Action, Announce
+from gitproc.core.dependency_resolver import DependencyResolver
+from gitproc.core.events import CommitMeta, Process, Slot, Verb
+from gitproc.core.states import (
+    ACTIVE_STATE,
+    DOWN,
+    STARTING,
+    STOPPING,
+    UP,
+    ActiveState,
+    Result,
+    SubState,
+)
+from gitproc.units.diagnostics import Diagnostic
+from gitproc.units.loader import UnitSet
+from gitproc.units.unit import Unit
+
+
+@dataclass(slots=True)
+class Settings:
+    """What the host's configuration says to decisions. Durations in seconds."""
+
+    default_target: str = "default.target"
+    settle: float = 5.0
+    timeout_start: float = 90.0
+    timeout_stop: float = 90.0
+    restart_sec: float = 0.1
+    start_limit_interval: float = 10.0
+    start_limit_burst: int = 5
+
+
+@dataclass(slots=True)
+class Running:
+    """A process of ours that was ordered and has not been seen to end. `pid` 0: not made yet."""
+
+    process: Process
+    pid: int = 0
+    start_time: int = 0
+    executed: bool = False
+    problem: str = ""  # which step of its set-up failed, if one did
+
+
+@dataclass(slots=True)
+class Hold:
+    """An operator's stop: kept until `start`, or until a commit changes the unit."""
+
+    who: str
+    realtime: float
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Health:
+    """Where the health checks of the present instance stand."""
+
+    next_probe: float | None = None
+    in_flight: bool = False
+    passed: bool = False  # at least once in this instance
+    failures: int = 0  # in a row
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class LastExit:
+    """How the main process (or the last command) ended; `code` is empty while none has."""
+
+    code: str = ""
+    status: int = 0
+    pid: int = 0
+    realtime: float = 0.0
+
+
+@dataclass(slots=True)
+class UnitState:
+    """What is: one unit's state. `unit` is the definition of the instance, not of the commit."""
+
+    name: str
+    sub: SubState = SubState.DEAD
+    result: Result = Result.SUCCESS
+    unit: Unit | None = None
+    invocation: str = ""
+    main: Running | None = None
+    control: Running | None = None
+    probe: Running | None = None
+    command: int = 0
+    tree_empty: bool = True
+    deadline: float | None = None
+    find_main_at: float | None = None
+    entered: float = 0.0
+    active_since: float | None = None
+    restart_at: float | None = None
+    restarts: int = 0
+    starts: list[float] = field(default_factory=list)
+    hold: Hold | None = None
+    demanded: bool = False
+    done: str = (
+        ""  # fingerprint of the definition that ended by itself and is not to be started again
+    )
+    finished: bool = False  # a oneshot that has done its work: satisfies who requires it
+    restart_wanted: str = ""  # why the running instance is to be replaced
+    reload_wanted: str = ""
+    ordered_stop: bool = False
+    forced_restart: bool = False
+    oom: bool = False
+    reload_failed: bool = False
+    status_text: str = ""
+    message: str = ""
+    last_exit: LastExit = field(default_factory=LastExit)
+    health: Health = field(default_factory=Health)
+    waits_for: str = ""
+    waits_because: str = ""
+    gate_index: int = 0
+
+    @property
+    def definition(self) -> Unit:
+        """The definition of the instance; there is one in every state but a first `dead`."""
+        if self.unit is None:
+            raise AssertionError(f"{self.name} is {self.sub} and has no definition")
+        return self.unit
+
+    @property
+    def active(self) -> ActiveState:
+        """The coarse state."""
+        return ACTIVE_STATE[self.sub]
+
+    @property
+    def up(self) -> bool:
+        """Active, by systemd's word."""
+        return self.sub in UP
+
+    @property
+    def down(self) -> bool:
+        """Nothing runs: dead, failed, or waiting for an automatic restart."""
+        return self.sub in DOWN
+
+    @property
+    def starting(self) -> bool:
+        """On its way up."""
+        return self.sub in STARTING
+
+    @property
+    def stopping(self) -> bool:
+        """On its way down."""
+        return self.sub in STOPPING
+
+    def running(self, process: Process) -> Running | None:
+        """The slot that holds exactly this process, or None: stale news."""
+        for slot in (self.main, self.control, self.probe):
+            if slot is not None and slot.process == process:
+                return slot
+        return None
+
+
+@dataclass(slots=True)
+class Deploy:
+    """A commit in force that has not settled yet. `pending`: touched units that have not proved themselves."""
+
+    commit: CommitMeta
+    since: float
+    touched: frozenset[str]
+    pending: set[str]
+    failed: dict[str, str] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Refusal:
+    """A commit that was not accepted, and every reason."""
+
+    commit: CommitMeta
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(slots=True)
+class Request:
+    """An operator's verb under way: which units it still waits for, and what came of the others."""
+
+    verb: Verb
+    who: str
+    waiting: set[str]
+    invocations: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class World:
+    """All of it. `settings` and `seed` are given; the rest begins empty or comes from the journal."""
+
+    settings: Settings = field(default_factory=Settings)
+    seed: str = ""
+    serial: int = 0
+    desired: UnitSet | None = None
+    graph: DependencyResolver = field(default_factory=DependencyResolver)
+    pulled: frozenset[str] = frozenset()
+    blocked: dict[str, str] = field(default_factory=dict)
+    applied: CommitMeta | None = None
+    goods: list[CommitMeta] = field(default_factory=list)
+    refused: Refusal | None = None
+    deploy: Deploy | None = None
+    verdicts: dict[str, str] = field(default_factory=dict)
+    source_problem: str = ""
+    units: dict[str, UnitState] = field(default_factory=dict)
+    requests: dict[int, Request] = field(default_factory=dict)
+    adopting: bool = False
+    stopping: bool = False
+    exited: bool = False
+    # Work of the present step.
+    now: float = 0.0
+    queue: dict[str, None] = field(default_factory=dict)
+    dirty: dict[str, None] = field(default_factory=dict)
+    waiters: dict[str, set[str]] = field(default_factory=dict)
+    actions: list[Action] = field(default_factory=list)
+    alarms: list[tuple[float, str]] = field(default_factory=list)
+    announced: set[Process] = field(default_factory=set)
+    recorded: dict[str, Any] = field(default_factory=dict)
+
+    def state(self, name: str) -> UnitState:
+        """The state of a unit, made on first mention."""
+        found = self.units.get(name)
+        if found is None:
+            found = self.units[name] = UnitState(name)
+        return found
+
+    def wanted_unit(self, name: str) -> Unit | None:
+        """The definition that the commit in force gives `name`, if any; instances are made on demand."""
+        if self.desired is None:
+            return None
+        unit = self.desired.units.get(name)
+        if unit is None and "@" in name:
+            unit = self.desired.resolve(name)
+        return unit
+
+    def forget(self, name: str) -> None:
+        """Nothing of `name` is left and nothing wants it."""
+        self.units.pop(name, None)
+        self.dirty[name] = None
+
+    def do(self, action: Action) -> None:
+        """Order something; orders are carried out in this order after the step."""
+        self.actions.append(action)
+
+    def tell(self, kind: str, unit: str, message: str, **data: Any) -> None:
+        """Announce something to people."""
+        self.actions.append(Announce(kind, unit, message, tuple(sorted(data.items()))))
+
+    def touch(self, name: str) -> None:
+        """The state of `name` has changed: record it, and look again at it and at who waits for it."""
+        self.dirty[name] = None
+        self.queue[name] = None
+        self.queue.update(dict.fromkeys(self.graph.binds_to.to(name)))
+        waiting = self.waiters.pop(name, None)
+        if waiting:
+            for other in waiting:
+                self.queue[other] = None
+
+    def alarm(self, at: float | None, name: str) -> None:
+        """See to it that a step happens at `at`; alarms that have become pointless are harmless."""
+        if at is not None and at != float("inf"):
+            heapq.heappush(self.alarms, (at, name))
+
+    def next_alarm(self) -> float | None:
+        """The instant of the earliest alarm, for the loop to sleep until."""
+        return self.alarms[0][0] if self.alarms else None
+
+    def new_process(self, state: UnitState, slot: Slot) -> Process:
+        """A token for a process about to be ordered."""
+        self.serial += 1
+        fingerprint = state.unit.fingerprint if state.unit else ""
+        return Process(state.name, state.invocation, slot, self.serial, fingerprint)
+
+    def new_invocation(self) -> str:
+        """A fresh invocation id: 128 bit, in hex, unique to this world's seed (systemd.exec(5))."""
+        self.serial += 1
+        return sha256(f"{self.seed}/{self.serial}".encode()).hexdigest()[:32]
