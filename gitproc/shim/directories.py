@@ -1,0 +1,97 @@
+"""Directories a service owns (RuntimeDirectory= and its kin of systemd.exec(5)), made as root and safely.
+
+The walk goes from / by directory descriptors and never follows a link that somebody else could have put
+there: a link is followed only if it and the directory it lies in belong to root (or to us) and nobody else
+may write there. So /var may be a link to another disk, and a service that replaces its own sub-directory
+by a link to /etc gains nothing.
+"""
+
+import errno
+import os
+import stat
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
+_STICKY_OR_SAFE = stat.S_IWGRP | stat.S_IWOTH
+_MAX_LINKS = 16
+
+
+def make(path: str, mode: int, uid: int, gid: int) -> None:
+    """Create `path` and its parents (0755) and give it mode and owner (-1: leave); OSError if it cannot be.
+
+    What lies in a directory that existed with another owner changes its owner too.
+    """
+    directory, existed = _walk(path)
+    try:
+        info = os.fstat(directory)
+        owner = (info.st_uid if uid < 0 else uid, info.st_gid if gid < 0 else gid)
+        if (info.st_uid, info.st_gid) != owner:
+            if existed:
+                _chown_tree(directory, *owner)
+            os.fchown(directory, *owner)
+        if stat.S_IMODE(info.st_mode) != mode:
+            os.fchmod(directory, mode)
+    finally:
+        os.close(directory)
+
+
+def _walk(path: str) -> tuple[int, bool]:
+    names = [name for name in reversed(path.split("/")) if name not in ("", ".")]
+    if not path.startswith("/") or ".." in names:
+        raise OSError(errno.EINVAL, "not an absolute, plain path", path)
+    current, existed, links = os.open("/", _OPEN), True, 0
+    try:
+        while names:
+            name = names.pop()
+            try:
+                following, existed = _enter(current, name)
+            except OSError as error:
+                if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                    raise
+                target = _trusted_link(current, name)
+                links += 1
+                if links > _MAX_LINKS:
+                    raise
+                names.extend(part for part in reversed(target.split("/")) if part not in ("", "."))
+                if not target.startswith("/"):
+                    continue
+                following = os.open("/", _OPEN)
+            os.close(current)
+            current = following
+    except BaseException:
+        os.close(current)
+        raise
+    return current, existed
+
+
+def _enter(directory: int, name: str) -> tuple[int, bool]:
+    try:
+        return os.open(name, _OPEN, dir_fd=directory), True
+    except FileNotFoundError:
+        pass
+    try:
+        os.mkdir(name, 0o755, dir_fd=directory)
+    except FileExistsError:
+        return os.open(name, _OPEN, dir_fd=directory), True
+    return os.open(name, _OPEN, dir_fd=directory), False
+
+
+def _trusted_link(directory: int, name: str) -> str:
+    ours = (0, os.geteuid())
+    parent, link = os.fstat(directory), os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISLNK(link.st_mode):
+        raise OSError(errno.ENOTDIR, "not a directory", name)
+    if parent.st_uid not in ours or link.st_uid not in ours or parent.st_mode & _STICKY_OR_SAFE:
+        raise OSError(errno.ELOOP, "a link that others could have made", name)
+    return os.readlink(name, dir_fd=directory)
+
+
+def _chown_tree(directory: int, uid: int, gid: int) -> None:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                inner = os.open(entry.name, _OPEN, dir_fd=directory)
+                try:
+                    _chown_tree(inner, uid, gid)
+                finally:
+                    os.close(inner)
+            os.chown(entry.name, uid, gid, dir_fd=directory, follow_symlinks=False)

@@ -1,0 +1,136 @@
+"""The logger: moves every service's pipe into its file, so that neither shim nor manager ever waits for a disk.
+
+Forked from the shim and never exec'd (one megabyte of its own). The shim holds the read ends too: when the
+logger dies, what services write waits in the pipes for the next one. It outlives a shim that is killed,
+until the last writer has gone.
+"""
+
+# ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+
+from gitproc.shim import process
+from gitproc.shim.logfile import LogFile
+from gitproc.shim.protocol import ProtocolError, encode, receive
+
+TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+    from gitproc.shim.protocol import Message
+
+    Stream = tuple[int, str, int, int]  # read end, path, max bytes, files
+
+
+class Logger:
+    """The main loop. Streams are known by the number the shim gave them."""
+
+    def __init__(self, control: _socket.socket) -> None:
+        self._control: _socket.socket | None = control
+        self._epoll = select.epoll()
+        self._epoll.register(control.fileno(), select.EPOLLIN)
+        self._files: dict[str, LogFile] = {}
+        self._streams: dict[int, tuple[int, LogFile]] = {}  # by descriptor
+        self._finishing = False
+
+    def add(self, number: int, pipe: int, path: str, max_bytes: int, files: int) -> None:
+        """Take over a pipe."""
+        file = self._files.get(path)
+        if file is None:
+            file = self._files[path] = LogFile(path, max_bytes, files)
+        file.max_bytes, file.files = max_bytes, files
+        file.users += 1
+        self._streams[pipe] = (number, file)
+        self._epoll.register(pipe, select.EPOLLIN)
+
+    def run(self) -> None:
+        """Until told to end, or until shim and all writers are gone."""
+        while self._control is not None or self._streams:
+            for fd, _ in self._epoll.poll(0 if self._finishing else -1):
+                if fd in self._streams:
+                    self._move(fd)
+                elif self._control is not None and not self._obey(self._control):
+                    return
+            if self._finishing and not self._epoll.poll(0):
+                return
+
+    def _move(self, pipe: int) -> None:
+        number, file = self._streams[pipe]
+        try:
+            taken, news = file.move(pipe)
+        except BlockingIOError:
+            return
+        if news:
+            self._tell(("warning", news))
+        if taken:
+            return
+        if file.dropped:
+            self._tell(("warning", f"{file.path}: {file.dropped} bytes were lost"))
+        self._epoll.unregister(pipe)
+        os.close(pipe)
+        del self._streams[pipe]
+        file.users -= 1
+        if not file.users:
+            file.reopen()
+            del self._files[file.path]
+        self._tell(("ended", number))
+
+    def _obey(self, control: _socket.socket) -> bool:
+        try:
+            received = receive(control)
+        except BlockingIOError:
+            return True
+        except (ProtocolError, OSError):
+            received = None
+        if received is None:
+            self._epoll.unregister(control.fileno())
+            control.close()
+            self._control = None
+            return True
+        match received:
+            case (("stream", number, path, max_bytes, files), [pipe]):
+                self.add(number, pipe, path, max_bytes, files)
+            case (("reopen", token), _):
+                for file in self._files.values():
+                    file.reopen()
+                self._tell(("reopened", token))
+            case (("finish",), _):
+                self._finishing = True
+            case (("quit",), _):
+                return False
+            case _:
+                process.say(f"logger: unknown order {received[0][0]!r}")
+        return True
+
+    def _tell(self, message: Message) -> None:
+        if self._control is None:
+            return
+        try:
+            self._control.sendall(encode(message), _socket.MSG_NOSIGNAL)
+        except OSError:
+            pass  # the shim is gone; what it should have known is known by the next one anyway
+
+
+def run(control: _socket.socket, streams: Iterable[tuple[int, Stream]]) -> NoReturn:
+    """Be the logger; called in a fresh fork of the shim with all signals blocked."""
+    status = 1
+    try:
+        kept = list(streams)
+        os.setsid()
+        process.close_all_but({0, 1, 2, control.fileno(), *(stream[0] for _, stream in kept)})
+        process.set_title("gitproc-logger")
+        logger = Logger(control)
+        for number, stream in kept:
+            logger.add(number, *stream)
+        del kept
+        logger.run()
+        status = 0
+    except BaseException as error:
+        process.say(f"the logger ends: {error!r}")
+    finally:
+        os._exit(status)

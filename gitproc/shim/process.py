@@ -1,0 +1,191 @@
+"""What the shim's own processes do to themselves: title, descriptors, limits, signals; and what they ask of /proc.
+
+`signal`, `socket` and `json` are left out on purpose: they import `enum` and `re`, which would double the
+memory of a process that exists once per machine and is forked for every service.
+"""
+
+# ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
+
+import _signal  # type: ignore[import-not-found]
+import ctypes
+import errno
+import fcntl
+import os
+import resource
+import select
+
+_libc = ctypes.PyDLL(None, use_errno=True)
+_PR_SET_NAME = 15
+_PR_SET_MM = 35
+_PR_SET_MM_ARG_END = 9
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+ALL_SIGNALS = tuple(number for number in range(1, 65) if number not in (32, 33))  # not libc's own
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
+
+
+def say(text: str) -> None:
+    """A line on standard error, unless that would block."""
+    try:
+        poll = select.poll()
+        poll.register(2, select.POLLOUT)
+        if poll.poll(0):
+            os.write(2, f"gitproc-shim: {text}\n".encode("utf-8", "replace")[:4000])
+    except OSError:
+        pass
+
+
+def prctl(option: int, *args: int) -> None:
+    """The system call of this name; OSError if refused."""
+    padded = [ctypes.c_ulong(arg) for arg in (*args, 0, 0, 0, 0)[:4]]
+    if _libc.prctl(ctypes.c_int(option), *padded) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def become_subreaper() -> None:
+    """Orphans of descendants become children of this process."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def no_new_privileges() -> None:
+    """NoNewPrivileges= of systemd.exec(5)."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def set_name(name: str) -> None:
+    """The short name (comm, 15 bytes) of this process."""
+    buffer = ctypes.create_string_buffer(name.encode()[:15])
+    prctl(_PR_SET_NAME, ctypes.addressof(buffer))
+
+
+def set_title(title: str) -> None:
+    """The whole command line of this process, as others see it, and its short name."""
+    try:
+        set_name(title)
+        fields = read_small("/proc/self/stat").rpartition(b")")[2].split()
+        start, end = int(fields[45]), int(fields[46])
+        text = title.encode()[: end - start - 1]
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, text, len(text))
+        prctl(_PR_SET_MM, _PR_SET_MM_ARG_END, start + len(text) + 1)  # else: padded with zeros
+    except (OSError, ValueError, IndexError):
+        pass
+
+
+def read_small(path: str, dir_fd: int | None = None) -> bytes:
+    """The first 4 kB of a file of procfs."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
+
+
+def write_small(path: str, text: str) -> None:
+    """One write to a file of procfs or cgroupfs."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def start_time(pid: int, proc: int | None = None) -> int:
+    """Start of the process in clock ticks since boot (field 22 of proc_pid_stat(5)); 0 if it is gone."""
+    try:
+        path = f"/proc/{pid}/stat" if proc is None else f"{pid}/stat"
+        return int(read_small(path, proc).rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def close_all_but(keep: set[int]) -> None:
+    """Close every descriptor but these: for processes that fork and never exec."""
+    low = 0
+    for fd in sorted(keep):
+        if fd > low:
+            os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def block_signals() -> None:
+    """Block everything: a signal between fork and reset would run the parent's handler in the child."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+
+
+def unblock_signals() -> None:
+    """Let everything through."""
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def altered_signals() -> list[int]:
+    """Signals whose disposition is not the default (handled, or ignored by whoever started us)."""
+    found = []
+    for number in ALL_SIGNALS:
+        try:
+            if _signal.getsignal(number) is not _signal.SIG_DFL:
+                found.append(number)
+        except ValueError:
+            pass
+    return found
+
+
+def default_signals(numbers: list[int]) -> None:
+    """Back to the default disposition."""
+    for number in numbers:
+        try:
+            _signal.signal(number, _signal.SIG_DFL)
+        except (OSError, ValueError):
+            pass
+
+
+def ignore_signals(*numbers: int) -> None:
+    """Ignore these."""
+    for number in numbers:
+        _signal.signal(number, _signal.SIG_IGN)
+
+
+def catch_signals(wakeup_fd: int, *numbers: int) -> None:
+    """Each of these writes its number to `wakeup_fd`; nothing else happens. A full pipe is no error."""
+    for number in numbers:
+        _signal.signal(number, _nothing)
+        _signal.siginterrupt(number, False)
+    _signal.set_wakeup_fd(wakeup_fd, warn_on_full_buffer=False)
+
+
+def _nothing(number: int, frame: object) -> None:
+    pass
+
+
+def wait_signal() -> tuple[int, int]:
+    """The next signal of a process that blocks them all: its number, and the sender's pid (0: outside)."""
+    while True:
+        try:
+            info = _signal.sigwaitinfo(ALL_SIGNALS)
+            return info.si_signo, info.si_pid
+        except InterruptedError:
+            continue
+
+
+def pidfd_signal(pidfd: int, number: int) -> int:
+    """Send a signal; the errno (0: sent). A process that has ended is no error here: ESRCH."""
+    try:
+        _signal.pidfd_send_signal(pidfd, number)
+    except OSError as error:
+        return error.errno or errno.EINVAL
+    return 0
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int) -> None:
+    """The system call of this name; OSError if refused."""
+    words = [None if word is None else word.encode() for word in (source, target, kind)]
+    if _libc.mount(*map(ctypes.c_char_p, words), ctypes.c_ulong(flags), None) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), target)
+
+
+def duplicate_above(fd: int, lowest: int) -> int:
+    """A close-on-exec duplicate at `lowest` or higher."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)

@@ -1,0 +1,172 @@
+"""What manager and shim say to each other: one tuple a packet over SOCK_SEQPACKET, file descriptors beside it.
+
+A packet is a header (magic, length) and one tuple in marshal format version 2, which every supported
+interpreter reads and writes without importing anything; the header turns garbage into an error before
+marshal sees it. Packets over 64 kB travel as a memfd, because a packet must fit into the socket's buffer.
+
+manager to shim                                   shim to manager
+("hello", VERSION)                                ("welcome", VERSION, pid, epoch, features) + notify socket
+("spawn", request, cookie, spec) + fds            ("started", request, id, pid, start_time, init_pid) + pidfd
+                                                  ("refused", request, step, errno, text)
+                                                  ("executed", id)
+                                                  ("setup_failed", id, step, errno, text)
+                                                  ("warning", id, text)          id 0: about no process
+                                                  ("exited", seq, id, cookie, pid, code, status,
+                                                   (user s, system s, maxrss bytes), realtime s)
+("list", request)                                 ("table", request, page, last, rows) + pidfds of those alive
+("ack", [seq, ...])
+("signal", request, id, signo)                    ("signalled", request, errno)
+("reopen", request)                               ("reopened", request)
+("reexec", request)                               ("reexeced", request)
+("shutdown",)                                     ("terminate", signo)
+A request that makes no sense is answered by ("error", text). A row of the table is
+(id, cookie, pid, start_time, alive, executed, init_pid). Exits that are not acknowledged are sent (again)
+after the last page of a `list`; before a connection has listed, no exit is sent to it. `code` is one of
+CLD_EXITED (1), CLD_KILLED (2), CLD_DUMPED (3) of waitid(2).
+
+The spec of a spawn (keys are optional but for path and argv):
+path str, argv [str], env ["K=V"], pid_env [K] (variables set to the child's own pid), cwd str,
+cwd_optional bool, chroot str, uid int, gid int, groups [int], umask int, nice int, oom_score_adjust int,
+rlimits [[resource, soft, hard]] (-1: infinity; NOFILE defaults to 1024:hard), ignore_sigpipe bool,
+no_new_privs bool, cgroup str (directory of the v2 tree), cgroup_procs [str] (files of v1 trees),
+directories [[step, path, mode, uid, gid]] (-1: leave), pid_namespace "" | "init" | "direct",
+mount_proc bool, stdin / output / error: "null" | "inherit" | {"fd": index}, output / error also
+{"log": path, "max_bytes": int, "files": int} (error defaults to output), fds [index] (placed at 3, 4 ...).
+"""
+
+# ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
+
+from __future__ import annotations
+
+import _socket
+import marshal
+import os
+import struct
+
+TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
+if TYPE_CHECKING:
+    from typing import Any
+
+    Message = tuple[Any, ...]
+
+VERSION = 1
+INLINE_BYTES = 65536
+MEMFD_BYTES = 64 << 20
+MAX_FDS = 253
+PAGE_ROWS = 100
+
+_HEADER = struct.Struct("<4sI")
+_MAGIC = b"GPs1"
+_MSG_CMSG_CLOEXEC = 0x40000000
+_FLAGS = _MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT
+
+
+class ProtocolError(ValueError):
+    """The packet is not one of this protocol."""
+
+
+def encode(message: Message) -> bytes:
+    """One packet. ValueError if the tuple holds anything but plain values."""
+    body = marshal.dumps(message, 2)
+    return _HEADER.pack(_MAGIC, len(body)) + body
+
+
+def decode(packet: bytes) -> Message:
+    """Inverse of `encode`; ProtocolError for everything else."""
+    if len(packet) < _HEADER.size:
+        raise ProtocolError("short packet")
+    magic, length = _HEADER.unpack_from(packet)
+    if magic != _MAGIC or length != len(packet) - _HEADER.size:
+        raise ProtocolError("not a packet of this protocol")
+    try:
+        message = marshal.loads(memoryview(packet)[_HEADER.size :])
+    except (ValueError, TypeError, EOFError, MemoryError) as error:
+        raise ProtocolError(f"damaged packet: {error}") from None
+    if type(message) is not tuple or not message or type(message[0]) is not str:
+        raise ProtocolError("a packet holds a tuple that starts with a word")
+    return message
+
+
+def decode_all(data: bytes) -> list[Message]:
+    """The packets in a byte stream (a pipe); a torn last one is left out."""
+    messages = []
+    while len(data) >= _HEADER.size:
+        end = _HEADER.size + _HEADER.unpack_from(data)[1]
+        if end > len(data):
+            break
+        messages.append(decode(data[:end]))
+        data = data[end:]
+    return messages
+
+
+def send(sock: _socket.socket, packet: bytes, fds: tuple[int, ...] | list[int] = ()) -> None:
+    """Send one encoded packet without blocking; OSError (EAGAIN among them) if it did not go out.
+
+    The descriptors stay open here. A big packet travels in a memfd and takes no descriptor of `fds` along
+    but the first 252.
+    """
+    if len(packet) <= INLINE_BYTES:
+        _send(sock, packet, tuple(fds))
+        return
+    memfd = os.memfd_create("gitproc-message", os.MFD_CLOEXEC)
+    try:
+        view = memoryview(packet)
+        while view:
+            view = view[os.write(memfd, view) :]
+        _send(sock, encode(("memfd",)), (memfd, *fds))
+    finally:
+        os.close(memfd)
+
+
+def _send(sock: _socket.socket, packet: bytes, fds: tuple[int, ...]) -> None:
+    ancillary = []
+    if fds:
+        rights = struct.pack(f"{len(fds)}i", *fds)
+        ancillary.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights))
+    sock.sendmsg([packet], ancillary, _socket.MSG_DONTWAIT | _socket.MSG_NOSIGNAL)
+
+
+def receive(sock: _socket.socket) -> tuple[Message, list[int]] | None:
+    """The next message and its descriptors (close-on-exec, owned by the caller), or None at the end.
+
+    BlockingIOError: nothing is there yet. ProtocolError: garbage; its descriptors have been closed.
+    """
+    space = _socket.CMSG_SPACE(MAX_FDS * 4)
+    packet, ancillary, flags, _ = sock.recvmsg(INLINE_BYTES + 64, space, _FLAGS)
+    fds: list[int] = []
+    for level, kind, data in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+            fds.extend(struct.unpack(f"{len(data) // 4}i", data[: len(data) // 4 * 4]))
+    if not packet:
+        close_all(fds)
+        return None
+    try:
+        if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+            raise ProtocolError("a packet was cut short")
+        message = decode(packet)
+        if message == ("memfd",) and fds:
+            message = decode(_read_memfd(fds[0]))
+            os.close(fds.pop(0))
+        return message, fds
+    except BaseException:
+        close_all(fds)
+        raise
+
+
+def _read_memfd(fd: int) -> bytes:
+    try:
+        size = os.fstat(fd).st_size
+        if not 0 < size <= MEMFD_BYTES:
+            raise ProtocolError("a message in a memfd is empty or too big")
+        return os.pread(fd, size, 0)
+    except OSError as error:
+        raise ProtocolError(f"a message's memfd cannot be read: {error}") from None
+
+
+def close_all(fds: list[int]) -> None:
+    """Close these descriptors; one that is closed already does not matter."""
+    for fd in fds:
+        try:
+            os.close(fd)
+        except OSError:
+            pass
