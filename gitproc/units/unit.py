@@ -1,28 +1,43 @@
-"""One unit as it takes effect: its definition after drop-ins, templates and defaults, with typed access."""
+"""One unit as it takes effect: its settings after drop-ins and templates, its values, its identity.
+
+A unit is made of settings alone: values, fingerprint and places are worked out from them, so the settings
+are also all that has to be kept to bring the very definition of a running unit back after a crash.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
-from gitproc.units.diagnostics import Location
+from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
+from gitproc.units.directives import (
+    HEALTH_CHECK_RETRIES,
+    RELOAD_TRIGGERS,
+    RESTART_TRIGGERS,
+)
+from gitproc.units.evaluate import evaluate, fingerprint, targets_of
+from gitproc.units.names import split_name
+from gitproc.units.parser import Setting
+from gitproc.units.service_rules import derive
+from gitproc.units.specifiers import Host
+
+__all__ = ["Setting", "Unit"]
 
 T = TypeVar("T")
 
 
-class Setting(NamedTuple):
-    """One assignment as written: key (`Service.ExecStart`), its raw text, and where it stands."""
-
-    key: str
-    text: str
-    where: Location
-
-
 class Unit:
-    """An effective unit. Immutable by convention."""
+    """An effective unit. Immutable by convention; equal if made of the same settings.
+
+    `kind` is the type without its dot (`service`), `fragment` the path of the main file inside the tree
+    ("" for a built-in target), `values` what was set or follows from what was set, by key, `triggers` the
+    blob ids of the files that RestartTriggers= and ReloadTriggers= name, by path.
+    """
 
     __slots__ = (
+        "_origins",
+        "_private_pids",
         "drop_ins",
         "fingerprint",
         "fragment",
@@ -44,19 +59,123 @@ class Unit:
     masked: bool
     fingerprint: str
 
+    def __init__(
+        self,
+        name: str,
+        fragment: str,
+        settings: Iterable[Setting],
+        host: Host,
+        *,
+        drop_ins: tuple[str, ...] = (),
+        blobs: Mapping[str, str] | None = None,
+        masked: bool = False,
+        private_pids: bool = False,
+        diagnostics: list[Diagnostic] | None = None,
+    ) -> None:
+        """Work a unit out from its settings.
+
+        `blobs` finds the blob id of a trigger file by path; errors in values go into `diagnostics`
+        and leave the value out. ValueError if `name` is no unit name.
+        """
+        self.name = name
+        self.kind = split_name(name)[2][1:]
+        self.fragment = fragment
+        self.drop_ins = drop_ins
+        self.settings = tuple(settings)
+        self.masked = masked
+        self._private_pids = private_pids
+        values, origins, texts, found = evaluate(name, self.kind, fragment, self.settings, host)
+        if self.kind == "service" and not masked:
+            derive(values, self.settings, private_pids=private_pids)
+            if HEALTH_CHECK_RETRIES.key in values:
+                texts[HEALTH_CHECK_RETRIES.key] = [str(values[HEALTH_CHECK_RETRIES.key])]
+        self.values = values
+        self._origins = origins
+        self.triggers = {
+            path: blobs[path]
+            for key in (RESTART_TRIGGERS.key, RELOAD_TRIGGERS.key)
+            for path in values.get(key, ())
+            if blobs and path in blobs
+        }
+        self.fingerprint = fingerprint(name, texts, self.triggers)
+        if diagnostics is not None:
+            diagnostics += found
+
     def __getitem__(self, directive: Directive[T]) -> T:
+        """The value of a directive, or its default."""
         value: T = self.values.get(directive.key, directive.default)
         return value
 
     def has(self, directive: Directive[Any]) -> bool:
+        """Whether the value is set (or follows from another one), rather than the default."""
         return directive.key in self.values
 
     def where(self, directive: Directive[Any], item: object = None) -> Location:
-        raise NotImplementedError
+        """The place of the last assignment, or of the one that named `item`; else the file."""
+        if item is not None:
+            origin = self._origins.get((directive.key, item))
+            if origin is not None:
+                return origin
+        for setting in reversed(self.settings):
+            if directive.key in targets_of(setting.key):
+                return setting.where
+        return Location(self.fragment or self.name, 0)
+
+    @property
+    def prefix(self) -> str:
+        """`foo` of `foo@bar.service` and of `foo.service`."""
+        return split_name(self.name)[0]
+
+    @property
+    def instance(self) -> str | None:
+        """`bar` of `foo@bar.service`; None for a plain unit."""
+        return split_name(self.name)[1]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unit) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.fingerprint))
+
+    def __repr__(self) -> str:
+        return f"<Unit {self.name} {self.fingerprint[:8]}>"
+
+    def _identity(self) -> tuple[object, ...]:
+        return (
+            self.name,
+            self.fingerprint,
+            self.fragment,
+            self.drop_ins,
+            self.masked,
+            self.settings,
+            self.values,
+        )
 
     def freeze(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """All there is to the unit as plain JSON data; `thaw` brings it back."""
+        return {
+            "name": self.name,
+            "fragment": self.fragment,
+            "drop_ins": list(self.drop_ins),
+            "settings": [[s.key, s.text, s.where.file, s.where.line] for s in self.settings],
+            "triggers": dict(self.triggers),
+            "masked": self.masked,
+            "private_pids": self._private_pids,
+        }
 
     @staticmethod
-    def thaw(data: Mapping[str, Any], host: Any) -> Unit:
-        raise NotImplementedError
+    def thaw(data: Mapping[str, Any], host: Host) -> Unit:
+        """The unit that was frozen; KeyError, TypeError or ValueError if the data is something else."""
+        return Unit(
+            data["name"],
+            data["fragment"],
+            [
+                Setting(key, text, Location(file, line))
+                for key, text, file, line in data["settings"]
+            ],
+            host,
+            drop_ins=tuple(data["drop_ins"]),
+            blobs=data["triggers"],
+            masked=data["masked"],
+            private_pids=data["private_pids"],
+        )

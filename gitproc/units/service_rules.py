@@ -1,0 +1,113 @@
+"""What the settings of a service must be together, and what follows from them unsaid.
+
+The rules are those by which systemd refuses to load a service (`service_verify`), and its defaults that
+depend on other settings: they become values here, so that no reader of a unit has to know them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.directive import Directive
+from gitproc.units.directives import (
+    EXEC_START,
+    EXEC_STOP,
+    HEALTH_CHECK_EXEC,
+    HEALTH_CHECK_RETRIES,
+    HEALTH_CHECK_TCP,
+    HEALTH_CHECK_URL,
+    KILL_MODE,
+    KILL_SIGNAL,
+    NOTIFY_ACCESS,
+    PID_FILE,
+    PRIVATE_PIDS,
+    REMAIN_AFTER_EXIT,
+    RESTART,
+    RESTART_FORCE_EXIT_STATUS,
+    RESTART_KILL_SIGNAL,
+    STANDARD_ERROR,
+    STANDARD_INPUT,
+    STANDARD_OUTPUT,
+    TIMEOUT_START_SEC,
+    TYPE,
+)
+from gitproc.units.parser import Setting
+from gitproc.units.service_types import KillMode, NotifyAccess, Restart, ServiceType
+from gitproc.units.spellings import HEALTH_KEYS
+
+T = TypeVar("T")
+_OLD_HEALTH_KEYS = frozenset(f"Service.{name}" for name in HEALTH_KEYS)
+_LOGGED = ("journal", "inherit", "null")
+
+
+def derive(
+    values: dict[str, Any], settings: Iterable[Setting], *, private_pids: bool = False
+) -> None:
+    """Add the values that follow from others and are not set; `private_pids`: the host's default."""
+    if TYPE.key not in values and EXEC_START.key not in values:
+        values[TYPE.key] = ServiceType.ONESHOT
+    kind = _get(values, TYPE)
+    if kind is ServiceType.ONESHOT:
+        values.setdefault(TIMEOUT_START_SEC.key, math.inf)
+    if kind is ServiceType.NOTIFY and _get(values, NOTIFY_ACCESS) is NotifyAccess.NONE:
+        values[NOTIFY_ACCESS.key] = NotifyAccess.MAIN
+    if KILL_SIGNAL.key in values:
+        values.setdefault(RESTART_KILL_SIGNAL.key, values[KILL_SIGNAL.key])
+    if private_pids:
+        values.setdefault(PRIVATE_PIDS.key, True)
+    if HEALTH_CHECK_RETRIES.key not in values and any(
+        setting.key in _OLD_HEALTH_KEYS for setting in settings
+    ):
+        values[HEALTH_CHECK_RETRIES.key] = 1  # its rule: the first failure restarts
+
+
+def verify(
+    values: Mapping[str, Any], where: Callable[[Directive[Any]], Location]
+) -> list[Diagnostic]:
+    """The rules a service breaks; `where` gives the place of a directive (the file, if unset)."""
+    found: list[Diagnostic] = []
+
+    def refuse(at: Directive[Any], message: str) -> None:
+        found.append(Diagnostic(where(at), "error", at.name, message))
+
+    def warn(at: Directive[Any], message: str) -> None:
+        found.append(Diagnostic(where(at), "warning", at.name, message))
+
+    oneshot = _get(values, TYPE) is ServiceType.ONESHOT
+    starts = _get(values, EXEC_START)
+    if not starts and not _get(values, EXEC_STOP):
+        refuse(EXEC_START, "missing: a service needs ExecStart=, or ExecStop= with Type=oneshot")
+    elif not starts and not oneshot:
+        refuse(EXEC_START, "missing: only a Type=oneshot service can do without")
+    elif not starts and not _get(values, REMAIN_AFTER_EXIT):
+        refuse(EXEC_START, "missing: only a RemainAfterExit=yes service can do without")
+    if len(starts) > 1 and not oneshot:
+        refuse(EXEC_START, "several commands are for Type=oneshot only")
+    if oneshot and _get(values, RESTART) in (Restart.ALWAYS, Restart.ON_SUCCESS):
+        refuse(RESTART, f"Restart={_get(values, RESTART)} cannot be used with Type=oneshot")
+    if oneshot and _get(values, RESTART_FORCE_EXIT_STATUS):
+        refuse(RESTART_FORCE_EXIT_STATUS, "cannot be used with Type=oneshot")
+    if "Service.BusName" in values and TYPE.key not in values:
+        refuse(TYPE, "BusName= makes this Type=dbus, which is not supported yet: set Type=")
+    if _get(values, PID_FILE) and _get(values, TYPE) is not ServiceType.FORKING:
+        warn(PID_FILE, "not read: only a Type=forking service names its main process by it")
+    if _get(values, KILL_MODE) is KillMode.NONE:
+        warn(KILL_MODE, "KillMode=none leaves processes behind at every stop")
+    if _get(values, STANDARD_INPUT) != "null":
+        warn(STANDARD_INPUT, "not supported yet: the service gets /dev/null")
+    for output in (STANDARD_OUTPUT, STANDARD_ERROR):
+        if _get(values, output) not in _LOGGED:
+            warn(output, f"'{_get(values, output)}' is not supported yet: the log gets it")
+    checks = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
+    given = [check for check in checks if check.key in values]
+    if len(given) > 1:
+        refuse(given[1], f"a unit has one health check, and {given[0].name}= is one already")
+    return found
+
+
+def _get(values: Mapping[str, Any], directive: Directive[T]) -> T:
+    value: T = values.get(directive.key, directive.default)
+    return value
