@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitproc.units.commands import ExecCommand, parse_command, parse_commands
@@ -99,6 +99,7 @@ def test_the_message_says_what_is_wrong(text, message):
     assert message in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab/-@:+!; \\'\"$", max_size=16))
 def test_any_text_gives_commands_or_a_value_error(text):
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitproc.units.commands import ExecCommand
@@ -151,6 +151,7 @@ def test_the_notations_that_are_not_for_command_lines_are_known():
     )
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="aB1=# ;\\'\"$\n\r\t\ufffe", max_size=24))
 def test_any_text_is_a_file_or_a_value_error(text):
     try:

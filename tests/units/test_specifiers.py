@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitproc.units.commands import parse_command
@@ -69,6 +69,7 @@ def test_what_is_put_in_is_not_expanded_again():
     assert expand("%h", "a.service", Host(home="/%h/%n")) == "/%h/%n"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20))
 def test_a_protected_value_stays_one_word_and_unharmed(text):
     name = f"a@{escape(text)[:240]}.service"

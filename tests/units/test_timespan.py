@@ -6,7 +6,7 @@ import contextlib
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitproc.units.timespan import (
@@ -94,11 +94,13 @@ def test_a_nanosecond_is_no_unit_of_other_settings():
         parse_span("100ns")
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=2**50))
 def test_what_is_printed_reads_back(micros):
     assert parse_microseconds(format_span(micros / 1_000_000)) == micros
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.+- smhdinfty\N{GREEK SMALL LETTER MU}", max_size=12))
 def test_any_text_gives_a_span_or_a_value_error(text):
     with contextlib.suppress(ValueError):

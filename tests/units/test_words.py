@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitproc.units.words import (
@@ -96,6 +96,7 @@ def test_noncharacters_are_no_text(text):
     assert not is_text(text)
 
 
+@settings(deadline=None)
 @given(
     st.text(alphabet="ab \t\\'\"x4:;", max_size=20), st.sampled_from([LIST, COMMAND, ASSIGNMENTS])
 )
@@ -108,6 +109,7 @@ def test_any_text_gives_words_or_a_word_error(text, rules):
         assert len("".join(words)) <= len(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="ab é\\'\"\n\t$;", max_size=6), max_size=5))
 def test_words_escaped_by_the_rules_come_back(words):
     escaped = " ".join(
