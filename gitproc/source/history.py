@@ -48,17 +48,13 @@ class History:
         found = answer.out.decode(errors="replace").strip()
         if answer.status == 0 and found:
             return found
-        if "ambiguous" in answer.err:
+        if "is ambiguous" in answer.err:
             raise SourceError(f"{rev} names more than one commit: give more digits")
-        if answer.status == 128 and "Needed a single revision" not in answer.err:
-            if not any(
-                word in answer.err
-                for word in ("unknown revision", "bad revision", "expected commit")
-            ):
-                raise SourceError(f"cannot resolve {rev}: {answer.err}")
-            if "expected commit" in answer.err:
-                raise SourceError(f"{rev} is not a commit")
-        raise SourceError(f"no commit {rev} in {self._command.trust.place.path}")
+        if "expected commit" in answer.err:
+            raise SourceError(f"{rev} is not a commit")
+        if "Needed a single revision" in answer.err:
+            raise SourceError(f"no commit {rev} in {self._command.trust.place.path}")
+        raise SourceError(f"cannot resolve {rev}: {answer.err}")
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether `descendant` builds on `ancestor`; a commit that is gone is nobody's ancestor."""

@@ -18,10 +18,13 @@ from gitproc.source.objects import Objects
 DIRECTORY, LINK, SUBMODULE, EXECUTABLE = b"40000", b"120000", b"160000", b"100755"
 
 MAX_ENTRIES = 200_000  # of one commit: far above any use, far below what a crafted tree can claim
+MAX_PATH = 4000  # characters: PATH_MAX with room for where a tree is laid out
 
 _ENTRY = {
     width: re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{%d})" % width, re.DOTALL) for width in (20, 32)
 }
+
+_LARGE = 1000  # entries of a folder worth keeping
 
 RawEntry = tuple[bytes, bytes, bytes]  # mode, name, id
 
@@ -71,11 +74,12 @@ class Trees:
     def __init__(self, objects: Objects, skip: Callable[[str], bool] = lambda _: False) -> None:
         self._objects = objects
         self._skip = skip
+        self._large: dict[str, list[RawEntry]] = {}
 
     def compare(self, old: str | None, new: str) -> Difference:
         """What `new` has that `old` has not (None: everything), and the other way round.
 
-        SourceError when an object is missing or the tree has more than MAX_ENTRIES entries.
+        SourceError when an object is missing, or for more than MAX_ENTRIES entries or MAX_PATH.
         """
         result = Difference()
         level: list[tuple[str, str | None, str | None]] = [("", old, new)]
@@ -89,22 +93,38 @@ class Trees:
                 budget -= len(after)
                 if budget < 0:
                     raise SourceError(f"the commit has more than {MAX_ENTRIES} files")
+                if len(path) > MAX_PATH:
+                    raise SourceError(f"the commit has paths longer than {MAX_PATH} characters")
                 deeper += self._directory(path, before, after if b else None, result)
             level = deeper
         return result
 
     def _fetch(self, oids: list[str]) -> Iterator[list[RawEntry]]:
-        width = len(oids[0]) // 2
-        for oid, found in zip(oids, self._objects.get_all(oids), strict=True):
-            if found is None or found.kind != "tree" or found.data is None:
-                raise SourceError(f"the repository lacks tree {oid}: run `git fsck` in it")
-            yield parse(found.data, width)
+        """The entries of each tree, in order; the last large ones are kept for the next comparison."""
+        kept = {oid: self._large[oid] for oid in oids if oid in self._large}
+        answers = self._objects.get_all([oid for oid in oids if oid not in kept])
+        for oid in oids:
+            entries = kept.get(oid)
+            if entries is None:
+                found = next(answers)
+                if found is None or found.kind != "tree" or found.data is None:
+                    raise SourceError(f"the repository lacks tree {oid}: run `git fsck` in it")
+                entries = parse(found.data, len(oid) // 2)
+            if len(entries) > _LARGE:
+                self._large.pop(oid, None)
+                self._large[oid] = entries
+                while len(self._large) > 4:
+                    del self._large[next(iter(self._large))]
+            yield entries
 
     def _directory(
         self, path: str, before: list[RawEntry], after: list[RawEntry] | None, result: Difference
     ) -> Iterator[tuple[str, str | None, str | None]]:
         here = Directory(path)
-        if after is None:
+        changed = _same_names(before, after)
+        if changed is not None:
+            before, after = changed
+        elif after is None:
             result.gone.append(path)
         else:
             result.directories.append(here)
@@ -130,6 +150,18 @@ class Trees:
                 result.removed.append(path + name)
             elif not self._skip(name):
                 yield path + name + "/", oid.hex(), None
+
+
+def _same_names(
+    before: list[RawEntry], after: list[RawEntry] | None
+) -> tuple[list[RawEntry], list[RawEntry]] | None:
+    """The entries that differ, where a folder's names are as before and need not be looked at again."""
+    if not before or after is None or len(before) != len(after):
+        return None
+    pairs = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    if any(a[1] != b[1] for a, b in pairs):
+        return None
+    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 def _named(entries: list[RawEntry], here: Directory) -> dict[str, tuple[bytes, bytes]]:
