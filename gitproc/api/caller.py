@@ -33,18 +33,29 @@ def of_socket(peer: socket.socket) -> Caller:
 
 
 def _groups(peer: socket.socket) -> tuple[int, ...]:
-    size = 4 * 64
-    while True:
-        try:
-            raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, size)
-        except OSError as error:
-            if error.errno == errno.ERANGE and size < 4 * 65536:
-                size *= 4
-                continue
-            if error.errno == errno.ENOPROTOOPT:
-                return ()
+    try:
+        raw = peer.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 1024)
+    except OSError as error:
+        if error.errno == errno.ENOPROTOOPT:
+            return ()
+        if error.errno != errno.ERANGE:
             raise
-        return struct.unpack(f"{len(raw) // 4}I", raw)
+        raw = _many_groups(peer)
+    return struct.unpack(f"{len(raw) // 4}I", raw)
+
+
+def _many_groups(peer: socket.socket) -> bytes:
+    """More than 256 groups: more than the socket module's getsockopt will carry, so libc is asked itself."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(4 * 65536)  # NGROUPS_MAX of them
+    size = ctypes.c_uint(len(buffer))
+    if libc.getsockopt(
+        peer.fileno(), socket.SOL_SOCKET, _SO_PEERGROUPS, buffer, ctypes.byref(size)
+    ):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return buffer.raw[: size.value]
 
 
 def _name(uid: int) -> str:

@@ -15,6 +15,7 @@ from gitproc.api.dial import dial
 from gitproc.errors import DaemonError, GitProcError, UsageError
 
 _CHUNK = 1 << 16
+_JSON_RPC = (-32700, -32600, -32601)  # not JSON, not a request, no such method
 
 
 def _leaves(kind: type[GitProcError]) -> Iterator[type[GitProcError]]:
@@ -29,7 +30,7 @@ def error_of(body: Mapping[str, Any]) -> GitProcError:
     message = str(body.get("message", "the manager reported an error without words"))
     data = body.get("data")
     found = next((leaf for leaf in _leaves(GitProcError) if leaf.rpc_code == code), GitProcError)
-    if isinstance(code, int) and -32700 <= code <= -32600 and found is GitProcError:
+    if code in _JSON_RPC and found is GitProcError:
         found = UsageError
     error = found(message)
     error.data = dict(data) if isinstance(data, Mapping) else {}

@@ -35,25 +35,22 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 
 
-class InvalidRequest(GitProcError):
+class InvalidRequest(UsageError):
     """The JSON is fine and is not a request."""
 
     rpc_code = INVALID_REQUEST
-    exit_status = 2
 
 
-class NotJSON(GitProcError):
+class NotJSON(UsageError):
     """The line is not JSON."""
 
     rpc_code = PARSE_ERROR
-    exit_status = 2
 
 
-class NoSuchMethod(GitProcError):
+class NoSuchMethod(UsageError):
     """No method of that name."""
 
     rpc_code = METHOD_NOT_FOUND
-    exit_status = 2
 
 
 def unit_name(text: str, *, pattern: bool = False) -> str:
