@@ -1,0 +1,341 @@
+"""The manager's end of the line to the shim: orders out, facts in, nothing decided.
+
+Processes are known by their token (`Process`), which is also the shim's cookie: a spawn that is asked for
+twice makes one process, and after a crash of the manager `list` gives every token back. Events are
+delivered in the order the shim sent them. Signals go by pidfd, so they can never hit a stranger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal as signals
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gitproc.core.events import (
+    Event,
+    Executed,
+    ExitCode,
+    Exited,
+    Process,
+    SetupFailed,
+    Spawned,
+    SpawnFailed,
+)
+from gitproc.errors import HostError
+from gitproc.kernel.shim_line import ShimLine
+from gitproc.shim import protocol
+
+_CODES = {1: ExitCode.EXITED, 2: ExitCode.KILLED, 3: ExitCode.DUMPED}
+
+Fds = list[int]
+Rows = list["TableEntry"]
+Events = list[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The shim's greeting. `epoch` names this life of the shim; `notify_fd` is owned by the caller."""
+
+    shim_pid: int
+    epoch: str
+    features: dict[str, Any]
+    notify_fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableEntry:
+    """A process the shim knows: alive, or ended with an exit that is not acknowledged.
+
+    `executed`: set-up is over and succeeded. `init_pid`: the init of its PID namespace, 0 without one.
+    """
+
+    id: int
+    cookie: str
+    pid: int
+    start_time: int
+    alive: bool
+    executed: bool = False
+    init_pid: int = 0
+
+    @property
+    def process(self) -> Process:
+        """The token; ValueError if the cookie is not one of ours."""
+        return Process.from_cookie(self.cookie)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of a process here. `id` 0: asked for, not answered yet."""
+
+    process: Process
+    id: int = 0
+    pid: int = 0
+    init_pid: int = 0
+    pidfd: int = -1
+    waiting: tuple[int, ...] = ()  # signals to send once it exists
+
+
+class ProcessManager:
+    """Client of one shim; every method but `connect` and `list` returns at once."""
+
+    def __init__(self, deliver: Callable[[Event], None]) -> None:
+        self._deliver = deliver
+        self._line = ShimLine(self._handle, self._lost)
+        self._requests: dict[int, _Known] = {}
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._next = 1
+        self._by_id: dict[int, _Known] = {}
+        self._by_process: dict[Process, _Known] = {}
+        self._rows: Rows = []
+        self._row_fds: Fds = []
+        self._held: Events | None = None  # events that wait until the caller has seen the table
+        self.orphans: dict[Process, tuple[int, int]] = {}
+        """What lived when the line broke: pid and pidfd (open until the next `connect`)."""
+        self.on_terminate: Callable[[int], None] = lambda _: None
+        self.on_lost: Callable[[], None] = lambda: None
+        self.on_warning: Callable[[Process | None, str], None] = lambda *_: None
+
+    # ------------------------------------------------------------ connection
+
+    @property
+    def connected(self) -> bool:
+        """Whether a shim is at the other end."""
+        return self._line.connected
+
+    async def connect(
+        self,
+        where: str | Path | int,
+        timeout: float,  # noqa: ASYNC109 (it covers the retries, which a caller's timeout would cut)
+    ) -> Welcome:
+        """Connect to the shim's socket (path, or an inherited descriptor) and greet it.
+
+        Tries for `timeout` seconds while nothing listens there. HostError if there is no shim, or one that
+        speaks another version.
+        """
+        protocol.close_all([pidfd for _, pidfd in self.orphans.values()])
+        self.orphans = {}
+        message, fds = await self._line.connect(where, timeout)
+        _, _, pid, epoch, features = message
+        return Welcome(pid, epoch, features, fds[0])
+
+    def close(self) -> None:
+        """Hang up (the shim and its processes go on)."""
+        self._line.close()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(HostError("the connection to the shim is lost"))
+        self._answers.clear()
+        self._requests.clear()
+        protocol.close_all([known.pidfd for known in self._by_process.values() if known.pidfd >= 0])
+        self._by_id.clear()
+        self._by_process.clear()
+        protocol.close_all(self._row_fds)
+        self._rows, self._row_fds, self._held = [], [], None
+
+    def _lost(self) -> None:
+        for process, known in self._by_process.items():
+            if known.pidfd >= 0:
+                self.orphans[process] = (known.pid, known.pidfd)
+                known.pidfd = -1
+        self.close()
+        self.on_lost()
+
+    # ------------------------------------------------------------ orders
+
+    async def list(self) -> Rows:
+        """All the shim has. Events go on (unacknowledged exits first) once the caller awaits again.
+
+        HostError if the connection breaks.
+        """
+        self._rows, self._row_fds, self._held = [], [], []
+        try:
+            rows: Rows = await self._ask("list")
+        except BaseException:
+            self._held = None
+            raise
+        asyncio.get_running_loop().call_soon(self._release)
+        return rows
+
+    def spawn(self, process: Process, spec: dict[str, Any], fds: Sequence[int] = ()) -> None:
+        """Have a process made by its spec (see `gitproc.shim.protocol`); `fds` stay the caller's.
+
+        Delivers Spawned or SpawnFailed, then Executed or SetupFailed, then Exited. Without a line to the
+        shim nothing happens: `list` after the next `connect` shows that it was never made.
+        """
+        known = self._by_process.setdefault(process, _Known(process))
+        request = self._number()
+        self._requests[request] = known
+        self._line.send(("spawn", request, process.cookie(), spec), fds)
+
+    def signal(self, process: Process, signo: int) -> None:
+        """Signal a process of ours; one that has ended is no error, one that is not made yet gets it then."""
+        known = self._by_process.get(process)
+        if known is None:
+            return
+        if not known.id:
+            known.waiting += (signo,)
+            return
+        try:
+            signals.pidfd_send_signal(known.pidfd, signo)
+        except ProcessLookupError:
+            pass
+        except OSError:  # no pidfd, or no right to: the shim is the parent
+            self._line.send(("signal", self._number(), known.id, signo))
+
+    def acknowledge(self, sequences: Sequence[int]) -> None:
+        """These exits are safe on disk: the shim may forget them."""
+        if sequences:
+            self._line.send(("ack", [*sequences]))
+
+    def shutdown(self) -> None:
+        """Everything is stopped: the shim may end."""
+        self._line.send(("shutdown",))
+
+    async def reexec(self) -> None:
+        """Have the shim replace its program in place. HostError if it cannot."""
+        await self._ask("reexec")
+
+    async def reopen_logs(self) -> None:
+        """Have the logger close its files and open them by name again. HostError if the line breaks."""
+        await self._ask("reopen")
+
+    def pid(self, process: Process) -> int:
+        """Its pid; 0 if it is not known or has ended."""
+        known = self._by_process.get(process)
+        return known.pid if known else 0
+
+    def init_pid(self, process: Process) -> int:
+        """The init of its PID namespace (to be spared when a whole unit is signalled); 0 without one."""
+        known = self._by_process.get(process)
+        return known.init_pid if known else 0
+
+    def pidfd(self, process: Process) -> int:
+        """A pidfd of it, valid until its exit is delivered; -1 if there is none."""
+        known = self._by_process.get(process)
+        return known.pidfd if known else -1
+
+    # ------------------------------------------------------------ answers
+
+    def _number(self) -> int:
+        self._next += 1
+        return self._next
+
+    async def _ask(self, operation: str) -> Any:
+        if not self._line.connected:
+            raise HostError("there is no connection to the shim")
+        request = self._number()
+        answer = asyncio.get_running_loop().create_future()
+        self._answers[request] = answer
+        self._line.send((operation, request))
+        return await answer
+
+    def _handle(self, message: protocol.Message, fds: Fds) -> None:
+        match message:
+            case ("started", request, id, pid, start_time, init_pid):
+                self._started(request, (id, pid, start_time, init_pid), fds)
+            case ("executed", id):
+                if id in self._by_id:
+                    self._emit(Executed(self._by_id[id].process))
+            case ("exited", *_):
+                self._exited(message)
+            case ("table", request, _, last, rows):
+                self._rows.extend(TableEntry(*row) for row in rows)
+                self._row_fds.extend(fds)
+                if last:
+                    self._adopt()
+                    self._answer(request, self._rows)
+            case ("setup_failed", id, step, number, text):
+                if id in self._by_id:
+                    self._emit(SetupFailed(self._by_id[id].process, step, number, text))
+            case ("warning", id, text):
+                known = self._by_id.get(id)
+                self.on_warning(known.process if known else None, text)
+            case ("terminate", signo):
+                self.on_terminate(signo)
+            case ("refused", request, step, _, text):
+                self._refused(request, step, text)
+            case ("reopened" | "reexeced" | "signalled", request, *_):
+                self._answer(request, None)
+            case _:
+                protocol.close_all(fds)
+                self.on_warning(None, f"the shim says: {message[1:]!r}")
+
+    def _answer(self, request: int, result: Any) -> None:
+        answer = self._answers.pop(request, None)
+        if answer is not None and not answer.done():
+            answer.set_result(result)
+
+    def _started(self, request: int, what: tuple[int, int, int, int], fds: Fds) -> None:
+        known = self._requests.pop(request, None)
+        if known is None:
+            protocol.close_all(fds)
+            return
+        if known.pidfd >= 0:
+            protocol.close_all([known.pidfd])
+        known.id, known.pid, start_time, known.init_pid = what
+        known.pidfd = fds[0] if fds else -1
+        self._by_id[known.id] = known
+        self._emit(Spawned(known.process, known.pid, start_time))
+        waiting, known.waiting = known.waiting, ()
+        for signo in waiting:
+            self.signal(known.process, signo)
+
+    def _refused(self, request: int, step: str, text: str) -> None:
+        known = self._requests.pop(request, None)
+        if known is not None:
+            if not known.id:
+                self._by_process.pop(known.process, None)
+            self._emit(SpawnFailed(known.process, step, text))
+            return
+        answer = self._answers.pop(request, None)
+        if answer is not None and not answer.done():
+            answer.set_exception(HostError(f"the shim refuses: {text}"))
+
+    def _adopt(self) -> None:
+        fds, self._row_fds = self._row_fds, []
+        for row in self._rows:
+            pidfd = fds.pop(0) if row.alive and fds else -1
+            try:
+                process = row.process
+            except ValueError:
+                protocol.close_all([pidfd])
+                self.on_warning(None, f"the shim has a process of somebody else: {row.cookie!r}")
+                continue
+            before = self._by_process.get(process)
+            if before is not None and before.pidfd >= 0:
+                protocol.close_all([before.pidfd])
+            known = _Known(process, row.id, row.pid, row.init_pid, pidfd)
+            self._by_id[row.id] = self._by_process[process] = known
+        protocol.close_all(fds)
+
+    def _exited(self, message: protocol.Message) -> None:
+        _, sequence, id, cookie, _pid, code, status, usage, realtime = message
+        known = self._by_id.pop(id, None)
+        if known is not None:
+            if known.pidfd >= 0:
+                protocol.close_all([known.pidfd])
+            self._by_process.pop(known.process, None)
+            process = known.process
+        else:
+            try:
+                process = Process.from_cookie(cookie)
+            except ValueError:
+                self.acknowledge([sequence])
+                return
+        cpu = usage[0] + usage[1]
+        kind = _CODES.get(code, ExitCode.LOST)
+        self._emit(Exited(process, kind, status, sequence, cpu_seconds=cpu, realtime=realtime))
+
+    def _emit(self, event: Event) -> None:
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            self._deliver(event)
+
+    def _release(self) -> None:
+        held, self._held = self._held or [], None
+        for event in held:
+            self._deliver(event)
