@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gitproc.api.text_style import ago, number, safe
 from gitproc.cli.fast import terminal
@@ -71,7 +71,8 @@ def _show(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, state: int
                 for column, cell in enumerate(cells)
             )
         )
-    Console(width=width or None, no_color=not color, highlight=False).print(table)
+    system: Literal["auto"] | None = "auto" if color else None  # None: not even bold
+    Console(width=width or None, color_system=system, highlight=False).print(table)
     return True
 
 

@@ -228,7 +228,8 @@ class Running:
     def __init__(self, path: Path, access: Access | None = None, limits: Limits | None = None):
         self.path, self.manager = path, ExampleManager()
         self._access, self._limits = access, limits
-        self._ready, self._failure = threading.Event(), None
+        self._ready = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):

@@ -286,20 +286,24 @@ def _hung_up(sock):
 
 
 def test_a_silent_client_is_dropped_when_idle_and_a_waiting_one_is_not(tmp_path):
-    with Running(tmp_path / "s", limits=Limits(idle=0.2)) as running:
-        with Raw(running.path) as waiting, Raw(running.path) as half, Raw(running.path) as silent:
-            waiting.send(call("reload", units=["web"]))
-            half.send(b'{"jsonrpc"')
-            assert silent.everything() == b""
-            half.everything()
-            assert not _hung_up(waiting.socket)
+    with (
+        Running(tmp_path / "s", limits=Limits(idle=0.2)) as running,
+        Raw(running.path) as waiting,
+        Raw(running.path) as half,
+        Raw(running.path) as silent,
+    ):
+        waiting.send(call("reload", units=["web"]))
+        half.send(b'{"jsonrpc"')
+        assert silent.everything() == b""
+        half.everything()
+        assert not _hung_up(waiting.socket)
 
 
 def test_more_requests_than_run_at_once_are_all_answered(tmp_path):
-    with Running(tmp_path / "s", limits=Limits(concurrent=2, burst=10, rate=1000)) as running:
-        with Raw(running.path) as raw:
-            raw.send(b"".join(json.dumps(call("list", id=n)).encode() + b"\n" for n in range(60)))
-            assert sorted(raw.line()["id"] for _ in range(60)) == list(range(60))
+    limits = Limits(concurrent=2, burst=10, rate=1000)
+    with Running(tmp_path / "s", limits=limits) as running, Raw(running.path) as raw:
+        raw.send(b"".join(json.dumps(call("list", id=n)).encode() + b"\n" for n in range(60)))
+        assert sorted(raw.line()["id"] for _ in range(60)) == list(range(60))
 
 
 def test_too_many_connections_are_refused_in_words(tmp_path):
