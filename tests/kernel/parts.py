@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from gitproc.kernel.cgroup_layout import Kind, Layout, detect
 from gitproc.kernel.resource_controller import ResourceController
@@ -20,19 +21,16 @@ from gitproc.units.unit import Setting, Unit
 DEADLINE = 10.0
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1000)"]
 #: Leaves its parent and its session behind, as a daemon does; prints the pid of what is left.
-ESCAPE = [
-    sys.executable,
-    "-I",
-    "-S",
-    "-c",
-    "import os, time\n"
-    "if os.fork(): os._exit(0)\n"
-    "os.setsid()\n"
-    "if os.fork(): os._exit(0)\n"
-    "print(os.getpid(), flush=True)\n"
-    "os.close(1)\n"
-    "time.sleep(1000)\n",
-]
+_ESCAPE = """
+import os, time
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+print(os.getpid(), flush=True)
+os.close(1)
+time.sleep(1000)
+"""
+ESCAPE = [sys.executable, "-I", "-S", "-c", _ESCAPE]
 
 
 def unit(text: str, name: str = "test.service") -> Unit:
@@ -99,12 +97,11 @@ class Bench:
 
         def join() -> None:
             for path in files:
-                with open(path, "w", encoding="ascii") as file:
-                    file.write("0")
+                Path(path).write_text("0")
 
         child = subprocess.Popen(
             argv,
-            preexec_fn=join,
+            preexec_fn=join,  # noqa: PLW1509 - one thread here
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -116,17 +113,12 @@ class Bench:
 
     def text(self, name: str, v2_file: str, v1_controller: str, v1_file: str) -> str:
         """A control file of the unit, from whichever hierarchy has it."""
-        controller = self.controller
-        if self.layout.v2_mount:
-            path = f"{controller.paths(name).directory}/{v2_file}"
-            if os.path.exists(path):
-                with open(path, encoding="ascii") as file:
-                    return file.read().strip()
-        wanted = f"/{v1_controller}/"
-        for path in controller.paths(name).procs:
-            if wanted in path or f"{v1_controller}," in path:
-                with open(f"{os.path.dirname(path)}/{v1_file}", encoding="ascii") as file:
-                    return file.read().strip()
+        paths = self.controller.paths(name)
+        if paths.directory and Path(paths.directory, v2_file).exists():
+            return Path(paths.directory, v2_file).read_text().strip()
+        for path in map(Path, paths.procs):
+            if v1_controller in str(path.parents[2]).replace(",", "/").split("/"):
+                return (path.parent / v1_file).read_text().strip()
         return ""
 
     def close(self) -> None:

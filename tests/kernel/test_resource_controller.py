@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,8 +69,7 @@ def test_limits_change_while_the_unit_runs(limiting_bench):
     assert made.text(NAME, "cpu.max", "cpu", "cpu.cfs_quota_us") in ("20000 100000", "20000")
     assert made.text(NAME, "pids.max", "pids", "pids.max") == "9"
     for path in made.controller.paths(NAME).procs:
-        with open(path, encoding="ascii") as file:
-            assert file.read().split() == [str(child.pid)], path
+        assert Path(path).read_text().split() == [str(child.pid)], path
     assert made.controller.set_limits(unit("")) == []
     assert made.controller.usage(NAME).memory_max is None
     assert made.controller.usage(NAME).tasks_max is None
@@ -276,8 +276,7 @@ def test_a_busy_group_is_removed_a_moment_later():
 
     async def scenario(made):
         made.controller.create(unit("MemoryMax=64M"))
-        inner = f"{made.controller.paths(NAME).directory}/inner/deep"
-        os.makedirs(inner)
+        Path(made.controller.paths(NAME).directory, "inner/deep").mkdir(parents=True)
         child = made.start(NAME, SLEEP)
         made.controller.remove(NAME)
         assert made.controller.existing() == [NAME]

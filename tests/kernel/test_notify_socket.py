@@ -1,0 +1,122 @@
+"""Datagrams on a real notify socket."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import socket
+
+import pytest
+
+from gitproc.kernel.notify_socket import MESSAGE_BYTES_MAX, NotifySocket, parse_fields
+from tests.kernel.parts import soon
+
+
+class Listener:
+    def __init__(self, path, attribute=lambda pid: ("a.service", "1" * 32)):
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        server.bind(str(path))
+        self.path = str(path)
+        self.told = []
+        self.rejected = []
+        self.notify = NotifySocket(
+            server.detach(), attribute, self.told.append, self.rejected.append
+        )
+        self.client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.client.connect(self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.notify.close()
+        self.client.close()
+
+
+def test_messages_come_with_their_senders_pid(tmp_path):
+    async def scenario():
+        with Listener(tmp_path / "n") as it:
+            it.client.send(b"READY=1\nSTATUS=up = fine\nnonsense\nX_OWN=\n")
+            await soon(lambda: it.told, "told")
+            (event,) = it.told
+            assert (event.unit, event.invocation, event.pid) == ("a.service", "1" * 32, os.getpid())
+            assert event.fields == (("READY", "1"), ("STATUS", "up = fine"), ("X_OWN", ""))
+
+    asyncio.run(scenario())
+
+
+def test_the_pid_is_the_senders_own(tmp_path):
+    async def scenario():
+        asked = []
+
+        def attribute(pid):
+            asked.append(pid)
+
+        with Listener(tmp_path / "n", attribute) as it:
+            code = f"import socket; s = socket.socket(1, 2); s.sendto(b'READY=1', {it.path!r})"
+            child = await asyncio.create_subprocess_exec("/usr/bin/env", "python3", "-c", code)
+            await child.wait()
+            await soon(lambda: it.rejected, "rejected")
+            assert asked == [child.pid]
+            assert it.told == []
+
+    asyncio.run(scenario())
+
+
+def test_descriptors_are_closed_and_a_barrier_is_answered(tmp_path):
+    async def scenario():
+        with Listener(tmp_path / "n") as it:
+            for text in (b"BARRIER=1", b"FDSTORE=1"):
+                ours, theirs = os.pipe()
+                rights = array.array("i", [theirs])
+                it.client.send(b"STATUS=before")
+                it.client.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                os.close(theirs)
+                assert await asyncio.to_thread(os.read, ours, 1) == b"", "closed over there"
+                os.close(ours)
+                assert ("STATUS", "before") in it.told[-1 if text == b"BARRIER=1" else -2].fields
+            assert all(name != "BARRIER" for each in it.told for name, _ in each.fields)
+
+    asyncio.run(scenario())
+
+
+def test_too_large_messages_are_dropped_whole(tmp_path):
+    async def scenario():
+        with Listener(tmp_path / "n") as it:
+            it.client.send(b"STATUS=" + b"x" * MESSAGE_BYTES_MAX)
+            it.client.send(b"STATUS=" + b"x" * (MESSAGE_BYTES_MAX - 7))
+            await soon(lambda: it.told, "the second is told")
+            assert len(it.told) == 1
+            assert "too large" in it.rejected[0]
+
+    asyncio.run(scenario())
+
+
+def test_a_flood_leaves_the_loop_time_for_others(tmp_path):
+    async def scenario():
+        with Listener(tmp_path / "n") as it:
+            it.client.setblocking(False)
+            turns = 0
+            while len(it.told) < 500:
+                try:
+                    while True:
+                        it.client.send(b"WATCHDOG=1")
+                except BlockingIOError:
+                    pass
+                before = len(it.told)
+                await asyncio.sleep(0)
+                assert len(it.told) - before <= 64
+                turns += 1
+            assert turns > 7
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff=1", b"A=1\0B=2", b"=x", b"plain"])
+def test_what_says_nothing_is_nothing(data):
+    assert parse_fields(data) == ()
+
+
+def test_a_trailing_nul_is_forgiven():
+    assert parse_fields(b"READY=1\0") == (("READY", "1"),)
