@@ -10,9 +10,10 @@ large push would wake us a thousand times.
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gitproc.source.place import locate
 
@@ -39,13 +40,28 @@ class GitMonitor:
         self._branch = self._git_dir / "refs" / "heads" / branch
         self._notify = notify
         self._observer: BaseObserver | None = None
-        self.inotify_works = False
         self.reason = "not started"
+
+    @property
+    def inotify_works(self) -> bool:
+        """Whether hints can be relied on: the watch stands and its threads are alive."""
+        if self._observer is None or self.reason:
+            return False
+        threads: list[Any] = [self._observer, *self._observer.emitters]
+        reader = getattr(self._observer, "_inotify_fd", None)  # a thread in recent versions
+        if hasattr(reader, "is_alive"):
+            threads.append(reader)
+        if not all(thread.is_alive() for thread in threads):
+            gone = not self._git_dir.exists()
+            self.reason = "the repository was removed" if gone else "watchdog's threads have ended"
+        return not self.reason
 
     def start(self) -> None:
         """Begin to watch. Never fails for want of inotify: see `inotify_works` and `reason`."""
         from watchdog.events import FileSystemEventHandler
 
+        # A folder made inside a new folder may be found twice; the second find changes nothing.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         monitor = self
 
         class Handler(FileSystemEventHandler):
@@ -67,18 +83,15 @@ class GitMonitor:
         except (OSError, ImportError) as error:
             number = getattr(error, "errno", None)
             self.reason = _LIMITS.get(number or 0, f"inotify does not work here: {error}")
-            self.inotify_works = False
             if observer is not None:
                 _end(observer)
             return
         self._observer = observer
-        self.inotify_works = True
         self.reason = ""
 
     def stop(self) -> None:
         """End the watch and its threads."""
         observer, self._observer = self._observer, None
-        self.inotify_works = False
         self.reason = "stopped"
         if observer is not None:
             _end(observer)
@@ -87,7 +100,6 @@ class GitMonitor:
         if event.event_type in {"opened", "closed_no_write"}:
             return
         if event.event_type == "deleted" and Path(str(event.src_path)) == self._git_dir:
-            self.inotify_works = False
             self.reason = "the repository was removed"
             self._notify()
             return

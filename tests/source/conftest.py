@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,3 +97,12 @@ def source() -> Iterator[Callable[..., GitIntegration]]:
     yield open_
     for one in opened:
         one.close()
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A folder every user can enter, which pytest's own is not."""
+    path = Path(tempfile.mkdtemp(prefix="gitproc-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)

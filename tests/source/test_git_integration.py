@@ -277,7 +277,8 @@ class TestNotes:
         sha, other = repo.commit("a"), repo.commit("b")
         git = source(repo)
         git.write_note(sha, "first", 0)
-        run, raced = git._command.run, []
+        run = git._command.run
+        raced: list[int] = []
 
         def race(*args, **kwargs):
             if args[0] == "fast-import" and not raced:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gitproc.errors import SourceError
 from gitproc.source import reading
 from gitproc.source.reading import is_unit_like, leaves_tree
 from tests.source.conftest import Repo
@@ -50,9 +51,9 @@ class TestFiles:
         git = source(repo)
         file = git.read(repo.commit()).files["nginx.conf"]
         assert git.blob(file.oid) == b"text"
-        with pytest.raises(reading.SourceError, match="more than 2"):
+        with pytest.raises(SourceError, match="more than 2"):
             git.blob(file.oid, 2)
-        with pytest.raises(reading.SourceError, match="no file"):
+        with pytest.raises(SourceError, match="no file"):
             git.blob("0" * 40)
 
     def test_empty_tree(self, repo, source):
@@ -290,6 +291,6 @@ class TestStrange:
             entries = [(mode, tree, b"d%d" % n) for n in range(10)]
         sha = repo.plant(entries)
         git = source(repo)
-        with pytest.raises(reading.SourceError, match="more than 200000 files"):
+        with pytest.raises(SourceError, match="more than 200000 files"):
             git.read(sha)
         assert git.head() == sha

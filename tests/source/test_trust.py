@@ -3,8 +3,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +18,6 @@ NOBODY = 65534
 def give(path: Path, uid: int) -> None:
     for one in [path, *path.rglob("*")]:
         os.chown(one, uid, uid, follow_symlinks=False)
-
-
-@pytest.fixture
-def open_place() -> Iterator[Path]:
-    """A folder every user can enter, which pytest's own is not."""
-    path = Path(tempfile.mkdtemp(prefix="gitproc-test-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 class TestWritableByOthers:
@@ -90,7 +79,13 @@ class TestAnotherOwner:
         repo.write("a.service", "one\n")
         first = repo.commit("first")
         repo.write("a.service", "two\n")
-        second = repo.commit("second")
+        signature = (
+            "gpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----\n\nsecond"
+        )
+        unsigned = repo.git("cat-file", "commit", repo.commit("second"))
+        signed = unsigned.replace("\nsecond", signature)
+        second = repo.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=signed.encode())
+        repo.git("update-ref", "refs/heads/main", second)
         canary = open_place / "canary"
         canary.mkdir()
         canary.chmod(0o777)
