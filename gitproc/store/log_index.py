@@ -7,9 +7,11 @@ record: its bytes count to the chunk before. An index that is missing gives no t
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from bisect import bisect_right
+from collections.abc import Callable
 
 _RECORD = struct.Struct("<QQ")
 _BLOCK = 4096  # records read at once
@@ -20,17 +22,14 @@ class TimeIndex:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._count = 0
-        self._block_start = -1
-        self._block: list[tuple[int, int]] = []
-        self._span: tuple[int, float, float | None] = (0, -1, None)  # [from, to) arrived at
         self.refresh()
 
     def refresh(self) -> None:
         """Look again how many records there are."""
         self._count = os.fstat(self._fd).st_size // _RECORD.size if self._fd >= 0 else 0
-        self._block_start = -1
-        self._span = (0, -1, None)
+        self._offsets: list[int] = []  # a part of the index, for readers go from line to line
+        self._times: list[float] = []
+        self._end: float = -1  # the offset up to which that part answers
 
     @property
     def last_time(self) -> float | None:
@@ -39,58 +38,47 @@ class TimeIndex:
 
     def time_at(self, offset: int) -> float | None:
         """When the byte at `offset` arrived (seconds since 1970). None without any record."""
-        start, end, time = self._span
-        if start <= offset < end:
-            return time
         if not self._count:
             return None
-        number = max(0, self._number_after(offset) - 1)
-        start, nanoseconds = self._record(number)
-        end = self._record(number + 1)[0] if number + 1 < self._count else float("inf")
-        self._span = (min(start, offset), end, nanoseconds / 1e9)
-        return nanoseconds / 1e9
+        if not self._offsets or not self._offsets[0] <= offset < self._end:
+            self._load(offset)
+        if not self._offsets:
+            return None
+        return self._times[max(0, bisect_right(self._offsets, offset) - 1)]
 
     def offset_since(self, seconds: float) -> int | None:
         """Where the first chunk begins that arrived at `seconds` since 1970 or later; None: no such.
 
         Binary search: of a clock that was set back it finds one of the possible answers.
         """
-        wanted = seconds * 1e9
+        number = self._first(lambda record: record[1] >= seconds * 1e9)
+        return self._record(number)[0] if number < self._count else None
+
+    def _first(self, wanted: Callable[[tuple[int, int]], bool]) -> int:
+        """The number of the first record that is wanted, where all after it are too."""
         low, high = 0, self._count
         while low < high:
             middle = (low + high) // 2
-            if self._record(middle)[1] < wanted:
-                low = middle + 1
-            else:
+            if wanted(self._record(middle)):
                 high = middle
-        return self._record(low)[0] if low < self._count else None
-
-    def _number_after(self, offset: int) -> int:
-        """The number of the first record whose chunk begins behind `offset`."""
-        low, high = 0, self._count
-        while high - low > _BLOCK:
-            middle = (low + high) // 2
-            if self._record(middle)[0] <= offset:
-                low = middle + 1
             else:
-                high = middle
-        self._load(low)
-        return self._block_start + bisect_right(
-            self._block, offset, lo=low - self._block_start, key=lambda record: record[0]
-        )
+                low = middle + 1
+        return low
 
     def _record(self, number: int) -> tuple[int, int]:
-        if not self._block_start <= number < self._block_start + len(self._block):
-            self._load(max(0, number - _BLOCK // 2))
-        return self._block[number - self._block_start]
+        data = os.pread(self._fd, _RECORD.size, number * _RECORD.size)
+        offset, nanoseconds = _RECORD.unpack(data.ljust(_RECORD.size, b"\xff"))  # cut off meanwhile
+        return offset, nanoseconds
 
-    def _load(self, start: int) -> None:
-        if self._block_start >= 0 and self._block_start <= start:
-            held = self._block_start + len(self._block)
-            if held >= min(self._count, start + _BLOCK):
-                return
-        length = min(2 * _BLOCK, self._count - start) * _RECORD.size
-        data = os.pread(self._fd, length, start * _RECORD.size)
-        data = data[: len(data) - len(data) % _RECORD.size]
-        self._block = list(_RECORD.iter_unpack(data))
-        self._block_start = start
+    def _load(self, offset: int) -> None:
+        """Read the part of the index that begins with the chunk of `offset`."""
+        start = max(0, self._first(lambda record: record[0] > offset) - 1)
+        length = min(_BLOCK, self._count - start)
+        data = os.pread(self._fd, length * _RECORD.size, start * _RECORD.size)
+        records = list(_RECORD.iter_unpack(data[: len(data) - len(data) % _RECORD.size]))
+        self._offsets = [record[0] for record in records]
+        self._times = [record[1] / 1e9 for record in records]
+        if start + len(records) >= self._count:
+            self._end = math.inf
+        else:
+            self._end = self._offsets[-1] if len(records) > 1 else -1

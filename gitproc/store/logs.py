@@ -8,22 +8,26 @@ Nobody here writes; memory is bounded by the length of a line, not of a log.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
 
 from gitproc.errors import StateError
 from gitproc.store.inotify import Watch
-from gitproc.store.log_index import TimeIndex
 from gitproc.store.log_lines import LINE_BYTES, LogLine, Splitter
-from gitproc.store.rotation import rotated
+from gitproc.store.log_segments import (
+    BLOCK,
+    Segment,
+    close_all,
+    index_path,
+    is_newest,
+    open_segments,
+    successors,
+)
 
 RESERVED = frozenset({"daemon", "events"})
 """Names in the log directory that are ours."""
 
-BLOCK = 1 << 16
 SETTLE_SECONDS = 0.01
 
 
@@ -31,116 +35,6 @@ def log_name(unit: str) -> str:
     """The name a unit's log and cgroup go by: `nginx` of nginx.service; others their full name."""
     bare = unit.removesuffix(".service")
     return unit if not bare or bare in RESERVED else bare
-
-
-class Segment:
-    """One file of a log, held open together with its index."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises FileNotFoundError, or OSError if it cannot be read."""
-        self.path = path
-        self._fd = self._index_fd = -1
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
-        status = os.fstat(self._fd)
-        self.inode = (status.st_dev, status.st_ino)
-        self.changed = status.st_mtime
-        self.index = TimeIndex(self._index_fd)
-
-    def _open(self) -> None:
-        for _ in range(5):  # until no rotation has come between the two files
-            self.close()
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                self._index_fd = os.open(index_path(self.path), os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                self._index_fd = -1
-            try:
-                if os.path.samestat(self.path.stat(), os.fstat(self._fd)):
-                    return
-            except FileNotFoundError:
-                continue
-
-    def renew_index(self) -> None:
-        """Take in what was indexed since, also by an index that was not there before."""
-        if self._index_fd >= 0:
-            self.index.refresh()
-        elif not _replaced(self.path, self):  # else the name is another file's by now
-            try:
-                self._index_fd = os.open(index_path(self.path), os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                return
-            self.index = TimeIndex(self._index_fd)
-
-    def size(self) -> int:
-        """Bytes, now."""
-        return os.fstat(self._fd).st_size
-
-    def read(self, offset: int, length: int = BLOCK) -> bytes:
-        """At most `length` bytes from `offset`; empty at the end."""
-        return os.pread(self._fd, length, offset)
-
-    def close(self) -> None:
-        """Close both files."""
-        for fd in (self._fd, self._index_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._fd = self._index_fd = -1
-
-
-def index_path(path: Path) -> Path:
-    """`NAME.log.1.index` of `NAME.log.1`."""
-    return path.with_name(path.name + ".index")
-
-
-def open_segments(path: Path) -> list[Segment]:
-    """All files of a log, oldest first; none if there is no log. StateError if one cannot be read."""
-    for _ in range(5):
-        segments = _open_once(path)
-        if not segments or not _replaced(path, segments[-1]):
-            break
-        close_all(segments)  # rotated meanwhile: the files may be out of order
-        segments = []
-    return segments or _open_once(path)
-
-
-def _open_once(path: Path) -> list[Segment]:
-    found: list[Segment] = []
-    try:
-        for number in count():
-            try:
-                segment = Segment(rotated(path, number))
-            except FileNotFoundError:
-                if number == 0:
-                    continue  # a unit that has said nothing since the rotation
-                break
-            if any(segment.inode == other.inode for other in found):
-                segment.close()
-            else:
-                found.append(segment)
-    except OSError as error:
-        close_all(found)
-        raise StateError(f"cannot read {error.filename or path}: {error.strerror}") from error
-    found.reverse()
-    return found
-
-
-def _replaced(path: Path, newest: Segment) -> bool:
-    """Whether `path` is another file than `newest` by now."""
-    try:
-        status = path.stat()
-    except OSError:
-        return False
-    return newest.inode != (status.st_dev, status.st_ino)
-
-
-def close_all(segments: list[Segment]) -> None:
-    """Close every one of them."""
-    for segment in segments:
-        segment.close()
 
 
 class LogReader:
@@ -233,28 +127,15 @@ class LogReader:
                     segments.pop(0).close()
                     offset = 0
                 held = segments[0] if segments else None
-                if self.path.exists() and (held is None or _replaced(self.path, held)):
-                    segments = _successors(self.path, held)
-                    continue
+                if not is_newest(self.path, held):
+                    segments = successors(self.path, held)
+                    if len(segments) > (held is not None):
+                        continue
                 await watch.wait()
                 await asyncio.sleep(SETTLE_SECONDS)  # the index is written after the log
         finally:
             watch.close()
             close_all(segments)
-
-
-def _successors(path: Path, held: Segment | None) -> list[Segment]:
-    """The held file and those that came after it, even if it has been rotated out of existence."""
-    segments = open_segments(path)
-    if held is None:
-        return segments
-    inodes = [segment.inode for segment in segments]
-    if held.inode in inodes:
-        later = segments[inodes.index(held.inode) + 1 :]
-    else:
-        later = [segment for segment in segments if segment.changed >= held.changed]
-    close_all([segment for segment in segments if segment not in later])
-    return [held, *later]
 
 
 def _start(segments: list[Segment], last: int | None, since: float | None) -> tuple[int, int]:
