@@ -45,7 +45,7 @@ def evaluate(
     origins: dict[tuple[str, object], Location] = {}
     texts: dict[str, list[str]] = {}
     found: list[Diagnostic] = []
-    sections = SECTIONS[kind]
+    sections = SECTIONS.get(kind, frozenset())
     for key, text, where in settings:
         for target in targets_of(key):
             row = TABLE.get(target)

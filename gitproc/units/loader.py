@@ -1,55 +1,170 @@
-"""From the files of a tree to the set of effective units."""
+"""From the files of a tree to the set of effective units, all at once or by what has changed.
+
+A set is immutable. `updated` makes the next one and shares all that stays: usually a changed file
+concerns a unit or two, found through indexes by name. What shifts names (links, Alias=, files that come
+twice) is worked out anew for the whole tree, and even then only units whose parts differ are built again.
+The outcome never depends on the way: an updated set equals one loaded from scratch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
+from gitproc.units.assembly import LoadOptions
+from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic
+from gitproc.units.link_check import check_folders, check_links
+from gitproc.units.names import is_valid_name, split_name, template_of
+from gitproc.units.naming import redefine, resolve_names
+from gitproc.units.specifiers import Host
+from gitproc.units.tree import Role, SourceFile, Tree, place_of
 from gitproc.units.unit import Unit
+from gitproc.units.working_set import WorkingSet
 
+__all__ = ["LoadOptions", "SourceFile", "UnitSet", "load"]
 
-class SourceFile(NamedTuple):
-    """One file of the tree: posix path relative to the root, blob id, bytes, link target if a symlink."""
-
-    path: str
-    oid: str
-    data: bytes
-    link: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """What the host's configuration says about loading."""
-
-    allow_unenforced: frozenset[str] = frozenset()
-    default_private_pids: bool = False
+_DEFAULT_OPTIONS = LoadOptions()
 
 
 class UnitSet:
-    """The units of one commit."""
+    """The units of one commit: its effective units, their further names, and all that is wrong.
 
-    units: Mapping[str, Unit]
-    aliases: Mapping[str, str]
-    templates: frozenset[str]
-    diagnostics: tuple[Diagnostic, ...]
-    files: Mapping[str, SourceFile]
+    `units` holds, by their own names, every unit that a file defines (masks included), the instances
+    that others pull in, and the built-in targets that are mentioned; `aliases` maps further names;
+    `templates` can be instantiated by `resolve`; `files` are the files as given.
+    """
 
-    def resolve(self, name: str) -> Unit | None:
-        raise NotImplementedError
+    __slots__ = ("_diagnostics", "_work", "aliases", "files", "templates", "units")
+
+    def __init__(self, work: WorkingSet) -> None:
+        self._work = work
+        self._diagnostics: tuple[Diagnostic, ...] | None = None
+        self.units: Mapping[str, Unit] = work.units
+        self.aliases: Mapping[str, str] = work.names.aliases
+        self.templates: frozenset[str] = frozenset(work.templates)
+        self.files: Mapping[str, SourceFile] = work.tree.files
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """All findings, by file and line."""
+        if self._diagnostics is None:
+            work = self._work
+            known = {*self.units, *self.aliases, *work.names.fragments, *BUILTIN}
+            found = [
+                *(problem for problems in work.names.diagnostics.values() for problem in problems),
+                *(problem for problems in work.found.values() for problem in problems),
+                *work.alias_problems,
+                *check_links(work.tree),
+                *check_folders(work.tree, known),
+            ]
+            self._diagnostics = tuple(
+                sorted(dict.fromkeys(found), key=lambda d: (*d.location, d.severity, d.message))
+            )
+        return self._diagnostics
 
     @property
     def has_errors(self) -> bool:
-        return any(found.severity == "error" for found in self.diagnostics)
+        """Whether anything found is an error: then the commit must be refused."""
+        return any(problem.severity == "error" for problem in self.diagnostics)
 
-    def updated(
-        self, changed: Mapping[str, SourceFile | None]
-    ) -> tuple[UnitSet, frozenset[str]]:
-        raise NotImplementedError
+    def resolve(self, name: str) -> Unit | None:
+        """The unit of this name or alias, made on demand from its template; None if there is none."""
+        if not is_valid_name(name):
+            return None
+        name = self._work.names.canonical(name)
+        unit = self.units.get(name)
+        if unit is None and split_name(name)[1] != "":
+            parts = self._work.assembler.gather(name)
+            unit = self._work.assembler.build(name, parts)[0] if parts else None
+        return unit
+
+    def updated(self, changed: Mapping[str, SourceFile | None]) -> tuple[UnitSet, frozenset[str]]:
+        """The set after some files changed (None: gone), and the names whose unit may differ."""
+        real = {
+            path: file for path, file in changed.items() if _differs(self.files.get(path), file)
+        }
+        if not real:
+            return self, frozenset()
+        old = self._work
+        tree = old.tree.changed(real)
+        work = None
+        affected = _affected(old, tree, real)
+        if affected is not None:
+            names = redefine(old.names, tree, sorted(_redefined(real)))
+            work = old.over(tree, names)
+            work.refresh(affected)
+        if work is None or work.claims != old.claims or old.alias_problems:
+            work = WorkingSet(tree, resolve_names(tree), old.host, old.options, old)
+        different = {
+            name
+            for name in (work.touched if affected is not None else {*old.units, *work.units})
+            if old.units.get(name) != work.units.get(name)
+        }
+        if work.names.aliases is not old.names.aliases:
+            before, after = old.names.aliases.items(), work.names.aliases.items()
+            different |= {name for name, _ in before ^ after}
+        return UnitSet(work), frozenset(different)
 
 
 def load(
-    files: Iterable[SourceFile], host: Any, options: LoadOptions = LoadOptions()
+    files: Iterable[SourceFile], host: Host, options: LoadOptions = _DEFAULT_OPTIONS
 ) -> UnitSet:
-    raise NotImplementedError
+    """All units of a tree. Raises nothing: whatever is wrong is among the set's diagnostics."""
+    tree = Tree(files)
+    return UnitSet(WorkingSet(tree, resolve_names(tree), host, options))
+
+
+def _differs(old: SourceFile | None, new: SourceFile | None) -> bool:
+    if old is None or new is None:
+        return old is not new
+    return (old.oid, old.link) != (new.oid, new.link)
+
+
+def _redefined(changed: Iterable[str]) -> set[str]:
+    places = [place_of(path) for path in changed]
+    return {place.owner for place in places if place.role is Role.UNIT}
+
+
+def _affected(
+    work: WorkingSet, tree: Tree, changed: Mapping[str, SourceFile | None]
+) -> set[str] | None:
+    """The units that changed files are about; None if names themselves may shift."""
+    names = work.names
+    found: set[str] = set()
+    for path, file in changed.items():
+        if path in names.followed or (file is not None and file.link is not None):
+            return None
+        found |= work.users.get(path, frozenset())
+        place = place_of(path)
+        if place.role in (Role.HIDDEN, Role.OTHER):
+            continue
+        owner = place.owner
+        if owner in names.aliases:
+            return None
+        if place.role is not Role.UNIT:
+            found |= _under(work, owner)
+            continue
+        twice = max(len(tree.fragments.get(owner, ())), len(work.tree.fragments.get(owner, ())))
+        if twice > 1 or not is_valid_name(owner) or ("@" in owner and tree.links):
+            return None
+        found.add(owner)
+        if "@." in owner:
+            start = owner.partition("@")[0] + "@"
+            everything = (*work.units, *work.counts)
+            instances = [name for name in everything if name.startswith(start)]
+            found |= {name for name in instances if template_of(name) == owner}
+    return found
+
+
+def _under(work: WorkingSet, owner: str) -> set[str]:
+    """Units and templates that folders of `owner` are about."""
+    if "." not in owner:
+        start, end = "", f".{owner}"
+    else:
+        prefix, instance, end = split_name(owner)
+        if not prefix.endswith("-") and instance != "":
+            return {owner}
+        start = prefix if prefix.endswith("-") else f"{prefix}@"
+    everything = (*work.units, *work.templates, *work.names.aliases)
+    matching = {name for name in everything if name.startswith(start) and name.endswith(end)}
+    return {work.names.canonical(name) for name in matching}

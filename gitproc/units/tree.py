@@ -70,6 +70,11 @@ def place_of(path: str) -> Place:
     return Place(Role.OTHER, "")
 
 
+def needs_key(role: Role, owner: str) -> str:
+    """The key of dependency links of one kind for one unit: `x.service Wants`."""
+    return f"{owner} {role.value}"
+
+
 def is_drop_in_owner(name: str) -> bool:
     """Whether a folder `NAME.d` holds drop-ins: NAME is a unit, a prefix such as `a-.service`, or a type."""
     return name in _KINDS or is_valid_name(name)
@@ -111,13 +116,14 @@ class Tree:
         if place.role is not Role.HIDDEN:
             index = self._index(place.role)
             if index is not None:
-                paths = {*index.get(place.owner, ())} - {path}
+                key = place.owner if index is not self.needs else needs_key(place.role, place.owner)
+                paths = {*index.get(key, ())} - {path}
                 if file is not None:
                     paths.add(path)
                 if paths:
-                    index[place.owner] = tuple(sorted(paths))
+                    index[key] = tuple(sorted(paths))
                 else:
-                    index.pop(place.owner, None)
+                    index.pop(key, None)
             self.links.pop(path, None)
             if file is not None and file.link is not None:
                 self.links[path] = file.link

@@ -6,7 +6,7 @@ are also all that has to be kept to bring the very definition of a running unit 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -55,7 +55,7 @@ class Unit:
     drop_ins: tuple[str, ...]
     settings: tuple[Setting, ...]
     values: Mapping[str, Any]
-    triggers: Mapping[str, str]
+    triggers: dict[str, str]
     masked: bool
     fingerprint: str
 
@@ -67,15 +67,15 @@ class Unit:
         host: Host,
         *,
         drop_ins: tuple[str, ...] = (),
-        blobs: Mapping[str, str] | None = None,
+        blob_of: Callable[[str], str | None] | None = None,
         masked: bool = False,
         private_pids: bool = False,
         diagnostics: list[Diagnostic] | None = None,
     ) -> None:
         """Work a unit out from its settings.
 
-        `blobs` finds the blob id of a trigger file by path; errors in values go into `diagnostics`
-        and leave the value out. ValueError if `name` is no unit name.
+        `blob_of` finds the blob id of a trigger file by path, None if there is none; errors in values
+        go into `diagnostics` and leave the value out. ValueError if `name` is no unit name.
         """
         self.name = name
         self.kind = split_name(name)[2][1:]
@@ -91,12 +91,12 @@ class Unit:
                 texts[HEALTH_CHECK_RETRIES.key] = [str(values[HEALTH_CHECK_RETRIES.key])]
         self.values = values
         self._origins = origins
-        self.triggers = {
-            path: blobs[path]
-            for key in (RESTART_TRIGGERS.key, RELOAD_TRIGGERS.key)
-            for path in values.get(key, ())
-            if blobs and path in blobs
-        }
+        self.triggers = {}
+        for key in (RESTART_TRIGGERS.key, RELOAD_TRIGGERS.key):
+            for path in values.get(key, ()):
+                blob = blob_of(path) if blob_of else None
+                if blob is not None:
+                    self.triggers[path] = blob
         self.fingerprint = fingerprint(name, texts, self.triggers)
         if diagnostics is not None:
             diagnostics += found
@@ -175,7 +175,7 @@ class Unit:
             ],
             host,
             drop_ins=tuple(data["drop_ins"]),
-            blobs=data["triggers"],
+            blob_of=data["triggers"].get,
             masked=data["masked"],
             private_pids=data["private_pids"],
         )

@@ -1,0 +1,175 @@
+"""One unit put together from its files: the main file, drop-ins, dependency links, the host's options.
+
+What goes in is gathered first (`Parts`): as long as that is the same, so is the unit, and a new commit
+takes it over as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gitproc.units.builtin_targets import BUILTIN
+from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.directive import Directive
+from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS
+from gitproc.units.dropins import all_owners, choose
+from gitproc.units.evaluate import judge
+from gitproc.units.file_check import CheckedFile, check_file
+from gitproc.units.names import is_valid_name, split_name, template_of
+from gitproc.units.naming import Names
+from gitproc.units.parser import Setting
+from gitproc.units.service_rules import verify
+from gitproc.units.specifiers import Host
+from gitproc.units.tree import Role, SourceFile, Tree, needs_key
+from gitproc.units.unit import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What the host's configuration says about loading.
+
+    `allow_unenforced`: names of restricting directives (or `*`) that may go unenforced;
+    `default_private_pids`: PrivatePIDs= of services that do not set it.
+    """
+
+    allow_unenforced: frozenset[str] = frozenset()
+    default_private_pids: bool = False
+
+
+class Parts(NamedTuple):
+    """What a unit is made of: (path, blob id) of each file in order of effect, and dependency links."""
+
+    fragment: tuple[str, str] | None
+    drop_ins: tuple[tuple[str, str], ...]
+    needs: tuple[tuple[str, str], ...]
+    masked: bool
+    clashes: tuple[tuple[str, str], ...]
+
+
+class Assembler:
+    """Builds units of one tree, keeping what it has read of each file."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        names: Names,
+        host: Host,
+        options: LoadOptions,
+        checked: dict[tuple[str, str], CheckedFile],
+    ) -> None:
+        self.tree = tree
+        self.names = names
+        self._host = host
+        self._options = options
+        self._checked = checked
+        self._further: dict[str, list[str]] = {}
+        for alias, name in names.aliases.items():
+            self._further.setdefault(name, []).append(alias)
+
+    def aliases_of(self, name: str) -> frozenset[str]:
+        """Every further name of a unit, through aliases of aliases and of its template."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            this = waiting.pop()
+            more = self._further.get(this, ())
+            found.update(more)
+            waiting += more
+        prefix, instance, suffix = split_name(name)
+        if instance:
+            for template in self.aliases_of(f"{prefix}@{suffix}"):
+                alias = template.replace("@.", f"@{instance}.", 1)
+                if alias not in self.names.fragments and self.names.canonical(alias) == name:
+                    found.add(alias)
+        return frozenset(found)
+
+    def gather(self, name: str) -> Parts | None:
+        """What unit `name` is made of; None if nothing defines it."""
+        path = self.names.fragment_of(name)
+        if path is None and name not in BUILTIN:
+            return None
+        if path == "":
+            return Parts(None, (), (), True, ())
+        aliases = self.aliases_of(name)
+        template = template_of(name)
+        templates = frozenset({template} | self.aliases_of(template)) if template else frozenset()
+        folders = all_owners(name, aliases, templates)
+        tree = self.tree
+        drop_ins: list[tuple[str, str]] = []
+        chosen, clashes = choose(folders, tree.drop_ins) if tree.drop_ins else ([], [])
+        for drop_in in chosen:
+            end = tree.follow(drop_in)
+            if not end.problem and not end.masked:
+                drop_ins.append((drop_in, tree.files[end.path].oid))
+        needs: list[tuple[str, str]] = []
+        for role in (Role.WANTS, Role.REQUIRES) if tree.needs else ():
+            links, _ = choose([needs_key(role, folder) for folder in folders], tree.needs)
+            needs += [(f"Unit.{role.value}", link) for link in links if self._counts(link)]
+        fragment = (path, tree.files[path].oid) if path else None
+        return Parts(fragment, tuple(drop_ins), tuple(needs), False, tuple(clashes))
+
+    def build(self, name: str, parts: Parts) -> tuple[Unit, tuple[Diagnostic, ...]]:
+        """The unit and what is wrong with it beyond its files."""
+        if parts.masked:
+            return Unit(name, "", (), self._host, masked=True), ()
+        kind = split_name(name)[2][1:]
+        settings: list[Setting] = []
+        found: list[Diagnostic] = []
+        if not parts.fragment:
+            settings += BUILTIN[name]
+        for path, _ in (*((parts.fragment,) if parts.fragment else ()), *parts.drop_ins):
+            file = self.read(path, kind)
+            settings += file.settings
+            found += file.diagnostics
+        for key, link in parts.needs:
+            settings.append(Setting(key, link.rpartition("/")[2], Location(link, 0)))
+        for first, second in parts.clashes:
+            message = f"{first} is a drop-in of the same name for the same unit"
+            found.append(Diagnostic(Location(second, 0), "error", "", message))
+        unit = Unit(
+            name,
+            parts.fragment[0] if parts.fragment else "",
+            settings,
+            self._host,
+            drop_ins=tuple(path for path, _ in parts.drop_ins),
+            blob_of=self.blob_of,
+            private_pids=self._options.default_private_pids,
+            diagnostics=found,
+        )
+        found += judge(unit.values, settings, self._options.allow_unenforced)
+        if kind == "service":
+            # An error in a value leaves it out: what is missing then is no second error.
+            broken = {problem.directive for problem in found if problem.severity == "error"}
+            found += [d for d in verify(unit.values, unit.where) if d.directive not in broken]
+        found += self._missing(unit, RESTART_TRIGGERS)
+        found += self._missing(unit, RELOAD_TRIGGERS)
+        return unit, tuple(found)
+
+    def read(self, path: str, kind: str) -> CheckedFile:
+        """The settings of the file at `path` (or that it links to), read once for each content."""
+        file = self.tree.files[self.tree.follow(path).path]
+        known = self._checked.get((path, kind))
+        if known is None or known.oid != file.oid:
+            shown = SourceFile(path, file.oid, file.data)
+            known = self._checked[path, kind] = check_file(shown, kind)
+        return known
+
+    def _counts(self, link: str) -> bool:
+        """Whether a dependency link names a unit and is not masked; where it leads does not matter."""
+        if not is_valid_name(link.rpartition("/")[2]):
+            return False
+        end = self.tree.follow(link)
+        return not end.masked and not (end.problem and not end.path)
+
+    def blob_of(self, path: str) -> str | None:
+        """The blob id of a file of the tree, through links; None if there is none."""
+        end = self.tree.follow(path)
+        return None if end.problem else self.tree.files[end.path].oid
+
+    def _missing(self, unit: Unit, triggers: Directive[tuple[str, ...]]) -> Iterable[Diagnostic]:
+        for path in unit[triggers]:
+            if path not in unit.triggers:
+                message = f"{path} is not a file of the repository"
+                yield Diagnostic(unit.where(triggers), "error", triggers.name, message)

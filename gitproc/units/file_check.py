@@ -1,0 +1,68 @@
+"""What can be said of one file by itself: its syntax, and names that no unit of its kind knows.
+
+Done once for each file, however many units it takes part in, and kept until the file changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.directives import SECTIONS, TABLE, suggest
+from gitproc.units.directives_gitproc import SECTION as OUR_SECTION
+from gitproc.units.parser import Section, Setting, parse
+from gitproc.units.tree import SourceFile
+
+SIZE_CAP = 1 << 20
+"""Most bytes of a unit file or drop-in."""
+
+
+class CheckedFile(NamedTuple):
+    """A parsed file: the settings to apply and all that is wrong with it; `oid` tells its content."""
+
+    oid: str
+    settings: tuple[Setting, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def check_file(file: SourceFile, kind: str) -> CheckedFile:
+    """Parse a file that belongs to units of `kind` (`service`); raises nothing."""
+    if len(file.data) > SIZE_CAP:
+        message = f"{len(file.data)} bytes are too many for a unit file (1 MiB)"
+        problem = Diagnostic(Location(file.path, 0), "error", "", message)
+        return CheckedFile(file.oid, (), (problem,))
+    parsed = parse(file.data, file.path)
+    unknown = [*_unknown_sections(parsed.sections, kind), *_unknown_names(parsed.settings, kind)]
+    return CheckedFile(file.oid, parsed.settings, (*parsed.diagnostics, *unknown))
+
+
+def _unknown_sections(sections: Iterable[Section], kind: str) -> Iterable[Diagnostic]:
+    allowed = SECTIONS[kind]
+    for name, where in sections:
+        if name in allowed:
+            continue
+        if name.startswith(("X-", "x-")):
+            if name.lower() == OUR_SECTION.lower():
+                yield Diagnostic(where, "error", "", f"[{name}] is spelled [{OUR_SECTION}]")
+            continue
+        close = get_close_matches(name, allowed, 1, 0.6)
+        if any(name in known for known in SECTIONS.values()):
+            message = f"[{name}] does not belong in a {kind} unit"
+        elif close:
+            message = f"unknown section [{name}]; did you mean [{close[0]}]?"
+        else:
+            message = f"unknown section [{name}]"
+        yield Diagnostic(where, "error", "", message)
+
+
+def _unknown_names(settings: Iterable[Setting], kind: str) -> Iterable[Diagnostic]:
+    allowed = SECTIONS[kind]
+    for key, _, where in settings:
+        if key in TABLE:
+            continue
+        section, _, name = key.rpartition(".")
+        if section in allowed and not name.startswith("X-"):
+            hint = suggest(section, name, allowed)
+            yield Diagnostic(where, "error", name, f"unknown directive in [{section}]{hint}")

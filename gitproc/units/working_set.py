@@ -1,0 +1,251 @@
+"""The making of a unit set: builds units, follows what they mention, and settles their names.
+
+Mutable while it is worked on, left alone afterwards. What a unit mentions decides which instances of
+templates and which built-in targets there are, so units come and go with the mentions of others; counts
+of mentions keep that as cheap as the change is small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from typing import Any
+
+from gitproc.units.assembly import Assembler, LoadOptions, Parts
+from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET
+from gitproc.units.diagnostics import Diagnostic
+from gitproc.units.directive import Directive
+from gitproc.units.directives import (
+    AFTER,
+    ALIAS,
+    BEFORE,
+    BINDS_TO,
+    CONFLICTS,
+    PART_OF,
+    RELOAD_TRIGGERS,
+    REQUIRED_BY,
+    REQUIRES,
+    RESTART_TRIGGERS,
+    WANTED_BY,
+    WANTS,
+)
+from gitproc.units.file_check import CheckedFile
+from gitproc.units.names import instantiate
+from gitproc.units.naming import Names, alias_problem
+from gitproc.units.specifiers import Host
+from gitproc.units.tree import Tree
+from gitproc.units.unit import Unit
+
+_PULLS: tuple[Directive[tuple[str, ...]], ...] = (REQUIRES, WANTS, BINDS_TO)
+_POINTS = (*_PULLS, AFTER, BEFORE, PART_OF, CONFLICTS, WANTED_BY, REQUIRED_BY)
+_SAMPLE = "instance"
+"""Instance name by which a template is checked before it has instances."""
+
+
+class WorkingSet:
+    """Units of one tree and the indexes between them.
+
+    `templates` holds, by name, the sample instance each was checked by; `claims` are the Alias= of
+    each unit, `counts` how many units mention a name, `users` the units that a trigger file concerns,
+    `touched` the names looked at since the copy was made.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        names: Names,
+        host: Host,
+        options: LoadOptions,
+        former: WorkingSet | None = None,
+    ) -> None:
+        """Build everything; units of `former` whose parts are the same are taken over."""
+        self.host = host
+        self.options = options
+        self.checked: dict[tuple[str, str], CheckedFile] = former.checked if former else {}
+        self.former = former
+        self.units: dict[str, Unit] = {}
+        self.parts: dict[str, Parts] = {}
+        self.found: dict[str, tuple[Diagnostic, ...]] = {}
+        self.claims: dict[str, tuple[str, ...]] = {}
+        self.mentions: dict[str, frozenset[str]] = {}
+        self.counts: dict[str, int] = {}
+        self.users: dict[str, frozenset[str]] = {}
+        self.alias_problems: tuple[Diagnostic, ...] = ()
+        self.touched: set[str] = set()
+        self.templates: dict[str, Unit] = {}
+        self._stirred: set[str] = set()
+        self.adopt(tree, names)
+        for name in sorted(names.fragments):
+            self.make(name)
+        if self.claims:
+            self.adopt(tree, names._replace(aliases=self._claimed(names)))
+            for name in sorted(self.claims):
+                self.make(name)
+        for name in sorted({*self.names.aliases.values(), DEFAULT_TARGET}):
+            self._count(self.names.canonical(name), 1)
+        for name, unit in self.units.items():
+            self._mention(name, unit)
+        self._settle()
+        self.former = None
+
+    def over(self, tree: Tree, names: Names) -> WorkingSet:
+        """The same units over a tree with the same links and aliases, to be refreshed."""
+        new = copy(self)
+        for index in (
+            "units", "templates", "parts", "found", "claims", "mentions", "counts", "users",
+        ):  # fmt: skip
+            setattr(new, index, dict(getattr(self, index)))
+        new.touched = set()
+        new.adopt(tree, names)
+        return new
+
+    def adopt(self, tree: Tree, names: Names) -> None:
+        """Look at this tree, with these names, from now on."""
+        self.tree = tree
+        self.names = names
+        self.assembler = Assembler(tree, names, self.host, self.options, self.checked)
+
+    def refresh(self, names: Iterable[str]) -> None:
+        """Build these units again, or drop those that nothing defines or mentions any more."""
+        for name in sorted(names):
+            self.make(name)
+            unit = self.units.get(name)
+            if unit is not None:
+                self._mention(name, unit)
+        self._settle()
+
+    def make(self, name: str) -> None:
+        """Build one unit (of a template: a sample), unless what it is made of is the same."""
+        self.touched.add(name)
+        template = "@." in name
+        wanted = name in self.names.fragments or self.counts.get(name, 0) > 0
+        built = instantiate(name, _SAMPLE) if template else name
+        parts = self.assembler.gather(built) if wanted else None
+        if parts is None or (template and parts.masked):
+            self._drop(name)
+            return
+        known = self if name in self.parts else self.former
+        kept = known.kept(name, parts) if known is not None else None
+        if kept is not None and self._same_triggers(kept):
+            assert known is not None
+            unit, found = kept, known.found.get(name, ())
+        else:
+            unit, found = self.assembler.build(built, parts)
+        self.parts[name] = parts
+        _set(self.found, name, found)
+        aliases = unit[ALIAS]
+        _set(self.claims, name, tuple(a for a in aliases if ("@." in a) == template))
+        if template:
+            self.templates[name] = unit
+            return
+        self._watch(name, unit)
+        self.units[name] = unit
+
+    def kept(self, name: str, parts: Parts) -> Unit | None:
+        """The unit of this name (of a template: its sample), if made of just these parts."""
+        if self.parts.get(name) != parts:
+            return None
+        return self.templates[name] if "@." in name else self.units[name]
+
+    def _same_triggers(self, unit: Unit) -> bool:
+        paths = (*unit[RESTART_TRIGGERS], *unit[RELOAD_TRIGGERS])
+        return all(unit.triggers.get(path) == self.assembler.blob_of(path) for path in paths)
+
+    def _drop(self, name: str) -> None:
+        self.touched.add(name)
+        unit = self.units.pop(name, None)
+        for index in (self.parts, self.found, self.claims, self.templates):
+            index.pop(name, None)
+        if unit is not None:
+            self._watch(name, None)
+            for mentioned in self.mentions.pop(name, ()):
+                self._count(mentioned, -1)
+
+    def _watch(self, name: str, unit: Unit | None) -> None:
+        """Keep `users` true of a unit that is about to become `unit`."""
+        old = self.units.get(name)
+        before = _trigger_files(old, self.assembler) if old else set()
+        after = _trigger_files(unit, self.assembler) if unit else set()
+        for path in before - after:
+            _set(self.users, path, self.users.get(path, frozenset()) - {name})
+        for path in after - before:
+            self.users[path] = self.users.get(path, frozenset()) | {name}
+
+    def _mention(self, name: str, unit: Unit) -> None:
+        """Count what a unit mentions that may exist for that alone."""
+        canonical = self.names.canonical
+        pulls = (item for key in _PULLS for item in unit.values.get(key.key, ()) if "@" in item)
+        points = (item for key in _POINTS for item in unit.values.get(key.key, ()))
+        aliases = self.names.aliases
+        new = frozenset(
+            {canonical(item) for item in pulls}
+            | {canonical(item) for item in points if item in BUILTIN or item in aliases}
+        )
+        old = self.mentions.get(name, frozenset())
+        for mentioned in new - old:
+            self._count(mentioned, 1)
+        for mentioned in old - new:
+            self._count(mentioned, -1)
+        self.mentions[name] = new
+
+    def _count(self, name: str, step: int) -> None:
+        count = self.counts.get(name, 0) + step
+        if count:
+            self.counts[name] = count
+        else:
+            self.counts.pop(name, None)
+        self._stirred.add(name)
+
+    def _settle(self) -> None:
+        """Make and drop units until all that are mentioned exist, and none else."""
+        while self._stirred:
+            stirred = sorted(self._stirred)
+            self._stirred.clear()
+            for name in stirred:
+                there = name in self.units
+                if there is (name in self.names.fragments or self.counts.get(name, 0) > 0):
+                    continue
+                self.make(name)
+                unit = self.units.get(name)
+                if unit is not None:
+                    self._mention(name, unit)
+
+    def _claimed(self, names: Names) -> dict[str, str]:
+        """The aliases after Alias= of all units; what cannot be granted is a problem."""
+        aliases = dict(names.aliases)
+        granted: dict[str, str] = {}
+        problems: list[Diagnostic] = []
+        for name in sorted(self.claims):
+            unit = self.templates.get(name) or self.units[name]
+            for alias in self.claims[name]:
+                if alias == name:
+                    continue
+                taken = granted.get(alias)
+                if taken is None and (alias != DEFAULT_TARGET or alias in self.tree.fragments):
+                    taken = aliases.get(alias)
+                problem = alias_problem(alias, name)
+                if not problem and alias in names.fragments:
+                    problem = f"{alias} is a unit of its own"
+                elif not problem and taken not in (None, name):
+                    problem = f"{alias} is an alias of {taken} already"
+                if problem:
+                    where = unit.where(ALIAS, alias)
+                    problems.append(Diagnostic(where, "error", "Alias", problem))
+                else:
+                    granted[alias] = name
+        self.alias_problems = tuple(problems)
+        return aliases | granted
+
+
+def _set(index: dict[str, Any], key: str, value: Any) -> None:
+    """Keep only what is not empty."""
+    if value:
+        index[key] = value
+    else:
+        index.pop(key, None)
+
+
+def _trigger_files(unit: Unit, assembler: Assembler) -> set[str]:
+    """The files whose change concerns the unit: the named paths and where links lead."""
+    paths = {*unit[RESTART_TRIGGERS], *unit[RELOAD_TRIGGERS]}
+    return paths | {assembler.tree.follow(path).path for path in paths}
