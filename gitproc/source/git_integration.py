@@ -97,14 +97,16 @@ class GitIntegration:
         with self._lock:
             if self.head() is not None:
                 return BranchState.PRESENT
-            listed = self._command.run(
-                "for-each-ref", "--count=1", "--format=%(objectname)", self.ref
+            listed = self._command.text(
+                "for-each-ref", "--format=%(refname) %(objectname)", self.ref
             )
-            if listed.out.strip():
-                raise SourceError(
-                    f"branch {self.branch} names {listed.out.decode().strip()}, which is not in the "
-                    "repository: run `git fsck` in it"
-                )
+            for line in listed.splitlines():
+                name, _, oid = line.rpartition(" ")
+                if name == self.ref:  # the pattern also matches branches in a folder of that name
+                    raise SourceError(
+                        f"branch {self.branch} names {oid}, which the repository lacks: "
+                        "run `git fsck` in it"
+                    )
             if self._was_there or self._command.run("for-each-ref", "--count=1").out.strip():
                 return BranchState.MISSING
             return BranchState.UNBORN
@@ -251,7 +253,10 @@ def _owners_git() -> type[Any]:
     """GitPython's command object, its processes started by `Command`: as the owner, environment clean."""
     global _class
     if _class is None:
-        import git
+        try:
+            import git
+        except ImportError as error:  # GitPython refuses to be imported where there is no git
+            raise SourceError(f"cannot use git: {error}") from error
 
         class OwnersGit(git.Git):
             """A `git.Git` that starts every process through one Command."""

@@ -8,7 +8,7 @@ from gitproc.core.events import CommitMeta
 from gitproc.errors import SourceError
 from gitproc.source.command import Command
 
-_FORMAT = "%H%x1f%an <%ae>%x1f%ct%x1f%s"
+_FORMAT = "%H%x1f%ct%x1f%an <%ae>%x1f%s"
 _CACHED = 20_000
 
 
@@ -96,5 +96,5 @@ class History:
 
 
 def _commit(record: str) -> CommitMeta:
-    sha, author, when, subject = record.split("\x1f", 3)
+    sha, when, author, subject = record.split("\x1f", 3)
     return CommitMeta(sha, author, float(when), subject)

@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,51 +26,58 @@ MAX_FILE_BYTES = 256 << 20  # larger files are left out: a tree of desired state
 
 
 class Layouts:
-    """Writes layouts; knows which of those on disk it has made or checked itself."""
+    """Writes layouts, one at a time; knows which of those on disk it has made or checked itself."""
 
     def __init__(self) -> None:
-        self._sound: dict[Path, dict[str, Entry]] = {}
+        self._lock = threading.Lock()
+        self._sound: set[Path] = set()
+        self._latest: tuple[Path, dict[str, Entry]] | None = None
 
     def write(
         self, objects: Objects, commit: str, tree: str, dest: Path, keep: Sequence[str]
     ) -> Path:
         """Lay out `tree` as `dest/commit` and make `dest/current` point there; SourceError if it fails."""
         final = dest / commit
-        try:
-            dest.mkdir(mode=0o755, parents=True, exist_ok=True)
-            entries = {entry.path: entry for entry in Trees(objects).compare(None, tree).entries}
-            if final not in self._sound and not _is_sound(final, entries):
-                self._make(objects, final, entries)
-            self._sound[final] = entries
-            before = _current(dest)
-            if before != commit:
-                _point(dest / "current", commit)
-            self._prune(dest, {commit, before, *keep})
-        except OSError as error:
-            raise SourceError(f"cannot lay out {commit[:12]} in {dest}: {error}") from error
+        with self._lock:
+            try:
+                if not dest.is_dir():
+                    dest.mkdir(parents=True)
+                    dest.chmod(0o755)  # services of any user read here, whatever our umask
+                entries = {
+                    entry.path: entry for entry in Trees(objects).compare(None, tree).entries
+                }
+                if final not in self._sound and not _is_sound(final, entries):
+                    self._make(objects, final, entries)
+                self._sound.add(final)
+                self._latest = (final, entries)
+                before = _current(dest)
+                if before != commit:
+                    _point(dest / "current", commit)
+                self._prune(dest, {commit, before, *keep})
+            except OSError as error:
+                raise SourceError(f"cannot lay out {commit[:12]} in {dest}: {error}") from error
         return final
 
     def _make(self, objects: Objects, final: Path, entries: dict[str, Entry]) -> None:
-        previous = final.parent / (_current(final.parent) or commit_of(final))
-        old = self._sound.get(previous, {})
+        previous, old = self._latest or (final, {})
+        folders = sorted({parent for path in entries for parent in _parents(path)})
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=final.parent))
         try:
-            fresh = []
-            for folder in sorted({parent for path in entries for parent in _parents(path)}):
+            for folder in folders:
                 (work / folder).mkdir()
-            for path, entry in entries.items():
-                if (
-                    entry.mode in {LINK, SUBMODULE}
-                    or old.get(path) != entry
-                    or not _link(previous / path, work / path)
-                ):
-                    fresh.append(entry)
+            fresh = [
+                entry
+                for path, entry in entries.items()
+                if entry.mode == LINK
+                or old.get(path) != entry
+                or not _link(previous / path, work / path)
+            ]
             _write_files(objects, work, [entry for entry in fresh if entry.mode != SUBMODULE])
-            for folder in sorted({parent for path in entries for parent in _parents(path)}):
+            for folder in folders:
                 (work / folder).chmod(0o555)
+            work.chmod(0o555)
             if final.exists():
                 _remove(final)
-            work.chmod(0o555)
             work.rename(final)
         except BaseException:
             _remove(work)
@@ -78,13 +86,8 @@ class Layouts:
     def _prune(self, dest: Path, keep: set[str | None]) -> None:
         for path in dest.iterdir():
             if path.name not in keep and path.name != "current":
-                self._sound.pop(path, None)
+                self._sound.discard(path)
                 _remove(path)
-
-
-def commit_of(path: Path) -> str:
-    """The commit a layout's directory is named after."""
-    return path.name
 
 
 def _write_files(objects: Objects, work: Path, entries: list[Entry]) -> None:

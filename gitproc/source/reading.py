@@ -98,6 +98,8 @@ class Reader:
             _note(findings, directory.path, list(_strange_names(directory)))
         files: dict[str, SourceFile | None] = dict.fromkeys(difference.removed)
         self._load(difference.entries, files, findings)
+        if known is None:
+            files = {path: file for path, file in files.items() if file is not None}
         self._known[commit] = findings
         self._known.move_to_end(commit)
         while len(self._known) > _KEPT:

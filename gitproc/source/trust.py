@@ -103,6 +103,7 @@ class Trust:
         self._checked = [place.git_dir / part for part in _PARTS]
         if place.work_tree is not None:
             self._checked.insert(0, place.work_tree)
+        self._above = list(place.path.parents)
         self._environment = _environment(place)
 
     def check(self) -> None:
@@ -131,6 +132,14 @@ class Trust:
                 raise SourceError(
                     f"{path} can be written by {who}, who could thus run anything here: "
                     f"run `chmod -R go-w {self.place.path}`"
+                )
+
+        for path in self._above:
+            mode = path.stat().st_mode
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                raise SourceError(
+                    f"{path} can be written by everybody, who could thus replace {self.place.path}: "
+                    f"run `chmod o-w {path}`"
                 )
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -110,6 +110,37 @@ class TestHead:
         assert git.head() == sha
         assert pid_of(git) != before
 
+    def test_killed_between_answers(self, repo, source):
+        stream = "".join(f"blob\nmark :{n}\ndata 4000\n{n:4000}\n" for n in range(1, 301))
+        files = "".join(f"M 100644 :{n} u{n}.service\n" for n in range(1, 301))
+        head = "commit refs/heads/main\ncommitter a <a@b> 1 +0000\ndata 1\nx\n"
+        repo.git("fast-import", "--quiet", stdin=(stream + head + files).encode())
+        git = source(repo)
+        expected = {path: file.data for path, file in git.read(git.head()).files.items()}
+        oids = [file.oid for file in git.read(git.head()).files.values()]
+        found = []
+        for number, answer in enumerate(git._objects.get_all(oids)):
+            if number == 100:
+                os.kill(pid_of(git), signal.SIGKILL)
+            found.append(answer.data)
+        assert found == list(expected.values())
+
+    def test_leaving_early_does_not_confuse_the_next_question(self, repo, source):
+        repo.write("a.service", "a")
+        repo.write("b.service", "b")
+        sha = repo.commit()
+        git = source(repo)
+        oids = [file.oid for file in git.read(sha).files.values()]
+        for answer in git._objects.get_all([oids[0], oids[1], sha]):
+            assert answer.data == b"a"
+            break
+        assert git.blob(oids[1]) == b"b"
+
+    def test_not_another_branch_in_a_folder_of_the_same_name(self, repo, source):
+        sha = repo.commit()
+        repo.git("update-ref", "refs/heads/host/web", sha)
+        assert source(repo, "host").branch_state() is BranchState.MISSING
+
     def test_repository_made_anew_at_the_same_path(self, tmp_path: Path, source):
         repo = Repo(tmp_path / "r")
         repo.write("a.service", "one")

@@ -166,7 +166,7 @@ class TestStrange:
     def test_submodule(self, repo, source):
         sha = repo.plant([("160000", "1" * 40, b"vendor")])
         change = source(repo).read(sha)
-        assert change.files == {"vendor": None}
+        assert change.files == {}
         assert messages(change) == [
             "vendor: error: submodules are not supported: nothing of it is in the commit"
         ]
@@ -202,7 +202,7 @@ class TestStrange:
         repo.write("big.service", "#" * (reading.MAX_UNIT_BYTES + 1))
         repo.write("small.service", UNIT)
         change = source(repo).read(repo.commit())
-        assert list(change.files) and change.files["big.service"] is None
+        assert list(change.files) == ["small.service"]
         assert change.files["small.service"].data == UNIT.encode()
         assert "big.service: error: 1048577 bytes, more than 1048576 are not read" in messages(
             change
@@ -212,7 +212,7 @@ class TestStrange:
         for number in range(12):
             repo.write(f"{number}.service", f"{number}" + "#" * reading.MAX_UNIT_BYTES)
         change = source(repo).read(repo.commit())
-        assert set(change.files.values()) == {None}
+        assert change.files == {}
         assert len(change.diagnostics) == 12
 
     def test_lfs_pointer(self, repo, source):
@@ -281,6 +281,16 @@ class TestStrange:
         repo.git("rm", "-q", "-r", "d")
         fifth = repo.commit()
         assert git.read(fifth, second).diagnostics == ()
+
+    def test_a_file_that_turns_bad_is_gone(self, repo, source):
+        repo.write("a.service", UNIT)
+        first = repo.commit()
+        git = source(repo)
+        git.read(first)
+        repo.write("a.service", "#" * (reading.MAX_UNIT_BYTES + 1))
+        change = git.read(repo.commit(), first)
+        assert change.files == {"a.service": None}
+        assert len(change.diagnostics) == 1
 
     def test_tree_bomb_ends(self, repo, source):
         oid = repo.blob(b"x")

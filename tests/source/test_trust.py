@@ -50,6 +50,16 @@ class TestWritableByOthers:
             with pytest.raises(SourceError, match="chmod"):
                 call()
 
+    def test_a_folder_above_that_everybody_can_write(self, tmp_path: Path, source):
+        repo = Repo(tmp_path / "open" / "repo")
+        repo.commit()
+        git = source(repo)
+        (tmp_path / "open").chmod(0o1777)
+        assert git.head()
+        (tmp_path / "open").chmod(0o777)
+        with pytest.raises(SourceError, match=f"chmod o-w {tmp_path}/open"):
+            git.head()
+
     @pytest.mark.root
     def test_a_part_of_another_owner(self, repo, source):
         repo.commit()
