@@ -1,0 +1,82 @@
+"""`verify` without a manager: files on disk and revisions, with every finding at its file and line."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.cli.command import Command
+
+GOOD = "[Service]\nExecStart=/bin/sleep 1\n"
+BAD = "[Service]\nExecStrat=/bin/sleep 1\n"
+
+
+@pytest.fixture
+def gitproc(tmp_path):
+    (tmp_path / "bin").mkdir()
+    return Command(tmp_path / "bin")
+
+
+def git(folder, *words):
+    subprocess.run(
+        ["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@t", *words],
+        check=True, capture_output=True, timeout=20,
+    )  # fmt: skip
+
+
+def test_a_directory_that_is_fine(tmp_path, gitproc):
+    units = tmp_path / "units"
+    (units / ".git").mkdir(parents=True)
+    (units / ".git/broken.service").write_text(BAD)
+    (units / "web.service").write_text(GOOD)
+    found = gitproc("--root", tmp_path, "verify", units)
+    assert (found.returncode, found.stdout) == (0, b"1 units, no errors\n")
+
+
+def test_every_mistake_has_its_line(tmp_path, gitproc):
+    (tmp_path / "web.service").write_text(BAD)
+    (tmp_path / "two.service").write_text("[Service]\nExecStart=/bin/true\nRestart=perhaps\n")
+    found = gitproc(
+        "--root", tmp_path, "verify", tmp_path / "web.service", tmp_path / "two.service"
+    )
+    assert found.returncode == 1
+    assert b"web.service:2: error: " in found.stdout
+    assert b"two.service:3: error: " in found.stdout
+    assert b"this would be refused" in found.stdout
+    body = json.loads(
+        gitproc("verify", "--root", tmp_path, "--json", tmp_path / "web.service").stdout
+    )
+    assert body["version"] == 1
+    assert ("web.service", 2) in {(one["file"], one["line"]) for one in body["diagnostics"]}
+
+
+def test_the_graph_is_checked(tmp_path, gitproc):
+    units = tmp_path / "units"
+    units.mkdir()
+    (units / "a.service").write_text("[Unit]\nRequires=nope.service\n" + GOOD)
+    found = gitproc("--root", tmp_path, "verify", units)
+    assert found.returncode == 1
+    assert b"a.service:2: error: " in found.stdout
+    assert b"nope.service" in found.stdout
+
+
+def test_revisions_of_the_repository(tmp_path, gitproc):
+    services = tmp_path / "etc/gitproc/services"
+    assert gitproc("--root", tmp_path, "init").returncode == 0
+    found = gitproc("--root", tmp_path, "verify")
+    assert (found.returncode, b"no commit yet" in found.stderr) == (1, True)
+    (services / "web.service").write_text(BAD)
+    git(services, "add", ".")
+    git(services, "commit", "-m", "bad")
+    assert b"web.service:2: error" in gitproc("--root", tmp_path, "verify").stdout
+    (services / "web.service").write_text(GOOD)
+    git(services, "commit", "-am", "good")
+    assert gitproc("--root", tmp_path, "verify").returncode == 0
+    assert gitproc("--root", tmp_path, "verify", "HEAD~1").returncode == 1
+    found = gitproc("--root", tmp_path, "verify", "nothing")
+    assert (found.returncode, b"nothing" in found.stderr) == (1, True)
+
+
+def test_what_is_not_there(tmp_path, gitproc):
+    found = gitproc("--root", tmp_path, "verify", "no/such", "neither")
+    assert (found.returncode, b"no/such" in found.stderr) == (1, True)
