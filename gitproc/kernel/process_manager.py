@@ -165,14 +165,16 @@ class ProcessManager:
         Delivers Spawned or SpawnFailed, then Executed or SetupFailed, then Exited. Without a line to the
         shim nothing happens: `list` after the next `connect` shows that it was never made.
         """
-        known = self._by_process.setdefault(process, _Known(process))
         request = self._number()
-        self._requests[request] = known
-        self._line.send(("spawn", request, process.cookie(), spec), fds)
+        self._requests[request] = self._by_process.setdefault(process, _Known(process))
+        try:
+            self._line.send(("spawn", request, process.cookie(), spec), fds)
+        except ValueError as error:  # a value that does not travel, an enum say
+            asyncio.get_running_loop().call_soon(self._refused, request, "SPEC", str(error))
 
     def signal(self, process: Process, signo: int) -> None:
         """Signal a process of ours; one that has ended is no error, one that is not made yet gets it then."""
-        known = self._by_process.get(process)
+        known, signo = self._by_process.get(process), int(signo)
         if known is None:
             return
         if not known.id:
