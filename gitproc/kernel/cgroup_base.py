@@ -15,7 +15,7 @@ from gitproc.kernel.cgroup_layout import Layout
 
 #: The controllers that limits need.
 WANTED = frozenset({"cpu", "memory", "pids"})
-_LEAF = "daemon"
+_LEAF = "shim"
 
 
 def check_name(name: str) -> str:

@@ -23,6 +23,7 @@ _SUFFIXES = (
     ".swap", ".device",
 )  # fmt: skip
 _VALID_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_V1_USED = ("memory", "cpu", "cpuacct", "pids", "freezer")
 _KERNEL_FILES = re.compile(
     r"(?:tasks|notify_on_release|release_agent)$|[._]|cgroup\."
     r"|(?:blkio|cpu|cpuacct|cpuset|devices|dmem|freezer|hugetlb|io|irq|memory|misc|net_cls|net_prio"
@@ -70,7 +71,8 @@ class Layout:
 
     `v2_mount` is the mount point of the unified tree ("" if none), `v2_parent` the path below it where
     our base may be made ("/" or the delegated unit). `v1` maps a controller to its mount point, `v1_parent`
-    to the path below it. `delegated`: the parent is ours alone, and may be written.
+    to the path below it. `roots` is what a mount shows of its hierarchy where that is not all (containers),
+    by controller ("" is v2). `delegated`: `v2_parent` is ours alone.
     """
 
     kind: Kind
@@ -78,8 +80,16 @@ class Layout:
     v2_parent: str = "/"
     v1: Mapping[str, str] = field(default_factory=dict)
     v1_parent: Mapping[str, str] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict)
     delegated: bool = False
     reason: str = ""
+
+    def below_mount(self, controller: str, path: str) -> str | None:
+        """A path of /proc/PID/cgroup as one below the mount point; None if the mount does not show it."""
+        root = self.roots.get(controller, "")
+        if not f"{path}/".startswith(f"{root}/"):
+            return None
+        return path[len(root) :] or "/"
 
 
 def detect(pid: int | str = "self", *, v1: bool = True, v2: bool = True) -> Layout:
@@ -88,29 +98,33 @@ def detect(pid: int | str = "self", *, v1: bool = True, v2: bool = True) -> Layo
         with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             mounts = file.read()
         with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            own = parse_membership(file.read())
+            membership = parse_membership(file.read())
     except OSError as error:
         return Layout(Kind.NONE, reason=f"cannot read /proc/{pid}: {error.strerror}")
-    v2_mount, v1_mounts = _mounts(mounts)
-    if not v2:
-        v2_mount = ""
-    if not v1:
-        v1_mounts = {}
-    v2_parent, delegated = _delegated(v2_mount, own.get("", "/")) if v2_mount else ("/", False)
+    points, roots = parse_mounts(mounts)
+    seen = Layout(Kind.NONE, roots=roots)
+    own = {name: seen.below_mount(name, membership.get(name, "/")) or "/" for name in points}
+    v2_mount = points.pop("", "") if v2 else ""
+    points.pop("", None)
+    v2_parent, delegated = _delegated(v2_mount, own[""]) if v2_mount else ("/", False)
     if v2_mount and not _may_write(v2_mount + v2_parent):
         v2_mount = ""
-    parents = {
-        name: _v1_parent(mount, own.get(name, "/"), v2_parent) for name, mount in v1_mounts.items()
-    }
+    parents = {name: _v1_parent(mount, own[name], v2_parent) for name, mount in points.items()}
     writable = {
-        name: mount for name, mount in v1_mounts.items() if _may_write(mount + parents[name])
+        name: mount for name, mount in points.items() if v1 and _may_write(mount + parents[name])
     }
     if not v2_mount and not writable:
-        reason = "no cgroup tree may be written" if mounts else "no cgroup tree is mounted"
+        reason = "no cgroup tree may be written" if points else "no cgroup tree is mounted"
         return Layout(Kind.NONE, reason=reason)
     kind = Kind.V1 if not v2_mount else Kind.HYBRID if writable else Kind.V2
     return Layout(
-        kind, v2_mount, v2_parent, writable, {name: parents[name] for name in writable}, delegated
+        kind,
+        v2_mount,
+        v2_parent,
+        writable,
+        {name: parents[name] for name in writable},
+        roots,
+        delegated,
     )
 
 
@@ -124,22 +138,28 @@ def parse_membership(text: str) -> dict[str, str]:
     return paths
 
 
-def _mounts(mountinfo: str) -> tuple[str, dict[str, str]]:
-    """The v2 mount point and the v1 mount point per controller (first mount wins)."""
-    v2, v1 = "", dict[str, str]()
+def parse_mounts(mountinfo: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Mount point and, where it is not all of the hierarchy, its root, by controller ("" is v2).
+
+    The first mount of a hierarchy counts.
+    """
+    points, roots = dict[str, str](), dict[str, str]()
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         fields, tail = left.split(" "), right.split(" ")
-        if len(fields) < 5 or len(tail) < 3:
+        if len(fields) < 5 or len(tail) < 3 or tail[0] not in ("cgroup", "cgroup2"):
             continue
-        point = re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), fields[4])
-        if tail[0] == "cgroup2":
-            v2 = v2 or point
-        elif tail[0] == "cgroup":
-            for option in tail[2].split(","):
-                if option in ("memory", "cpu", "cpuacct", "pids", "freezer"):
-                    v1.setdefault(option, point)
-    return v2, v1
+        root, point = (
+            re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), field)
+            for field in fields[3:5]
+        )
+        names = [""] if tail[0] == "cgroup2" else [x for x in tail[2].split(",") if x in _V1_USED]
+        for name in names:
+            if name not in points:
+                points[name] = point
+                if root != "/":
+                    roots[name] = root
+    return points, roots
 
 
 def _delegated(mount: str, own: str) -> tuple[str, bool]:

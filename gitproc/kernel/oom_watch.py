@@ -29,19 +29,23 @@ class OomWatch:
         self._paths: dict[str, str] = {}
         self._handles: dict[str, int] = {}
 
-    def start(self, unit: str) -> None:
-        """Count from now on."""
-        self._seen[unit] = self._count(unit) or 0
+    def start(self, unit: str, counted: int) -> None:
+        """Count from `counted` on."""
+        self._seen[unit] = counted
 
     def news(self, unit: str) -> int:
-        """How many were killed since this was last asked, or since `start`."""
+        """How many were killed since this was last asked, or since `start`; 0 at first without it."""
         now = self._count(unit) or 0
-        before = self._seen.get(unit, 0)
+        before = self._seen.get(unit, now)
         self._seen[unit] = now
         return max(0, now - before)
 
     def subscribe(self, unit: str, callback: Callable[[], None]) -> None:
-        """Call back whenever somebody of the unit was killed; `arm_v2` or `arm_v1` make it happen."""
+        """Call back while somebody of the unit was killed whom `news` has not told of.
+
+        `arm_v2` or `arm_v1` make it happen.
+        """
+        self._seen.setdefault(unit, self._count(unit) or 0)
         self._callbacks[unit] = callback
 
     def wants(self, unit: str) -> bool:
@@ -98,5 +102,5 @@ class OomWatch:
 
     def _look(self, unit: str) -> None:
         callback = self._callbacks.get(unit)
-        if callback is not None and self.news(unit):
+        if callback is not None and (self._count(unit) or 0) > self._seen.get(unit, 0):
             callback()

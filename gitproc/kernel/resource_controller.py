@@ -134,6 +134,7 @@ class ResourceController:
             fresh = False
         except OSError as error:
             raise HostError(f"cannot make cgroup {directory}: {error.strerror}") from error
+        self._oom.start(unit.name, 0 if fresh else self.oom_kills(unit.name) or 0)
         return self._apply(unit, limits_of(unit), fresh)
 
     def set_limits(self, unit: Unit) -> list[str]:
@@ -174,14 +175,15 @@ class ResourceController:
             return self._loose.unit_of(pid)
         try:
             with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-                path = parse_membership(file.read()).get(self._tracker)
+                path = parse_membership(file.read()).get(self._tracker, "/")
         except OSError:
             return None
         mount = self.layout.v1[self._tracker] if self._tracker else self.layout.v2_mount
         prefix = os.path.dirname(self._directory("x.service"))[len(mount) :] + "/"
-        if path is None or not path.startswith(prefix):
+        below = self.layout.below_mount(self._tracker, path)
+        if below is None or not below.startswith(prefix):
             return None
-        return unit_name(path[len(prefix) :].partition("/")[0])
+        return unit_name(below[len(prefix) :].partition("/")[0])
 
     def kill(self, unit: str, signo: int, spare: tuple[int, ...] = ()) -> None:
         """Signal every process of the unit but those of `spare`; SIGCONT follows where it makes sense.
@@ -223,16 +225,18 @@ class ResourceController:
             self._files.remove(f"{self._directory(unit)}/cgroup.events")
 
     def watch_oom(self, unit: str, callback: Callable[[], None]) -> None:
-        """Call back whenever the OOM killer struck in the unit's group, until the group is removed.
+        """Call back when the OOM killer struck, until `new_oom_kills` has told or the group is removed.
 
         The memory limit need not be set yet. After a restart of the manager counting starts anew.
         """
         self._oom.subscribe(unit, callback)
-        self._oom.start(unit)
         self._arm_oom(unit)
 
     def new_oom_kills(self, unit: str) -> int:
-        """How often the OOM killer struck since this or `watch_oom`'s callback last told."""
+        """How often the OOM killer struck since this was last asked, or since the group was made.
+
+        0 at the first question about a group that an earlier manager made.
+        """
         return self._oom.news(unit)
 
     def oom_kills(self, unit: str) -> int | None:

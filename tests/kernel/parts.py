@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
+from gitproc.kernel import processes
 from gitproc.kernel.cgroup_layout import Kind, Layout, detect
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -59,6 +61,12 @@ def until(condition: Callable[[], object], what: str = "") -> None:
     while not condition():
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.005)
+
+
+def state_of(pid: int) -> str:
+    """The state letter of a process; "" if it is gone."""
+    found = processes.stat(pid)
+    return "" if found is None else found.state
 
 
 async def soon(condition: Callable[[], object], what: str = "") -> None:
@@ -136,9 +144,9 @@ class Bench:
                 pass
         be_subreaper(False)
         for name in self.controller.existing():
-            until(lambda name=name: self.controller.is_empty(name), f"{name} is empty")
+            until(partial(self.controller.is_empty, name), f"{name} is empty")
         for name in self.controller.existing():
-            until(lambda name=name: self.controller._rmdir(name), f"{name} is removed")
+            until(partial(self.controller._rmdir, name), f"{name} is removed")
         self.controller.remove_base()
         self.controller.close()
 

@@ -9,10 +9,12 @@ import pytest
 from gitproc.errors import HostError
 from gitproc.kernel.cgroup_layout import (
     Kind,
+    Layout,
     bare_name,
     detect,
     group_name,
     parse_membership,
+    parse_mounts,
     unit_name,
 )
 from gitproc.kernel.cgroup_v2 import cpu_max, cpu_quota
@@ -58,6 +60,28 @@ def test_membership():
         "name=systemd": "/y",
         "": "/a:b",
     }
+
+
+def test_mounts_may_show_a_part_of_their_hierarchy():
+    text = (
+        "33 23 0:29 /docker/a /sys/fs/cgroup/cpu\\040x rw - cgroup cgroup rw,cpu,cpuacct\n"
+        "34 23 0:30 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n"
+        "35 23 0:38 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 cgroup2 rw\n"
+        "36 23 0:38 /x /elsewhere rw - cgroup2 cgroup2 rw\n"
+        "37 23 0:39 / /tmp rw - tmpfs cgroup rw\n"
+    )
+    points, roots = parse_mounts(text)
+    assert points == {
+        "cpu": "/sys/fs/cgroup/cpu x",
+        "cpuacct": "/sys/fs/cgroup/cpu x",
+        "": "/sys/fs/cgroup/unified",
+    }
+    assert roots == {"cpu": "/docker/a", "cpuacct": "/docker/a"}
+    layout = Layout(Kind.HYBRID, roots=roots)
+    assert layout.below_mount("cpu", "/docker/a") == "/"
+    assert layout.below_mount("cpu", "/docker/a/gitproc/x") == "/gitproc/x"
+    assert layout.below_mount("cpu", "/docker/ab") is None
+    assert layout.below_mount("", "/any") == "/any"
 
 
 def test_the_machine_is_recognised():

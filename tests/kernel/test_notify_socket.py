@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from gitproc.core.events import Notified
 from gitproc.kernel.notify_socket import MESSAGE_BYTES_MAX, NotifySocket, parse_fields
 from tests.kernel.parts import soon
 
@@ -18,8 +19,8 @@ class Listener:
         server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         server.bind(str(path))
         self.path = str(path)
-        self.told = []
-        self.rejected = []
+        self.told: list[Notified] = []
+        self.rejected: list[str] = []
         self.notify = NotifySocket(
             server.detach(), attribute, self.told.append, self.rejected.append
         )

@@ -11,7 +11,7 @@ import pytest
 
 from gitproc.kernel import processes
 from gitproc.kernel.loose_tracker import LooseTracker
-from tests.kernel.parts import ESCAPE, SLEEP, be_subreaper, until
+from tests.kernel.parts import ESCAPE, SLEEP, be_subreaper, state_of, until
 
 
 @pytest.fixture
@@ -28,7 +28,9 @@ def spawn():
     for child in children:
         child.kill()
         child.wait()
-        child.stdout.close()
+        for end in (child.stdin, child.stdout):
+            if end is not None:
+                end.close()
     be_subreaper(False)
 
 
@@ -41,7 +43,7 @@ def test_identity_is_pid_and_start_time(spawn):
     assert not processes.signal_process(child.pid, started + 1, signal.SIGKILL)
     assert child.poll() is None
     assert processes.signal_process(child.pid, started, signal.SIGKILL)
-    until(lambda: processes.stat(child.pid).state == "Z", "a zombie")
+    until(lambda: state_of(child.pid) == "Z", "a zombie")
     assert not processes.is_alive(child.pid, started), "a zombie does not live"
     child.wait()
     assert processes.start_time(child.pid) is None
@@ -53,6 +55,7 @@ def test_a_name_full_of_brackets_is_read_right(spawn):
     child = spawn([sys.executable, "-c", code], stdin=subprocess.PIPE)
     child.stdout.readline()
     found = processes.stat(child.pid)
+    assert found is not None
     assert found.parent == os.getpid()
     assert found.state in "RS"
     child.stdin.close()

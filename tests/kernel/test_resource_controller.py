@@ -14,7 +14,7 @@ from gitproc.errors import HostError
 from gitproc.kernel import processes
 from gitproc.kernel.cgroup_layout import Kind
 from gitproc.kernel.resource_controller import ResourceController
-from tests.kernel.parts import ESCAPE, SLEEP, bench, layouts, soon, unit, until
+from tests.kernel.parts import ESCAPE, SLEEP, bench, layouts, soon, state_of, unit, until
 
 pytestmark = pytest.mark.root
 
@@ -34,13 +34,13 @@ HOG = [
 ]
 
 
-@pytest.fixture(params=LAYOUTS.values(), ids=LAYOUTS.keys())
+@pytest.fixture(params=LAYOUTS.values(), ids=list(LAYOUTS))
 def any_bench(request):
     with bench(request.param) as made:
         yield made
 
 
-@pytest.fixture(params=LIMITING.values(), ids=LIMITING.keys())
+@pytest.fixture(params=LIMITING.values(), ids=list(LIMITING))
 def limiting_bench(request):
     with bench(request.param) as made:
         yield made
@@ -89,7 +89,10 @@ def test_a_hog_is_killed_and_counted(limiting_bench):
         assert child.returncode == -signal.SIGKILL
         await soon(lambda: struck, "the callback comes")
         assert made.controller.oom_kills(NAME) == 1
+        assert made.controller.new_oom_kills(NAME) == 1
         assert made.controller.new_oom_kills(NAME) == 0
+        again = made.another()
+        assert again.new_oom_kills(NAME) == 0, "an old story for a new manager"
         made.controller.remove(NAME)
         made.controller.close()
 
@@ -179,7 +182,7 @@ def test_other_signals_spare_whom_they_should_and_wake_the_stopped(any_bench):
     made.controller.create(unit(""))
     first, second = made.start(NAME, SLEEP), made.start(NAME, SLEEP)
     first.send_signal(signal.SIGSTOP)
-    until(lambda: processes.stat(first.pid).state == "T", "it is stopped")
+    until(lambda: state_of(first.pid) == "T", "it is stopped")
     made.controller.kill(NAME, signal.SIGTERM, spare=(second.pid,))
     assert first.wait() == -signal.SIGTERM
     assert second.poll() is None
@@ -193,7 +196,7 @@ def test_sigstop_is_not_undone(any_bench):
     made.controller.create(unit(""))
     child = made.start(NAME, SLEEP)
     made.controller.kill(NAME, signal.SIGSTOP)
-    until(lambda: processes.stat(child.pid).state == "T", "it is stopped")
+    until(lambda: state_of(child.pid) == "T", "it is stopped")
     made.controller.kill(NAME, signal.SIGKILL)
 
 
@@ -275,8 +278,6 @@ def test_a_busy_group_is_removed_a_moment_later():
         pytest.skip("no cgroups")
 
     async def scenario(made):
-        made.controller.create(unit("MemoryMax=64M"))
-        Path(made.controller.paths(NAME).directory, "inner/deep").mkdir(parents=True)
         child = made.start(NAME, SLEEP)
         made.controller.remove(NAME)
         assert made.controller.existing() == [NAME]
@@ -287,6 +288,8 @@ def test_a_busy_group_is_removed_a_moment_later():
         made.controller.close()
 
     with bench(layout) as made:
+        made.controller.create(unit("MemoryMax=64M"))
+        Path(made.controller.paths(NAME).directory, "inner/deep").mkdir(parents=True)
         asyncio.run(scenario(made))
 
 
