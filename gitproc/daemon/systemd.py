@@ -6,8 +6,9 @@ below it (219/CGROUP). Shim, logger and services therefore live in a scope of th
 which systemd makes for us and delegates. Two properties tie the two together:
 
 * the scope is ordered `Before=` the service: when both stop, systemd stops the manager first, and waits;
-* the service has `PropagatesStopTo=` the scope: a stop of the service ends what is left in the scope, a restart
-  does not (`PartOf=` and `BindsTo=` would pass restarts on too).
+* it is `PartOf=` the service: a stop of the service ends what is left in the scope, even when the manager is
+  dead or hangs. A restart would be passed on too, but systemd starts a scope only once and so leaves it alone;
+  `PropagatesStopTo=` and `BindsTo=` would not do: they also stop the scope when the manager crashes.
 
 ExecStop (see `exec_stop`) asks which of the two it is. SIGTERM alone means to the manager: step aside, the
 services stay; SIGINT: stop everything in order first.
@@ -107,6 +108,7 @@ class Service:
             "--property=Delegate=yes",
             "--property=TasksMax=infinity",
             f"--property=Before={self.name}",
+            f"--property=PartOf={self.name}",
             "--",
             *argv,
         )
