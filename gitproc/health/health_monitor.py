@@ -74,16 +74,16 @@ class HealthMonitor:
             self.cancel(unit)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, unit: str, invocation: str, url: str, tcp: str, timeout: float) -> None:
+    async def _run(self, unit: str, invocation: str, url: str, tcp: str, seconds: float) -> None:
         detail = ""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 if url:
                     await self._get(check_url(url))
                 else:
                     await self._connect_only(check_address(tcp))
         except TimeoutError:
-            detail = f"{url or tcp}: no answer within {timeout:g} s"
+            detail = f"{url or tcp}: no answer within {seconds:g} s"
         except _Unhealthy as verdict:
             detail = f"{url or tcp}: {verdict}"
         except ValueError as error:
