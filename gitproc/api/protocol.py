@@ -27,6 +27,7 @@ from gitproc.units.signals import parse_signal
 VERSION = 1
 MAX_LINE = 1 << 20  # bytes a request may have, its newline included
 MAX_BATCH = 100  # requests in one batch
+LOG_LINES = 100  # that `logs` shows unless asked otherwise
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -254,6 +255,8 @@ def check_params(method: str, params: Any) -> tuple[dict[str, Any], Presentation
             (checked if name in spec.params else presentation)[name] = check(value)
         except UsageError as error:
             raise UsageError(f"{method}: {name}: {error.message}", parameter=name) from None
+    if method == "logs" and not {"lines", "since", "follow"} & checked.keys():
+        checked["lines"] = LOG_LINES
     missing = sorted(spec.required - {name for name, value in checked.items() if value != []})
     if missing:
         raise UsageError(f"{method}: needs {', '.join(missing)}", parameter=missing[0])

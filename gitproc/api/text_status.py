@@ -60,7 +60,7 @@ def unit_status(unit: Unit, style: Style) -> list[str]:
     tail = unit.get("log") or ()
     if tail:
         lines.append("")
-        lines += [safe(line, tabs=True) if style.width else _one_line(line) for line in tail]
+        lines += [style.raw(_one_line(line)) for line in tail]
     return lines
 
 

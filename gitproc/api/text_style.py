@@ -17,6 +17,7 @@ _CONTROLS_BUT_TAB = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+_COLOURING = re.compile("(\x1b\\[[0-9;:]{0,40}m)")
 _SGR = {"red": "1;31", "green": "1;32", "yellow": "1;33", "bold": "1", "dim": "2"}
 
 STATE_COLORS = {
@@ -60,8 +61,18 @@ class Style:
         return self.paint(word if text is None else text, STATE_COLORS.get(word, ""))
 
     def raw(self, text: str) -> str:
-        """A line of a service or a file: as it is for a program, escaped for a terminal."""
-        return safe(text, tabs=True) if self.width else text
+        """A line of a service or a file: as it is for a program, escaped for a terminal.
+
+        Of a service's own sequences a terminal gets colours alone, and only where colours are wanted.
+        """
+        if not self.width:
+            return text
+        if "\x1b[" not in text:
+            return safe(text, tabs=True)
+        parts = _COLOURING.split(text)  # text, sequence, text, ...
+        for index, part in enumerate(parts):
+            parts[index] = (part if self.color else "") if index % 2 else safe(part, tabs=True)
+        return "".join(parts) + ("\x1b[0m" if self.color and len(parts) > 1 else "")
 
 
 def ago(seconds: float) -> str:

@@ -87,8 +87,10 @@ def test_parameters_reach_the_handler_converted(running):
     with Raw(running.path) as raw:
         raw.ask(call("kill", units=["web", "web.service"], signal="hup", whom="main"))
         raw.ask(call("logs", unit="web", since="@5", lines=3))
+        raw.ask(call("logs", unit="web"))
     assert running.manager.calls[0][1] == {"units": ["web.service"], "signal": 1, "whom": "main"}
     assert running.manager.calls[1][1] == {"unit": "web.service", "since": 5.0, "lines": 3}
+    assert running.manager.calls[2][1] == {"unit": "web.service", "lines": 100}
     caller = running.manager.calls[0][2]
     assert (caller.pid, caller.uid) == (os.getpid(), os.getuid())
     assert set(os.getgroups()) | {os.getgid()} == caller.groups

@@ -159,6 +159,13 @@ def test_logs_are_exact_for_a_program_and_harmless_on_a_terminal():
     assert out == "a\tb \\x1b]0;owned\\x07 \\x9b31m red \\u202e txt \\xff\n"
 
 
+def test_colours_of_a_service_reach_a_terminal_that_wants_them():
+    result = {"lines": [{"text": "\x1b[32mok\x1b[2J\x1b[0;1mx"}]}
+    assert render("logs", {}, result, TERMINAL).out == "\x1b[32mok\\x1b[2J\x1b[0;1mx\x1b[0m\n"
+    assert render("logs", {}, result, Style(width=80)).out == "ok\\x1b[2Jx\n"
+    assert render("logs", {}, result, PLAIN).out == result["lines"][0]["text"] + "\n"
+
+
 @pytest.mark.parametrize(
     ("method", "params", "result"),
     [
