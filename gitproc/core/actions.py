@@ -104,6 +104,13 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Publish:
+    """The commit is in force: its files are the current ones from here on ($GITPROC_TREE)."""
+
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Make a fact durable before its exits are acknowledged. None forgets the key."""
 
@@ -151,6 +158,7 @@ Action: TypeAlias = (
     | SetLimits
     | Release
     | Probe
+    | Publish
     | Record
     | Announce
     | Reply

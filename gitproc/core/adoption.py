@@ -24,6 +24,8 @@ def adopted(world: World, event: Adopted) -> None:
     state = world.units.get(event.process.unit)
     slot = state.running(event.process) if state is not None else None
     if state is None or slot is None:
+        if not event.alive:
+            return
         if event.process.slot is not Slot.HEALTH:
             text = f"process {event.pid} belongs to no instance any more"
             world.tell("unit.stray", event.process.unit, text)
@@ -34,7 +36,8 @@ def adopted(world: World, event: Adopted) -> None:
     slot.executed = True
     state.tree_empty = False
     exits.process_started(world, state, slot)
-    exits.process_executed(world, state, slot)
+    if event.executed:
+        exits.process_executed(world, state, slot)
 
 
 def adoption_done(world: World, event: AdoptionDone) -> None:

@@ -358,8 +358,14 @@ def check(units: UnitSet, default_target: str = "default.target") -> list[Diagno
 
 
 def roots_of(units: UnitSet, default_target: str) -> tuple[str, ...]:
-    """What runs because it is there: the default target and the early ones."""
-    return (units.aliases.get(default_target, default_target), *EARLY_TARGETS)
+    """What runs because it is there: the default target and the early ones.
+
+    `default.target` is multi-user.target unless the repository has one (bootup(7)).
+    """
+    name = units.aliases.get(default_target, default_target)
+    if name not in units.units and name == "default.target":
+        name = "multi-user.target"
+    return (name, *EARLY_TARGETS)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.core import plan, schedule
+from gitproc.core.actions import Publish
 from gitproc.core.dependency_resolver import (
     check_changed,
     edges_of,
@@ -30,7 +31,7 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     """Accept or refuse a commit; put an accepted one in force."""
     world.source_problem = ""
     units, commit = event.units, event.commit
-    errors = [x for x in units.diagnostics if x.severity == "error"]
+    errors = [x for x in (*event.findings, *units.diagnostics) if x.severity == "error"]
     if errors:
         _refuse(world, commit, errors)
         return
@@ -65,6 +66,7 @@ def _put_in_force(
     world: World, event: CommitLoaded, pulled: frozenset[str], changed: set[str]
 ) -> None:
     world.queue.update(dict.fromkeys(sorted(changed | (world.pulled ^ pulled))))
+    world.do(Publish(event.commit.sha))
     world.desired = event.units
     world.applied = event.commit
     world.refused = None
@@ -90,14 +92,18 @@ def _judge_later(world: World, event: CommitLoaded, entries: list[plan.PlanEntry
     if event.again or commit.sha in world.verdicts:
         return
     for entry in entries:
-        reasons = "; ".join(entry.reasons)
-        world.tell("commit.plan", entry.unit, f"{entry.action}: {reasons}", commit=commit.sha)
+        world.tell("commit.plan", entry.unit, _line(entry), commit=commit.sha)
     touched = frozenset(e.unit for e in entries if e.action is not PlannedAction.NONE)
     world.deploy = Deploy(commit, world.now, touched, set(touched))
     count = f"{len(touched)} unit{'s' if len(touched) != 1 else ''} touched"
     world.tell("commit.applied", "", f"applied {describe(commit)}: {count}", commit=commit.sha)
     for name in touched:
         world.dirty[name] = None
+
+
+def _line(entry: plan.PlanEntry) -> str:
+    details = "; ".join(map(str, entry.differences))
+    return f"{entry.action}: {details or entry.reason}"
 
 
 def describe(commit: CommitMeta) -> str:

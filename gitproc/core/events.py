@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 
 
@@ -60,12 +61,14 @@ class CommitLoaded:
     """The branch names this commit and its tree has been read and compiled.
 
     `changed` are the units whose definition may differ from those now in force (None: compare all).
-    `again`: a commit that was in force before (boot, recovery): it is applied but not judged anew.
+    `findings` are about the tree rather than its units. `again`: a commit that was in force before (boot,
+    recovery): it is applied but not judged anew.
     """
 
     commit: CommitMeta
     units: UnitSet
     changed: frozenset[str] | None = None
+    findings: tuple[Diagnostic, ...] = ()
     again: bool = False
 
 
@@ -144,11 +147,13 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A process of an earlier manager is alive: the shim's table names it."""
+    """A process that an earlier manager ordered is in the shim's table. Not `alive`: its exit follows."""
 
     process: Process
     pid: int
     start_time: int
+    alive: bool = True
+    executed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,16 +109,25 @@ class PlanEntry:
 
     unit: str
     action: PlannedAction
-    reasons: tuple[str, ...]
-    note: str = ""
+    reason: str
+    differences: tuple[Difference, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The stable JSON form."""
         return {
             "unit": self.unit,
             "action": self.action.value,
-            "reasons": list(self.reasons),
-            "note": self.note,
+            "reason": self.reason,
+            "changes": [
+                {
+                    "directive": x.directive,
+                    "old": x.old,
+                    "new": x.new,
+                    "change": x.change.value,
+                    "where": str(x.where),
+                }
+                for x in self.differences
+            ],
         }
 
 
@@ -144,7 +153,7 @@ def compute(
             present = entries.get(other)
             weaker = present is None or present.action in (PlannedAction.LIVE, PlannedAction.RELOAD)
             if up and weaker and other in pulled:
-                entries[other] = PlanEntry(other, PlannedAction.RESTART, (f"{name} restarts",))
+                entries[other] = PlanEntry(other, PlannedAction.RESTART, f"{name} restarts")
                 todo.append(other)
     return [entries[name] for name in graph.start_order(entries)]
 
@@ -156,21 +165,21 @@ def _entry(world: World, units: UnitSet, pulled: frozenset[str], name: str) -> P
         new = units.resolve(name)
     demanded = state is not None and state.demanded and new is not None
     run = (name in pulled or demanded) and new is not None and not new.masked
-    up = state is not None and not state.down
-    if state is not None and up and state.unit is not None:
+    if state is not None and not state.down and state.unit is not None:
         if not run or new is None:
             gone = "removed" if new is None else "masked" if new.masked else "no longer wanted"
-            return PlanEntry(name, PlannedAction.STOP, (gone,))
+            return PlanEntry(name, PlannedAction.STOP, gone)
         return _changed_entry(name, state.unit, new)
     if not run or new is None:
         return None
-    if state is not None and state.hold is not None and state.hold.fingerprint == new.fingerprint:
-        return None
-    if state is not None and state.done == new.fingerprint:
-        return None
+    if state is not None:
+        held = state.hold is not None and state.hold.fingerprint == new.fingerprint
+        if held or state.done == new.fingerprint:
+            return None
     known = world.wanted_unit(name)
-    reasons = tuple(map(str, compare(known, new).differences)) if known is not None else ("new",)
-    return PlanEntry(name, PlannedAction.START, reasons or ("not running",))
+    differences = compare(known, new).differences if known is not None else ()
+    reason = "new" if known is None else "changed" if differences else "not running"
+    return PlanEntry(name, PlannedAction.START, reason, differences)
 
 
 def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:
@@ -178,7 +187,7 @@ def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:
     if not comparison.differences:
         return None
     action = PlannedAction(comparison.change.value)
-    note = ""
+    reason = ", ".join(comparison.directives)
     if action is PlannedAction.RELOAD and not new[d.EXEC_RELOAD]:
-        action, note = PlannedAction.RESTART, "it has no ExecReload="
-    return PlanEntry(name, action, tuple(map(str, comparison.differences)), note)
+        action, reason = PlannedAction.RESTART, f"{reason}, and it has no ExecReload="
+    return PlanEntry(name, action, reason, comparison.differences)

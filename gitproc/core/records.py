@@ -184,11 +184,14 @@ def restore(
     definition: Callable[[str], Unit | None],
     *,
     same_boot: bool,
+    same_shim: bool,
 ) -> None:
     """Bring back a world from its records.
 
     `same_boot`: the machine (and with it every process and instant) is still the one of the records; if
-    not, only what outlives a boot comes back: commits, verdicts, holds.
+    not, only what outlives a boot comes back: commits, verdicts, holds. `same_shim`: so is the parent of
+    all services; if not, the manager was stopped and started, or the shim has died: what was up may have
+    survived, but what was at rest begins anew.
     """
     deploy = records.get("deploy") or {}
     world.seed = deploy.get("seed") or world.seed
@@ -201,10 +204,11 @@ def restore(
             world.verdicts[name] = value
         elif kind == "unit":
             state = unit_from(name, value, definition)
-            if not same_boot:
+            if not same_boot or (not same_shim and state.down):
+                if state.hold is None:
+                    continue
                 state = UnitState(name, hold=state.hold)
-            if same_boot or state.hold is not None:
-                world.units[name] = state
+            world.units[name] = state
     pending = deploy.get("deploy")
     commit = commit_from(pending["commit"]) if pending else None
     if pending and commit is not None and same_boot:

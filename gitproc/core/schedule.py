@@ -146,7 +146,7 @@ def dead_end(world: World, name: str) -> str | None:
 
 
 def _reconcile(world: World, name: str) -> None:
-    if world.adopting:
+    if world.adopting or world.undecided:
         return
     state = world.units.get(name)
     unit = wanted(world, name)

@@ -229,6 +229,11 @@ class World:
     announced: set[Process] = field(default_factory=set)
     recorded: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def undecided(self) -> bool:
+        """A commit was in force before and has not been loaded yet: nothing is started or stopped by rule."""
+        return self.desired is None and self.applied is not None and not self.stopping
+
     def state(self, name: str) -> UnitState:
         """The state of a unit, made on first mention."""
         found = self.units.get(name)

@@ -190,19 +190,29 @@ class GitIntegration:
         with self._lock:
             return self._notes.read_all()
 
-    def lay_out(self, commit: str, dest: Path, keep: Sequence[str] = ()) -> Path:
-        """Write the commit's tree read-only to `dest/COMMIT`, point `dest/current` at it, return its path.
+    def lay_out(
+        self, commit: str, dest: Path, keep: Sequence[str] = (), *, point: bool = True
+    ) -> Path:
+        """Write the commit's tree read-only to `dest/COMMIT` and return that path.
 
-        Layouts of commits not in `keep` are removed, but for this one and the one before. Meant for a
-        thread: it has a git process of its own and keeps nobody waiting.
+        With `point`, `dest/current` leads there from then on. Layouts of commits not in `keep` are removed,
+        but for this one and the current one. Meant for a thread: it has a git process of its own and keeps
+        nobody waiting.
         """
         with self._lock:
             tree = self._commit(commit)[1]
         objects = Objects(self._start_batch, _stop_batch)
         try:
-            return self._layouts.write(objects, commit, tree, dest, keep)
+            return self._layouts.write(objects, commit, tree, dest, keep, point=point)
         finally:
             objects.close()
+
+    def point(self, commit: str, dest: Path) -> None:
+        """Make `dest/current` lead to a commit that is laid out already. SourceError if it cannot."""
+        try:
+            layout.point_to(dest, commit)
+        except OSError as error:
+            raise SourceError(f"cannot point {dest}/current to {commit[:12]}: {error}") from error
 
     def close(self) -> None:
         """End the git process. The object can still be used: it starts another."""

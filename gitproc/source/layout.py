@@ -34,9 +34,19 @@ class Layouts:
         self._latest: tuple[Path, dict[str, Entry]] | None = None
 
     def write(
-        self, objects: Objects, commit: str, tree: str, dest: Path, keep: Sequence[str]
+        self,
+        objects: Objects,
+        commit: str,
+        tree: str,
+        dest: Path,
+        keep: Sequence[str],
+        *,
+        point: bool = True,
     ) -> Path:
-        """Lay out `tree` as `dest/commit` and make `dest/current` point there; SourceError if it fails."""
+        """Lay out `tree` as `dest/commit`; with `point`, make `dest/current` lead there.
+
+        SourceError if it fails.
+        """
         final = dest / commit
         with self._lock:
             try:
@@ -129,6 +139,12 @@ def _current(dest: Path) -> str | None:
         return (dest / "current").readlink().name
     except OSError:
         return None
+
+
+def point_to(dest: Path, commit: str) -> None:
+    """Make `dest/current` lead to a commit that is laid out; OSError if that cannot be done."""
+    if _current(dest) != commit:
+        _point(dest / "current", commit)
 
 
 def _point(link: Path, name: str) -> None:

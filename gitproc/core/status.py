@@ -1,0 +1,166 @@
+"""Status: a projection of the world, never stored. Plain values by systemd's names, for API and people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitproc.core import schedule
+from gitproc.core.health import has_check
+from gitproc.core.records import commit_record
+from gitproc.core.states import ActiveState, SubState
+from gitproc.core.world import UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.unit import Unit
+
+
+def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
+    """One unit. `wall`: seconds to add to an instant of the world to get seconds since 1970."""
+    state = world.units.get(name)
+    desired = world.wanted_unit(name)
+    unit = state.unit if state is not None and state.unit is not None else desired
+    if state is None:
+        state = UnitState(name)
+    since = state.entered if not state.up else state.active_since
+    return {
+        "name": name,
+        "description": unit[d.DESCRIPTION] if unit is not None else "",
+        "load_state": load_state(desired, unit),
+        "active_state": state.active.value,
+        "sub_state": state.sub.value,
+        "result": state.result.value,
+        "main_pid": state.main.pid if state.main is not None and state.main.pid else None,
+        "control_pid": state.control.pid if state.control is not None else None,
+        "since": since + wall if since else None,
+        "fragment": unit.fragment if unit is not None else "",
+        "drop_ins": list(unit.drop_ins) if unit is not None else [],
+        "documentation": list(unit[d.DOCUMENTATION]) if unit is not None else [],
+        "restarts": state.restarts,
+        "hold": {"by": state.hold.who, "at": state.hold.realtime or None} if state.hold else None,
+        "reason": reason(world, state, unit),
+        "health": _health(state, unit),
+        "exec_main_code": state.last_exit.code or None,
+        "exec_main_status": state.last_exit.status if state.last_exit.code else None,
+        "status_text": state.status_text,
+        "invocation": state.invocation,
+        "wanted": schedule.wanted(world, name) is not None,
+    }
+
+
+def load_state(desired: Unit | None, unit: Unit | None) -> str:
+    """`LoadState` (systemd(1)): a unit that still runs though no commit has it counts as loaded."""
+    if desired is not None and desired.masked:
+        return "masked"
+    return "loaded" if unit is not None else "not-found"
+
+
+def reason(world: World, state: UnitState, unit: Unit | None) -> str:
+    """Why the unit is not simply up, in words; empty if there is nothing to say."""
+    if state.waits_for and (state.down or state.restart_wanted or state.ordered_stop):
+        return f"waits for {state.waits_for}, which {state.waits_because}"
+    if state.message and state.active is not ActiveState.ACTIVE:
+        return state.message
+    if state.sub is SubState.DEAD and state.hold is None:
+        if state.name in world.blocked:
+            return f"needs {world.blocked[state.name]}, which is held"
+        if unit is not None and state.name not in world.pulled and not state.demanded:
+            return "nothing wants it: it starts on demand"
+    return ""
+
+
+def _health(state: UnitState, unit: Unit | None) -> dict[str, Any] | None:
+    if unit is None or not has_check(unit) or not state.up:
+        return None
+    health = state.health
+    word = "unhealthy" if health.failures else "healthy" if health.passed else "starting"
+    return {"state": word, "failures": health.failures, "detail": health.detail}
+
+
+def commits(world: World, head: str | None, branch: str) -> dict[str, Any]:
+    """What is applied, refused, being deployed; every commit with its verdict."""
+
+    def shown(commit: Any) -> dict[str, Any] | None:
+        record = commit_record(commit)
+        if record is not None:
+            record["verdict"] = world.verdicts.get(record["sha"])
+        return record
+
+    deploying = shown(world.deploy.commit) if world.deploy else None
+    if deploying is not None:
+        deploying["verdict"] = "deploying"
+    return {
+        "branch": branch,
+        "head": head,
+        "applied": shown(world.applied),
+        "refused": shown(world.refused.commit) if world.refused else None,
+        "deploying": deploying,
+        "last_good": shown(world.goods[-1]) if world.goods else None,
+        "diagnostics": [x.as_dict() for x in world.refused.diagnostics] if world.refused else [],
+        "error": world.source_problem,
+    }
+
+
+def listed(world: World) -> list[str]:
+    """The units that `status` and `list` show: everything that is wanted, runs, failed or is held.
+
+    Built-in targets are left out: they are there to be named in dependencies.
+    """
+    names = set(world.pulled)
+    names.update(
+        n for n, s in world.units.items() if s.hold or s.sub is not SubState.DEAD or s.done
+    )
+    if world.desired is not None:
+        names.update(n for n, u in world.desired.units.items() if u.fragment and u.instance != "")
+    return sorted(n for n in names if _worth_showing(world, n))
+
+
+def _worth_showing(world: World, name: str) -> bool:
+    unit = world.wanted_unit(name)
+    if unit is None:
+        state = world.units.get(name)
+        return state is not None and (state.unit is None or bool(state.unit.fragment))
+    return bool(unit.fragment)
+
+
+#: systemctl's property names (org.freedesktop.systemd1(5)) and where their values come from.
+_PROPERTIES = {
+    "Id": "name",
+    "Description": "description",
+    "LoadState": "load_state",
+    "ActiveState": "active_state",
+    "SubState": "sub_state",
+    "Result": "result",
+    "FragmentPath": "fragment",
+    "NRestarts": "restarts",
+    "InvocationID": "invocation",
+    "StatusText": "status_text",
+    "ExecMainStatus": "exec_main_status",
+    "ExecMainCode": "exec_main_code",
+    "MemoryCurrent": "memory",
+    "TasksCurrent": "tasks",
+    "ControlGroup": "cgroup",
+}
+
+
+def properties(world: World, name: str, status: dict[str, Any]) -> dict[str, str]:
+    """`show`: state by systemd's property names, then every directive that is set, as written."""
+    found = {key: str(status.get(source) or "") for key, source in _PROPERTIES.items()}
+    found["NRestarts"] = str(status["restarts"])
+    found["MainPID"] = str(status["main_pid"] or 0)
+    found["ControlPID"] = str(status["control_pid"] or 0)
+    found["DropInPaths"] = " ".join(status["drop_ins"])
+    found["ActiveEnterTimestamp"] = f"@{status['since']:.6f}" if status["since"] else ""
+    unit = world.wanted_unit(name)
+    state = world.units.get(name)
+    if state is not None and state.unit is not None and not state.down:
+        unit = state.unit
+    for relation, title in (("requires", "Requires"), ("wants", "Wants"), ("after", "After")):
+        found[title] = " ".join(sorted(getattr(world.graph, relation).of(name)))
+    if unit is not None:
+        for setting in unit.settings:
+            section, _, key = setting.key.partition(".")
+            if section == "Install" or key in ("Requires", "Wants", "After", "Description"):
+                continue
+            previous = found.get(key) if key not in _PROPERTIES else None
+            both = f"{previous} ; {setting.text}" if previous and setting.text else setting.text
+            found[key] = both
+    return found

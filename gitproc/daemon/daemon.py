@@ -1,0 +1,333 @@
+"""The daemon: composition root, and the two ways to begin.
+
+Standalone (shell, container), `gitproc daemon` becomes the shim, which starts the manager and starts it again
+whenever it dies. Under systemd it is the manager itself, and makes the shim in a scope of its own if none
+answers. Either way one manager connects to one shim, adopts what is there, and follows the branch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import grp
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitproc.core.events import Event, ShutdownAsked
+from gitproc.core.world import Settings, World
+from gitproc.daemon import config as configuration
+from gitproc.daemon import systemd
+from gitproc.daemon.config import Config
+from gitproc.errors import ConfigError, GitProcError, HostError
+
+if TYPE_CHECKING:
+    from gitproc.api.server import Server
+    from gitproc.daemon.desired import Desired
+    from gitproc.daemon.handler import RpcHandler
+    from gitproc.daemon.loop import Mailbox
+    from gitproc.daemon.perform import Effects, Perform
+    from gitproc.kernel.process_manager import ProcessManager, Welcome
+    from gitproc.store.state_manager import StateManager
+
+log = logging.getLogger(__name__)
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CONNECT = 10.0  # seconds for a shim that is just being started
+SHIM_SOCKET = "shim.sock"
+NOTIFY_SOCKET = "notify"
+
+
+def arguments(args: Sequence[str]) -> argparse.Namespace:
+    """The options of `gitproc daemon`, which the manager gets as they are."""
+    parser = argparse.ArgumentParser(
+        prog="gitproc daemon",
+        description="Run the services of the repository, here in the foreground. Ctrl-C stops all.",
+    )
+    parser.add_argument("--config", metavar="FILE", help="read this instead of config.toml")
+    parser.add_argument("--root", metavar="DIR", help="put everything of GitProc below DIR")
+    parser.add_argument("--user", action="store_true", help="a manager of your own")
+    parser.add_argument("--exec-stop", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(args)
+
+
+def read_config(options: argparse.Namespace) -> Config:
+    """The configuration that the options name. ConfigError if it is wrong."""
+    return configuration.load(
+        Path(options.config) if options.config else None,
+        Path(options.root) if options.root else None,
+        user_mode=options.user or (os.geteuid() != 0 and not options.root),
+    )
+
+
+def main(args: Sequence[str]) -> int:
+    """`gitproc daemon`. Does not return where it becomes the shim."""
+    options = arguments(args)
+    if options.exec_stop:
+        from gitproc.daemon.exec_stop import main as exec_stop
+
+        return exec_stop()
+    try:
+        config = read_config(options)
+        if systemd.service() is not None:
+            return manage(args)
+        prepare_directories(config)
+        _refuse_second(config)
+    except GitProcError as error:
+        sys.stderr.write(f"gitproc: {error.message}\n")
+        return error.exit_status
+    argv = [*shim_command(config), "--manager", json.dumps(manager_command(args))]
+    os.execv(argv[0], argv)
+
+
+def shim_command(config: Config) -> list[str]:
+    """How a shim is started."""
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        str(_PACKAGE / "shim" / "__main__.py"),
+        "--title",
+        "gitproc-shim",
+        "--socket",
+        str(config.run_dir / SHIM_SOCKET),
+        "--notify",
+        str(config.run_dir / NOTIFY_SOCKET),
+    ]
+
+
+def manager_command(args: Sequence[str]) -> list[str]:
+    """How the manager is started; relative paths of the options are made absolute."""
+    words = list(args)
+    for index, word in enumerate(words[:-1]):
+        if word in ("--config", "--root"):
+            words[index + 1] = str(Path(words[index + 1]).absolute())
+    return [sys.executable, "-I", str(_PACKAGE / "daemon" / "gitprocd.py"), *words]
+
+
+def prepare_directories(config: Config) -> None:
+    """Make what must be there. Services of any user reach the notify socket and the applied files."""
+    for path in (config.run_dir, config.state_dir, config.log_dir, config.socket.parent):
+        try:
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "" if os.geteuid() == 0 else " (not root: use --root DIR or --user)"
+            raise HostError(f"cannot make {path}: {error.strerror}{hint}") from error
+
+
+def _refuse_second(config: Config) -> None:
+    import socket
+
+    path = config.run_dir / SHIM_SOCKET
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return
+    raise HostError(f"a daemon is running already ({path} answers); `gitproc status` shows it")
+
+
+def manage(args: Sequence[str]) -> int:
+    """Be the manager until all is stopped (0), or until it has to step aside (1)."""
+    try:
+        config = read_config(arguments(args))
+        prepare_directories(config)
+        from gitproc.store import daemon_log
+
+        daemon_log.set_up(config.log_dir / "daemon.log", stderr=True)
+    except GitProcError as error:
+        sys.stderr.write(f"gitproc: {error.message}\n")
+        return error.exit_status
+    try:
+        return asyncio.run(Daemon(config).run())
+    except ConfigError as error:
+        log.critical("%s", error.message)
+        return error.exit_status
+    except GitProcError as error:
+        log.critical("%s", error.message)
+        return 1
+
+
+def settings(config: Config) -> Settings:
+    """What of the configuration decisions need to know."""
+    return Settings(
+        settle=config.settle_seconds,
+        timeout_start=config.defaults.timeout_start,
+        timeout_stop=config.defaults.timeout_stop,
+        restart_sec=config.defaults.restart_sec,
+        start_limit_interval=config.defaults.start_limit_interval,
+        start_limit_burst=config.defaults.start_limit_burst,
+    )
+
+
+class Daemon:
+    """The manager of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.world = World(settings=settings(config))
+        self._service = systemd.service()
+        self._notifier = systemd.Notifier()
+        self._status = 1
+        self._stepped_aside = False
+
+    async def run(self) -> int:
+        """Adopt, serve, follow; returns the exit status."""
+        from gitproc.daemon.loop import Mailbox
+        from gitproc.daemon.perform import Effects, Perform
+        from gitproc.daemon.recover import adopt, load_world
+        from gitproc.health.health_monitor import HealthMonitor
+        from gitproc.kernel.cgroup_layout import detect
+        from gitproc.kernel.host import read_host
+        from gitproc.kernel.notify_socket import NotifySocket
+        from gitproc.kernel.process_manager import ProcessManager
+        from gitproc.kernel.resource_controller import ResourceController
+        from gitproc.store.definitions import Definitions
+        from gitproc.store.event_log import EventLog
+        from gitproc.store.state_manager import StateManager
+
+        config, world = self.config, self.world
+        loop = asyncio.get_running_loop()
+        host = read_host(user_mode=config.user_mode)
+        state = StateManager(config.state_dir)
+        definitions = Definitions(config.state_dir / "definitions")
+        manager = ProcessManager(lambda event: perform.take(event))
+        welcome = await self._connect(manager)
+        controller = ResourceController(
+            detect(welcome.shim_pid), welcome.shim_pid, config.cgroup_root
+        )
+        controller.prepare()
+        same_shim = load_world(world, state, definitions, host, welcome.epoch)
+        health = HealthMonitor(lambda event: mailbox.post(event))
+        effects = Effects(
+            config,
+            world,
+            host,
+            manager,
+            controller,
+            health,
+            definitions,
+            EventLog(config.log_dir),
+            welcome.shim_pid,
+        )
+        perform = Perform(effects, lambda event: mailbox.post(event))
+        mailbox = Mailbox(world, state, perform)
+        manager.on_warning = perform.warned
+        manager.on_terminate = lambda signo: self._terminate(mailbox.post, signo)
+        manager.on_lost = lambda: self._lose_shim(perform)
+        await adopt(world, manager, mailbox, same_shim=same_shim)
+        NotifySocket(welcome.notify_fd, perform.attribute, mailbox.post, _rejected)
+
+        from gitproc.daemon.desired import Desired
+        from gitproc.daemon.handler import RpcHandler
+
+        desired = Desired(config, world, host, mailbox.post)
+        perform.publish = desired.publish
+        handler = RpcHandler(effects, mailbox, perform, desired)
+        handler.notes = self._notes(controller.describe())
+        server = self._server(handler)
+        await server.start()
+        for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(signo, self._signalled, signo, mailbox, perform, desired)
+        self._ping(loop)
+        await desired.watch()
+        self._notifier.ready(f"{len(world.units)} units")
+        log.info("ready: %s, branch %s", config.repository, config.branch)
+        await perform.finished
+        await self._end(server, desired, mailbox, effects, state)
+        return self._status
+
+    # -- beginning -------------------------------------------------------------------------------
+
+    async def _connect(self, manager: ProcessManager) -> Welcome:
+        path = self.config.run_dir / SHIM_SOCKET
+        if self._service is None:
+            return await manager.connect(path, _CONNECT)
+        try:
+            return await manager.connect(path, 0)
+        except HostError:
+            process = self._service.start_shim(shim_command(self.config))
+            try:
+                return await manager.connect(path, _CONNECT)
+            except HostError as error:
+                if process.poll() is not None:
+                    raise HostError(f"the shim ended with status {process.returncode}") from error
+                raise
+
+    def _server(self, handler: RpcHandler) -> Server:
+        from gitproc.api.caller import Access
+        from gitproc.api.server import Server
+
+        config = self.config
+        try:
+            gid = grp.getgrnam(config.group).gr_gid if config.group else None
+        except KeyError:
+            gid = None
+        return Server(config.socket, handler, Access(gid, config.readers, config.group))
+
+    def _notes(self, missing: list[str]) -> list[str]:
+        notes = list(missing)
+        if os.geteuid() != 0:
+            notes.append("not root: User=, limits and namespaces are not to be had")
+        for note in notes:
+            log.warning("%s", note)
+        return notes
+
+    def _ping(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell systemd's watchdog that the loop turns."""
+        interval = self._notifier.watchdog_interval
+        if interval is not None:
+            self._notifier.ping()
+            loop.call_later(interval, self._ping, loop)
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    def _terminate(self, post: Callable[[Event], None], signo: int) -> None:
+        self._notifier.stopping("stopping all units")
+        post(ShutdownAsked(f"stopping all units ({signal.Signals(signo).name})"))
+
+    def _signalled(self, signo: int, mailbox: Mailbox, perform: Perform, desired: Desired) -> None:
+        """SIGINT: stop all. SIGTERM: step aside, the services stay. SIGHUP: look at the repository."""
+        if signo == signal.SIGHUP:
+            desired.hint()
+        elif signo == signal.SIGINT:
+            self._terminate(mailbox.post, signo)
+        elif not perform.finished.done():
+            self._stepped_aside = True
+            perform.finished.set_result(None)
+
+    def _lose_shim(self, perform: Perform) -> None:
+        if not perform.finished.done():
+            perform.finished.set_exception(HostError("the shim is gone: its services run on alone"))
+
+    async def _end(
+        self,
+        server: Server,
+        desired: Desired,
+        mailbox: Mailbox,
+        effects: Effects,
+        state: StateManager,
+    ) -> None:
+        await server.close()
+        desired.close()
+        mailbox.close()
+        state.flush()
+        state.sync()
+        if not self._stepped_aside:
+            effects.controller.remove_base()
+            effects.manager.shutdown()
+            self._status = 0
+            log.info("all units are down")
+        effects.controller.close()
+        effects.events.close()
+        state.close()
+        self._notifier.close()
+
+
+def _rejected(text: str) -> None:
+    log.warning("notify: %s", text)

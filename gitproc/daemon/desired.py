@@ -1,0 +1,265 @@
+"""Following the branch: hints become looks, looks become `CommitLoaded`.
+
+A hint (inotify, the slow poll, SIGHUP, a request) says only that looking may be worth it. A look resolves
+the branch, and if it names another commit than the last one seen, reads what differs from the commit in
+force, compiles it, and posts it. Looks run in a thread and one after the other; the loop's thread owns what
+they return. Files that a commit has besides unit files are laid out before it is posted, so that a unit
+finds them when it starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha1
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gitproc.core.events import BranchUnborn, CommitLoaded, CommitMeta, Event, SourceFailed
+from gitproc.core.world import World
+from gitproc.daemon.config import Config
+from gitproc.errors import GitProcError, SourceError
+from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
+from gitproc.units.specifiers import Host
+
+if TYPE_CHECKING:
+    from gitproc.source.git_integration import GitIntegration
+    from gitproc.source.git_monitor import GitMonitor
+
+log = logging.getLogger(__name__)
+
+_DEBOUNCE = 0.005  # seconds: a push makes several events within a millisecond
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a look compares with: the commit in force."""
+
+    sha: str
+    units: UnitSet
+
+
+class Desired:
+    """Brings the branch's commits to the world. `post` is the mailbox's; used from the loop's thread."""
+
+    def __init__(
+        self, config: Config, world: World, host: Host, post: Callable[[Event], None]
+    ) -> None:
+        self._config = config
+        self._world = world
+        self._host = host
+        self._post = post
+        self._loop = asyncio.get_running_loop()
+        self._lock = asyncio.Lock()
+        self._git: GitIntegration | None = None
+        self._monitor: GitMonitor | None = None
+        self._seen = ""
+        self._hinted: asyncio.TimerHandle | None = None
+        self._poll: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.trees = config.state_dir / "trees"
+        self.head: str | None = None
+        """The commit the branch named at the last look."""
+
+    def git(self) -> GitIntegration:
+        """The repository; SourceError if there is none. Imports GitPython: call it in a thread."""
+        if self._git is None:
+            from gitproc.source.git_integration import GitIntegration
+
+            self._git = GitIntegration(self._config.repository, self._config.branch)
+        return self._git
+
+    @property
+    def monitor(self) -> GitMonitor | None:
+        """The watch on the repository, once there is one."""
+        return self._monitor
+
+    def close(self) -> None:
+        """End the watch, the timers and the git process."""
+        for timer in (self._hinted, self._poll):
+            if timer is not None:
+                timer.cancel()
+        if self._monitor is not None:
+            self._monitor.stop()
+        if self._git is not None:
+            self._git.close()
+
+    # -- hints -----------------------------------------------------------------------------------
+
+    def hint(self) -> None:
+        """Something in the repository may have changed. Any thread."""
+        self._loop.call_soon_threadsafe(self._debounce)
+
+    def _debounce(self) -> None:
+        if self._hinted is None:
+            self._hinted = self._loop.call_later(_DEBOUNCE, self._look_soon)
+
+    def _look_soon(self) -> None:
+        self._hinted = None
+        task = self._loop.create_task(self.look())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _poll_again(self) -> None:
+        self._poll = self._loop.call_later(self._config.poll_interval, self._polled)
+
+    def _polled(self) -> None:
+        self._look_soon()
+        self._poll_again()
+
+    async def watch(self) -> None:
+        """Look for the first time, then watch. Returns after the first look."""
+        await self.look(first=True)
+        self._poll_again()
+
+    async def _start_monitor(self) -> None:
+        def start() -> GitMonitor:
+            from gitproc.source.git_monitor import GitMonitor
+
+            monitor = GitMonitor(self._config.repository, self._config.branch, self.hint)
+            monitor.start()
+            return monitor
+
+        try:
+            self._monitor = await self._loop.run_in_executor(None, start)
+        except (GitProcError, OSError) as error:
+            log.warning("cannot watch the repository, polling it instead: %s", error)
+
+    # -- looks -----------------------------------------------------------------------------------
+
+    async def look(self, *, first: bool = False) -> None:
+        """Resolve the branch and post what is new. `first`: also what was in force before."""
+        async with self._lock:
+            if self._monitor is None:
+                await self._start_monitor()
+            try:
+                await self._look()
+            except GitProcError as error:
+                self._post(SourceFailed(error.message))
+            except Exception as error:
+                log.exception("cannot look at the repository")
+                self._post(SourceFailed(f"cannot look at the repository: {error}"))
+            await asyncio.sleep(0)  # let the world take it in
+            if self._world.undecided:
+                await self._fall_back()
+
+    async def _look(self) -> None:
+        head = await self._loop.run_in_executor(None, self._resolve)
+        self.head = head
+        if head is None:
+            return
+        in_force = self._world.applied.sha if self._world.applied is not None else ""
+        if head == self._seen and self._world.desired is not None:
+            return
+        base = None
+        if self._world.desired is not None and in_force:
+            base = _Base(in_force, self._world.desired)
+        loaded = await self._loop.run_in_executor(None, self._read, head, base)
+        self._seen = head
+        self._post(replace(loaded, again=base is None and head == in_force))
+
+    def _resolve(self) -> str | None:
+        git = self.git()
+        head = git.head()
+        if head is not None:
+            return head
+        state = git.branch_state()
+        if state == "unborn" and self._world.applied is None:
+            self._loop.call_soon_threadsafe(self._post, BranchUnborn())
+            return None
+        raise SourceError(
+            f"branch {git.branch} of {git.path} is gone: what was applied stays in force; "
+            f"push it again, or set `branch` in config.toml"
+        )
+
+    def _read(self, sha: str, base: _Base | None) -> CommitLoaded:
+        git = self.git()
+        change = git.read(sha, base.sha if base is not None else None)
+        changed: frozenset[str] | None = None
+        if base is not None and not change.full:
+            units, changed = base.units.updated(change.files)
+        else:
+            present = [file for file in change.files.values() if file is not None]
+            units = load(present, self._host, self.options)
+        if base is None or change.full or _beside_units(change.files):
+            git.lay_out(sha, self.trees, keep=self._kept_trees(), point=False)
+        return CommitLoaded(git.commit_info(sha), units, changed, change.diagnostics)
+
+    @property
+    def options(self) -> LoadOptions:
+        """What the host's configuration says about loading units."""
+        return LoadOptions(
+            frozenset(self._config.allow_unenforced), self._config.default_private_pids
+        )
+
+    def _kept_trees(self) -> tuple[str, ...]:
+        return (self._world.applied.sha,) if self._world.applied is not None else ()
+
+    # -- the applied commit's files --------------------------------------------------------------
+
+    def publish(self, sha: str) -> None:
+        """The commit is in force: point `current` at its files, which are laid out first if need be."""
+        if (self.trees / sha).is_dir() and self._git is not None:
+            try:
+                self._git.point(sha, self.trees)
+            except GitProcError as error:
+                log.warning("%s", error.message)
+            return
+        self._loop.run_in_executor(None, self._lay_out, sha)
+
+    def _lay_out(self, sha: str) -> None:
+        try:
+            self.git().lay_out(sha, self.trees, keep=self._kept_trees())
+        except GitProcError as error:
+            log.warning("%s", error.message)
+
+    async def _fall_back(self) -> None:
+        """The branch cannot be had, or is refused: the commit last in force stays so, over restarts."""
+        applied = self._world.applied
+        if applied is None:
+            return
+        try:
+            loaded = await self._loop.run_in_executor(None, self._read_applied, applied)
+        except (GitProcError, OSError) as error:
+            log.error("cannot bring back commit %s: %s", applied.sha[:12], error)
+            return
+        self._post(loaded)
+        await asyncio.sleep(0)
+
+    def _read_applied(self, applied: CommitMeta) -> CommitLoaded:
+        try:
+            loaded = self._read(applied.sha, None)
+        except GitProcError:
+            files = list(files_below(self.trees / applied.sha))
+            loaded = CommitLoaded(applied, load(files, self._host, self.options))
+        return replace(loaded, again=True)
+
+
+def _beside_units(files: object) -> bool:
+    """Whether a change touches files that are no unit files, which units may read when they start."""
+    from gitproc.source.reading import is_unit_like
+
+    return isinstance(files, dict) and any(not is_unit_like(path) for path in files)
+
+
+def files_below(root: Path) -> list[SourceFile]:
+    """The files of a laid out tree as source files. StateError or OSError if it is not there."""
+    found = []
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root).as_posix()
+        if any(part.startswith(".") for part in relative.split("/")[:-1]):
+            continue
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            text = str(path.readlink())
+            oid = sha1(text.encode(), usedforsecurity=False).hexdigest()
+            found.append(SourceFile(relative, oid, text.encode(), text))
+        elif stat.S_ISREG(mode):
+            data = path.read_bytes()
+            found.append(SourceFile(relative, sha1(data, usedforsecurity=False).hexdigest(), data))
+    if not found and not root.is_dir():
+        raise FileNotFoundError(2, "not laid out", str(root))
+    return found

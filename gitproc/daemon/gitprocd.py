@@ -1,0 +1,18 @@
+"""Entry of the manager process: run by path, so that `gitprocd` stands in its command line.
+
+The shim starts it (and starts it again) with `-I`: nothing of the environment or of the working directory
+decides what is imported, only where this file lies.
+"""
+
+from __future__ import annotations
+
+import sys
+
+_HERE = __file__.rpartition("/gitproc/")[0]
+if _HERE and _HERE not in sys.path:
+    sys.path.insert(0, _HERE)
+
+from gitproc.daemon.daemon import manage  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(manage(sys.argv[1:]))

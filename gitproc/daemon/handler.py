@@ -1,0 +1,345 @@
+"""What the socket's methods do: verbs are posted to the world and awaited, questions are projections of it."""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from gitproc import __version__
+from gitproc.api.caller import Caller
+from gitproc.core import status
+from gitproc.core.events import (
+    Event,
+    OperatorAsked,
+    RequestDropped,
+    SyncAsked,
+    Verb,
+)
+from gitproc.core.records import commit_record
+from gitproc.core.world import World
+from gitproc.daemon import doctor
+from gitproc.daemon.commits import Commits
+from gitproc.daemon.desired import Desired
+from gitproc.daemon.loop import Mailbox, boottime
+from gitproc.daemon.perform import Effects, Perform
+from gitproc.errors import NoSuchUnit, UsageError
+from gitproc.kernel import processes
+from gitproc.store.log_lines import LogLine
+from gitproc.store.logs import LogReader
+
+_TAIL = 10  # log lines that `status UNIT` shows
+_PROCESSES = 100  # that `status UNIT` lists
+
+
+class RpcHandler:
+    """The manager's answers; one instance serves all connections, in the loop's thread."""
+
+    def __init__(
+        self, effects: Effects, mailbox: Mailbox, perform: Perform, desired: Desired
+    ) -> None:
+        self._e = effects
+        self._world: World = effects.world
+        self._mailbox = mailbox
+        self._perform = perform
+        self._desired = desired
+        self._commits = Commits(effects, desired)
+        self._next = 0
+        self._since = time.time()
+        self.notes: list[str] = []
+        """What is missing on this host, said in `status` and `doctor`."""
+
+    async def call(self, method: str, params: dict[str, Any], caller: Caller) -> Any:
+        """Answer one request; GitProcError says why not."""
+        name = "_" + method.replace("-", "_")
+        if method in _VERBS:
+            return await self._verb(Verb(method), params, caller)
+        return await getattr(self, name)(params, caller)
+
+    async def stream(
+        self, method: str, params: dict[str, Any], caller: Caller
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The items of `logs` or `events` with `follow`."""
+        if method == "logs":
+            reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
+            since = params.get("since")
+            last = params.get("lines", 10 if since is None else None)
+            async for line in reader.follow(last=last, since=since):
+                yield _line(line)
+        else:
+            with self._e.events.subscribe() as subscription:
+                for event in self._e.events.read(params.get("lines", 10)):
+                    yield event
+                async for event in subscription:
+                    yield event
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def _canonical(self, name: str) -> str | None:
+        """The unit a name means, following aliases and templates; None if there is none."""
+        desired = self._world.desired
+        if desired is not None:
+            unit = desired.resolve(name)
+            if unit is not None:
+                return unit.name
+        return name if name in self._world.units else None
+
+    def _known(self, name: str) -> str:
+        found = self._canonical(name)
+        if found is not None:
+            return found
+        reader = LogReader(self._e.config.log_dir, name)
+        if reader.path.exists():  # of a unit that is gone
+            return name
+        raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
+
+    def _matching(self, patterns: list[str]) -> list[str]:
+        names: dict[str, None] = {}
+        for pattern in patterns:
+            if any(char in pattern for char in "*?["):
+                shown = status.listed(self._world)
+                names.update(dict.fromkeys(fnmatch.filter(shown, pattern)))
+            else:
+                names[self._canonical(pattern) or pattern] = None
+        return list(names)
+
+    # -- verbs -----------------------------------------------------------------------------------
+
+    def _post(self, event: Event) -> None:
+        self._mailbox.post(event)
+
+    def _request(self) -> int:
+        self._next += 1
+        return self._next
+
+    async def _verb(self, verb: Verb, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        outcomes: dict[str, Any] = {}
+        names: dict[str, None] = {}
+        wanted = params.get("units") or []
+        if verb is Verb.RESET_FAILED and not wanted:
+            wanted = sorted(n for n, s in self._world.units.items() if s.sub == "failed")
+            if not wanted:
+                return {"version": 1, "units": {}}
+        for name in wanted:
+            found = self._canonical(name)
+            if found is None:
+                message = f"no unit {name} in the applied commit"
+                outcomes[name] = {"result": "not-found", "message": message}
+            elif (problem := self._cannot(verb, found)) is not None:
+                outcomes[found] = {"result": "failed", "message": problem}
+            else:
+                names[found] = None
+        if names:
+            request = self._request()
+            future = self._perform.expect(request)
+            self._post(
+                OperatorAsked(
+                    verb,
+                    tuple(names),
+                    request,
+                    _who(caller),
+                    params.get("signal", 15),
+                    params.get("whom", "all"),
+                    time.time(),
+                )
+            )
+            if params.get("wait", True):
+                try:
+                    outcomes.update(await future)
+                finally:
+                    if not future.done():
+                        self._post(RequestDropped(request))
+                    self._perform.give_up(request)
+            else:
+                outcomes.update({name: {"result": "queued"} for name in names})
+        warnings = [f"{n}: {w}" for n in names for w in self._perform.warnings.get(n, ())]
+        return {"version": 1, "units": outcomes, "warnings": warnings}
+
+    def _cannot(self, verb: Verb, name: str) -> str | None:
+        if verb not in (Verb.START, Verb.RESTART, Verb.RELOAD):
+            return None
+        unit = self._world.wanted_unit(name)
+        if unit is None:
+            return "it is not in the applied commit any more" if verb is Verb.START else None
+        if unit.masked:
+            return "it is masked"
+        if unit.instance == "":
+            return f"it is a template: name an instance, {unit.prefix}@INSTANCE.{unit.kind}"
+        return None
+
+    async def _sync(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        await self._desired.look()
+        request = self._request()
+        future = self._perform.expect(request)
+        self._post(SyncAsked(request, _who(caller)))
+        tried = await future
+        shown = self._commit_overview()
+        result: dict[str, Any] = {
+            "version": 1,
+            "commit": shown["refused"] or shown["deploying"] or shown["applied"],
+            "units": {name: {**outcome, "result": "queued"} for name, outcome in tried.items()},
+        }
+        if shown["error"]:
+            result["warnings"] = [shown["error"]]
+        if shown["refused"]:
+            result["diagnostics"] = shown["diagnostics"]
+        return result
+
+    async def _rollback(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        target = params.get("sha") or self._last_good_before()
+        made, restored = await self._commits.rollback(target, _who(caller))
+        await self._desired.look()
+        return {
+            "version": 1,
+            "commit": {
+                **(commit_record(made) or {}),
+                "verdict": self._world.verdicts.get(made.sha),
+            },
+            "restored": commit_record(restored),
+        }
+
+    def _last_good_before(self) -> str:
+        applied = self._world.applied
+        present = applied.sha if applied is not None else ""
+        for commit in reversed(self._world.goods):
+            if commit.sha != present:
+                return commit.sha
+        raise UsageError(
+            "no earlier commit is known to be good: name one (`gitproc history` lists them)"
+        )
+
+    # -- questions -------------------------------------------------------------------------------
+
+    async def _ping(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return {"pid": os.getpid()}
+
+    def _commit_overview(self) -> dict[str, Any]:
+        return status.commits(self._world, self._desired.head, self._e.config.branch)
+
+    def _unit(self, name: str) -> dict[str, Any]:
+        found = status.unit_status(self._world, name, time.time() - boottime())
+        state = self._world.units.get(name)
+        if state is not None and not state.tree_empty and not state.down:
+            usage = self._e.controller.usage(name)
+            for key in ("memory", "memory_peak", "memory_max", "tasks", "tasks_max", "cpu_seconds"):
+                found[key] = getattr(usage, key)
+        found["warnings"] = list(self._perform.warnings.get(name, ()))
+        return found
+
+    async def _status(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        patterns = params.get("units")
+        if patterns:
+            names = self._matching(patterns)
+            units = [await self._detailed(name) for name in names]
+        else:
+            units = [self._unit(name) for name in status.listed(self._world)]
+        return {
+            "version": 1,
+            "daemon": {
+                "pid": os.getpid(),
+                "shim_pid": self._e.shim_pid,
+                "version": __version__,
+                "since": self._since,
+                "warnings": self.notes,
+            },
+            "commit": self._commit_overview(),
+            "units": units,
+        }
+
+    async def _detailed(self, name: str) -> dict[str, Any]:
+        found = self._unit(name)
+        if found["load_state"] == "not-found":
+            return found
+        if self._world.units.get(name, None) is not None and found.get("tasks") is not None:
+            pids = self._e.controller.pids(name)[:_PROCESSES]
+            found["processes"] = [{"pid": pid, "title": processes.title(pid)} for pid in pids]
+            found["cgroup"] = self._e.controller.paths(name).directory
+        found["log"] = [x.text for x in LogReader(self._e.config.log_dir, name).tail(_TAIL)]
+        changed = await self._commits.last_change(self._files(name))
+        found["commit"] = commit_record(changed)
+        return found
+
+    def _files(self, name: str) -> list[str]:
+        unit = self._world.wanted_unit(name)
+        return [unit.fragment, *unit.drop_ins] if unit is not None and unit.fragment else []
+
+    async def _list(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        patterns = params.get("units")
+        names = self._matching(patterns) if patterns else status.listed(self._world)
+        return {"version": 1, "units": [self._unit(name) for name in names]}
+
+    async def _is_active(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return {"version": 1, "units": [self._unit(n) for n in self._matching(params["units"])]}
+
+    _is_failed = _is_active
+
+    async def _show(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        wanted = params.get("properties")
+        result = {}
+        for name in params.get("units") or status.listed(self._world):
+            name = self._canonical(name) or name
+            found = self._unit(name)
+            shown = status.properties(self._world, name, found)
+            if wanted:
+                shown = {key: shown.get(key, "") for one in wanted for key in one.split(",")}
+            result[name] = shown
+        return {"version": 1, "units": result}
+
+    async def _cat(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        desired = self._world.desired
+        for name in params["units"]:
+            unit = desired.resolve(name) if desired is not None else None
+            if unit is None:
+                raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
+            result[unit.name] = [
+                {"path": path, "text": desired.files[path].data.decode("utf-8", "replace")}
+                for path in (unit.fragment, *unit.drop_ins)
+                if desired is not None and path in desired.files
+            ]
+        return {"version": 1, "units": result}
+
+    async def _logs(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
+        since, last = params.get("since"), params.get("lines")
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            None, lambda: [_line(line) for line in reader.lines(last=last, since=since)]
+        )
+        return {"version": 1, "lines": found}
+
+    async def _events(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return {"version": 1, "events": self._e.events.read(params.get("lines", 100))}
+
+    async def _verify(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self._commits.verify(params.get("rev"))
+
+    async def _plan(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self._commits.plan(params.get("rev"))
+
+    async def _history(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        paths: list[str] = []
+        if params.get("unit"):
+            name = self._canonical(params["unit"])
+            paths = self._files(name) if name is not None else []
+            if not paths:
+                raise NoSuchUnit(f"no unit {params['unit']} in the applied commit")
+        return await self._commits.history(params.get("lines", 20), paths)
+
+    async def _doctor(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        checks = doctor.checks(self._e, self._desired)
+        return {"version": 1, "checks": checks}
+
+
+_VERBS = frozenset(verb.value for verb in Verb)
+
+
+def _who(caller: Caller) -> str:
+    return f"{caller.name} (uid {caller.uid})"
+
+
+def _line(line: LogLine) -> dict[str, Any]:
+    return {"text": line.text, "time": line.time}

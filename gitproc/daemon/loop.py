@@ -1,0 +1,153 @@
+"""The loop: one thread owns the world. Facts come in through the mailbox, orders go out after each turn.
+
+A turn takes in everything that has arrived, writes what became durable with one write(2), carries out the
+orders, and only when the journal is safely on disk (fdatasync, in a thread) are exits acknowledged to the
+shim. A crash between any two of these steps loses nothing: an order that was not carried out is repeated
+under the same token, an exit that was not acknowledged comes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import Protocol
+
+from gitproc.core.actions import Acknowledge, Action, Record
+from gitproc.core.events import Event, Tick
+from gitproc.core.step import next_deadline, step
+from gitproc.core.world import World
+from gitproc.errors import StateError
+from gitproc.store.state_manager import StateManager
+
+log = logging.getLogger(__name__)
+
+_TURN = 256  # events taken in before orders go out, so that a flood does not delay them
+_DISK_RETRY = 5.0  # seconds
+
+
+class Performer(Protocol):
+    """Who carries out orders."""
+
+    def perform(self, action: Action) -> None:
+        """Carry out one order; whatever comes of it is posted as an event."""
+
+    def acknowledge(self, sequences: list[int]) -> None:
+        """These exits are safe."""
+
+    def turn_ends(self) -> None:
+        """All orders of a turn have been given."""
+
+
+def boottime() -> float:
+    """Seconds of CLOCK_BOOTTIME."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Mailbox:
+    """Takes events, runs `step`, hands out actions."""
+
+    def __init__(self, world: World, state: StateManager, performer: Performer) -> None:
+        self.world = world
+        self._state = state
+        self._performer = performer
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[Event] = deque()
+        self._scheduled = False
+        self._alarm: asyncio.TimerHandle | None = None
+        self._unsafe: list[int] = []
+        self._syncing = False
+        self._disk_failed = False
+
+    def post(self, event: Event) -> None:
+        """Put an event in; it is taken in soon, in order. Only from the loop's thread."""
+        self._events.append(event)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def post_threadsafe(self, event: Event) -> None:
+        """`post` from any thread."""
+        self._loop.call_soon_threadsafe(self.post, event)
+
+    def close(self) -> None:
+        """No more alarms."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        orders: list[Action] = []
+        for _ in range(min(len(self._events), _TURN)):
+            event = self._events.popleft()
+            try:
+                actions = step(self.world, event, boottime())
+            except Exception:
+                # A fault of ours must not take the services' manager down with it: say it, go on.
+                log.exception("cannot take in %r", event)
+                actions = self.world.actions
+            for action in actions:
+                if isinstance(action, Record):
+                    self._state.put(action.key, action.value)
+                elif isinstance(action, Acknowledge):
+                    self._unsafe.append(action.sequence)
+                else:
+                    orders.append(action)
+        self._flush()
+        for action in orders:
+            try:
+                self._performer.perform(action)
+            except Exception:
+                log.exception("cannot carry out %r", action)
+        self._performer.turn_ends()
+        self._sync()
+        if self._events and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        deadline = next_deadline(self.world)
+        if deadline is not None:
+            self._alarm = self._loop.call_later(max(0.0, deadline - boottime()), self._tick)
+
+    def _tick(self) -> None:
+        self._alarm = None
+        self.post(Tick())
+
+    def _flush(self) -> None:
+        try:
+            self._state.flush()
+            self._disk_failed = False
+        except StateError as error:
+            if not self._disk_failed:
+                log.error("%s; going on, and trying again", error.message)
+            self._disk_failed = True
+
+    def _sync(self) -> None:
+        if not self._unsafe or self._syncing:
+            return
+        self._syncing = True
+        sequences, self._unsafe = self._unsafe, []
+        task = self._loop.run_in_executor(None, self._state.sync)
+        task.add_done_callback(lambda done: self._synced(done, sequences))
+
+    def _synced(self, done: asyncio.Future[None], sequences: list[int]) -> None:
+        self._syncing = False
+        error = done.exception()
+        if error is not None:
+            log.error("cannot make the journal safe: %s", error)
+            self._unsafe = sequences + self._unsafe
+            self._loop.call_later(_DISK_RETRY, self._sync)
+            return
+        self._performer.acknowledge(sequences)
+        if self._state.wants_checkpoint:
+            try:
+                self._state.checkpoint()
+            except StateError as failure:
+                log.error("%s", failure.message)
+        self._sync()

@@ -1,0 +1,321 @@
+"""Carrying out orders: each action of the core becomes calls of the kernel, the store and the monitors.
+
+Nothing is decided here. What comes of an order returns as an event through the mailbox, never as a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from gitproc.core.actions import (
+    Acknowledge,
+    Action,
+    Adopt,
+    Announce,
+    Exit,
+    FindMain,
+    Probe,
+    Publish,
+    Record,
+    Release,
+    Reply,
+    SetLimits,
+    Signal,
+    SignalTree,
+    Spawn,
+    WatchTree,
+)
+from gitproc.core.events import (
+    Event,
+    Exited,
+    LimitsFailed,
+    MainFound,
+    OutOfMemory,
+    Process,
+    Spawned,
+    SpawnFailed,
+    TreeEmptied,
+)
+from gitproc.core.world import World
+from gitproc.daemon.config import Config
+from gitproc.errors import GitProcError, HostError, StateError
+from gitproc.health.health_monitor import HealthMonitor
+from gitproc.kernel import directories, pid_file, processes
+from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
+from gitproc.kernel.namespaces import pid_namespace_problem
+from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.resource_controller import ResourceController
+from gitproc.kernel.spawn_spec import compile_spec
+from gitproc.store.definitions import Definitions
+from gitproc.store.event_log import EventLog
+from gitproc.store.logs import log_name
+from gitproc.units import directives as d
+from gitproc.units.specifiers import Host
+from gitproc.units.unit import Unit
+
+log = logging.getLogger(__name__)
+
+TREES = "trees"
+_LOUD = frozenset({"unit.failed", "commit.refused", "commit.failed", "unit.oom-kill"})
+
+
+@dataclass
+class Effects:
+    """Everything that orders are carried out with."""
+
+    config: Config
+    world: World
+    host: Host
+    manager: ProcessManager
+    controller: ResourceController
+    health: HealthMonitor
+    definitions: Definitions
+    events: EventLog
+    shim_pid: int
+
+
+class Perform:
+    """The performer of one manager; `post` puts events into the mailbox."""
+
+    def __init__(self, effects: Effects, post: Callable[[Event], None]) -> None:
+        self._e = effects
+        self._post = post
+        self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._kept: set[str] = set()
+        self._environment = dict(os.environ)
+        self._pid_namespaces = pid_namespace_problem()
+        self.publish: Callable[[str], None] = lambda sha: None
+        """Makes a commit's laid out files the current ones."""
+        self.warnings: dict[str, list[str]] = {}
+        """What could not be done as a unit asks: unit -> sentences, of its present instance."""
+        self.finished = asyncio.get_running_loop().create_future()
+
+    # -- the mailbox's side ----------------------------------------------------------------------
+
+    def perform(self, action: Action) -> None:
+        """Carry out one order."""
+        match action:
+            case Spawn():
+                self._spawn(action)
+            case Signal(process, signal):
+                self._e.manager.signal(process, signal)
+            case SignalTree(unit, _, signal, spare):
+                self._signal_tree(unit, signal, spare)
+            case WatchTree(unit, invocation):
+                self._e.controller.watch_empty(
+                    unit, lambda: self._post(TreeEmptied(unit, invocation))
+                )
+            case FindMain(unit=definition, invocation=invocation):
+                self._post(self._find_main(definition, invocation))
+            case Adopt(process, pid, start_time):
+                self._e.manager.adopt(process, pid, start_time)
+            case SetLimits(unit=definition, invocation=invocation):
+                problems = self._e.controller.set_limits(definition)
+                self._limits_failed(definition.name, invocation, problems)
+            case Release(unit=definition, keep_runtime=keep_runtime):
+                self._release(definition, keep_runtime=keep_runtime)
+            case Probe(unit=definition, invocation=invocation):
+                self._e.health.probe(
+                    definition.name,
+                    invocation,
+                    url=definition[d.HEALTH_CHECK_URL],
+                    tcp=definition[d.HEALTH_CHECK_TCP],
+                    timeout=definition[d.HEALTH_CHECK_TIMEOUT],
+                )
+            case Publish(sha):
+                self.publish(sha)
+            case Announce(kind, name, message, data):
+                self._announce(kind, name, message, dict(data))
+            case Reply(request, outcomes):
+                future = self._replies.pop(request, None)
+                if future is not None and not future.done():
+                    future.set_result(dict(outcomes))
+            case Exit():
+                if not self.finished.done():
+                    self.finished.set_result(None)
+            case Record() | Acknowledge():
+                raise AssertionError("kept by the mailbox")
+            case _:
+                assert_never(action)
+
+    def acknowledge(self, sequences: list[int]) -> None:
+        """These exits are safe on disk."""
+        self._e.manager.acknowledge(sequences)
+
+    def turn_ends(self) -> None:
+        """Write the events of the turn at once."""
+        self._e.events.flush()
+
+    def expect(self, request: int) -> asyncio.Future[dict[str, Any]]:
+        """The future answer to a request that is about to be posted."""
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._replies[request] = future
+        return future
+
+    def give_up(self, request: int) -> None:
+        """Nobody waits for that answer any more."""
+        self._replies.pop(request, None)
+
+    # -- the kernel's side -----------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """An event of the process manager, completed by what only the cgroup knows, then posted."""
+        if isinstance(event, Spawned):
+            process = event.process
+            self._e.controller.attach(process.unit, process.invocation, event.pid)
+        elif isinstance(event, Exited):
+            unit, invocation = event.process.unit, event.process.invocation
+            state = self._e.world.units.get(unit)
+            if state is not None and state.invocation == invocation:
+                if self._e.controller.new_oom_kills(unit):
+                    self._post(OutOfMemory(unit, invocation))
+                event = Exited(
+                    event.process,
+                    event.code,
+                    event.status,
+                    event.sequence,
+                    tree_empty=self._e.controller.is_empty(unit),
+                    cpu_seconds=event.cpu_seconds,
+                    realtime=event.realtime,
+                )
+        self._post(event)
+
+    def attribute(self, pid: int) -> tuple[str, str] | None:
+        """Whose process it is: (unit, invocation), or None."""
+        unit = self._e.controller.unit_of(pid)
+        state = self._e.world.units.get(unit) if unit is not None else None
+        return (state.name, state.invocation) if state is not None else None
+
+    # -- orders ----------------------------------------------------------------------------------
+
+    def _spawn(self, action: Spawn) -> None:
+        process, unit = action.process, action.unit
+        try:
+            self._keep(unit)
+            if action.first:
+                self._first(unit, process)
+            plan = compile_spec(
+                unit, action.command, process, self._context(unit), action.variables
+            )
+        except LaunchError as error:
+            self._post(SpawnFailed(process, error.step, error.message))
+            return
+        except (HostError, StateError) as error:
+            self._post(SpawnFailed(process, "RESOURCES", error.message))
+            return
+        for warning in plan.warnings:
+            self._warn(unit.name, warning)
+        self._e.manager.spawn(process, plan.spec)
+
+    def _keep(self, unit: Unit) -> None:
+        """The definition must be on disk before anything of it runs: a stop after a crash needs it."""
+        if unit.fingerprint not in self._kept:
+            self._e.definitions.put(unit.fingerprint, unit.freeze())
+            self._kept.add(unit.fingerprint)
+
+    def _first(self, unit: Unit, process: Process) -> None:
+        self.warnings.pop(unit.name, None)
+        problems = self._e.controller.create(unit)
+        if problems and self._e.config.on_missing_isolation == "fail":
+            raise LaunchError("CGROUP", "; ".join(problems))
+        self._limits_failed(unit.name, process.invocation, problems)
+        if unit.has(d.MEMORY_MAX):
+            self.watch_oom(unit.name, process.invocation)
+
+    def watch_oom(self, unit: str, invocation: str) -> None:
+        """Tell of OOM kills in the unit's cgroup, also of those that its main process survives."""
+
+        def struck() -> None:
+            if self._e.controller.new_oom_kills(unit):
+                self._post(OutOfMemory(unit, invocation))
+
+        self._e.controller.watch_oom(unit, struck)
+
+    def _context(self, unit: Unit) -> LaunchContext:
+        config = self._e.config
+        paths = self._e.controller.paths(unit.name)
+        output = LogOutput(
+            str(config.log_dir / f"{log_name(unit.name)}.log"),
+            config.logs.max_bytes,
+            config.logs.files,
+        )
+        return LaunchContext(
+            host=self._e.host,
+            cgroup=paths.directory,
+            cgroup_procs=paths.procs,
+            log=output,
+            notify_socket=str(config.run_dir / "notify"),
+            tree=str(config.state_dir / TREES / "current"),
+            environment=self._environment,
+            privileged=os.geteuid() == 0,
+            no_pid_namespace=self._pid_namespaces,
+            warn_isolation=config.on_missing_isolation == "warn",
+        )
+
+    def _signal_tree(self, unit: str, signal: int, spare: tuple[int, ...]) -> None:
+        state = self._e.world.units.get(unit)
+        if state is not None and state.main is not None and signal != 9:
+            # The init of a PID namespace passes signals on; it would pass this one twice.
+            init = self._e.manager.init_pid(state.main.process)
+            spare = (*spare, init) if init else spare
+        self._e.controller.kill(unit, signal, spare)
+
+    def _find_main(self, unit: Unit, invocation: str) -> MainFound:
+        name = unit.name
+        members = self._e.controller.pids(name)
+        path = unit[d.PID_FILE]
+        try:
+            if path:
+                found = pid_file.read_pid_file(path, members, self._e.shim_pid)
+                if found.warning:
+                    self._warn(name, found.warning)
+                return MainFound(name, invocation, found.pid, found.start_time)
+        except (HostError, OSError) as error:
+            return MainFound(name, invocation, None, message=str(error))
+        pid = processes.guess_main(members, self._e.shim_pid) if unit[d.GUESS_MAIN_PID] else None
+        started = processes.start_time(pid) if pid is not None else None
+        if pid is None or started is None:
+            return MainFound(name, invocation, None, message="no main process could be told")
+        return MainFound(name, invocation, pid, started)
+
+    def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
+        self._e.health.cancel(unit.name)
+        self._e.controller.remove(unit.name)
+        problems = directories.release(unit, self._e.host, keep_runtime=keep_runtime)
+        for problem in problems:
+            log.warning("%s: %s", unit.name, problem)
+
+    def _limits_failed(self, unit: str, invocation: str, problems: list[str]) -> None:
+        for problem in problems:
+            self._warn(unit, problem)
+            self._post(LimitsFailed(unit, invocation, problem))
+
+    def _warn(self, unit: str, text: str) -> None:
+        known = self.warnings.setdefault(unit, [])
+        if text not in known:
+            known.append(text)
+            log.warning("%s: %s", unit, text)
+
+    def warned(self, process: Process | None, text: str) -> None:
+        """The shim has something to say about a process, or about itself."""
+        if process is None:
+            log.warning("shim: %s", text)
+        else:
+            self._warn(process.unit, text)
+
+    def _announce(self, kind: str, unit: str, message: str, data: dict[str, Any]) -> None:
+        who = data.pop("who", "")
+        self._e.events.append(kind, unit, message, data, who, time.time())
+        level = logging.WARNING if kind in _LOUD else logging.INFO
+        log.log(level, "%s: %s", unit or kind, message)
+
+
+def describe_error(error: BaseException) -> str:
+    """An error's text for people."""
+    return error.message if isinstance(error, GitProcError) else f"{type(error).__name__}: {error}"

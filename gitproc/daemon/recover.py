@@ -1,0 +1,81 @@
+"""Coming back: the state on disk, the shim's table, and what of both still fits.
+
+Adoption comes before anything heavy is imported: a manager that was killed knows its services again within
+a fraction of a second. What the records say is believed only as far as the machine is still the same (boot
+id) and the shim is (its epoch); see `core.records.restore` and `core.adoption`.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from gitproc.core.events import Adopted, AdoptionDone, Process
+from gitproc.core.records import restore
+from gitproc.core.world import World
+from gitproc.daemon.loop import Mailbox
+from gitproc.kernel import processes
+from gitproc.kernel.process_manager import ProcessManager
+from gitproc.store.definitions import Definitions
+from gitproc.store.state_manager import StateManager
+from gitproc.units.specifiers import Host
+from gitproc.units.unit import Unit
+
+log = logging.getLogger(__name__)
+
+
+def load_world(
+    world: World, state: StateManager, definitions: Definitions, host: Host, epoch: str
+) -> bool:
+    """Bring `world` back from disk. True if the shim is the one of the records."""
+    records = state.load()
+    for warning in state.warnings:
+        log.warning("%s", warning)
+    known = records.get("shim") or {}
+    same_boot = known.get("boot") == host.boot_id
+    same_shim = same_boot and known.get("epoch") == epoch
+    world.seed = secrets.token_hex(16)
+
+    def definition(fingerprint: str) -> Unit | None:
+        frozen = definitions.get(fingerprint)
+        return Unit.thaw(frozen, host) if frozen is not None else None
+
+    restore(world, records, definition, same_boot=same_boot, same_shim=same_shim)
+    world.recorded = dict(records)
+    world.adopting = True
+    state.put("shim", {"boot": host.boot_id, "epoch": epoch})
+    for key in records:
+        kind, _, name = key.partition("/")
+        if kind == "unit" and name not in world.units:
+            world.dirty[name] = None  # forgotten by `restore`: forget it on disk too
+    keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
+    definitions.prune(keep)
+    return same_shim
+
+
+async def adopt(
+    world: World, manager: ProcessManager, mailbox: Mailbox, *, same_shim: bool
+) -> None:
+    """Post what the shim's table says. With another shim: have it watch what survived its predecessor."""
+    for entry in await manager.list():
+        try:
+            process = entry.process
+        except ValueError:
+            continue
+        known = Adopted(process, entry.pid, entry.start_time, entry.alive, entry.executed)
+        mailbox.post(known)
+    if not same_shim:
+        for process, pid, started in _survivors(world):
+            manager.adopt(process, pid, started)
+            mailbox.post(Adopted(process, pid, started))
+    mailbox.post(AdoptionDone(same_shim))
+
+
+def _survivors(world: World) -> list[tuple[Process, int, int]]:
+    """Processes of the records that are alive, by pid and start time."""
+    found = []
+    for state in world.units.values():
+        for slot in (state.main, state.control):
+            if slot is not None and slot.pid and processes.is_alive(slot.pid, slot.start_time):
+                found.append((slot.process, slot.pid, slot.start_time))
+    return found
