@@ -51,29 +51,34 @@ class Logger:
     def run(self) -> None:
         """Until told to end, or until shim and all writers are gone."""
         while self._control is not None or self._streams:
-            for fd, _ in self._epoll.poll(0 if self._finishing else -1):
+            for fd, events in self._epoll.poll(0 if self._finishing else -1):
                 if fd in self._streams:
-                    self._move(fd)
+                    if events & select.EPOLLIN:
+                        self._move(fd)
+                    else:  # nothing left, nobody writes
+                        self._end(fd)
                 elif self._control is not None and not self._obey(self._control):
                     return
             if self._finishing and not self._epoll.poll(0):
                 return
 
     def _move(self, pipe: int) -> None:
-        number, file = self._streams[pipe]
+        file = self._streams[pipe][1]
         try:
             taken, news = file.move(pipe)
         except BlockingIOError:
             return
         if news:
             self._tell(("warning", news))
-        if taken:
-            return
+        if not taken:
+            self._end(pipe)
+
+    def _end(self, pipe: int) -> None:
+        number, file = self._streams.pop(pipe)
         if file.dropped:
             self._tell(("warning", f"{file.path}: {file.dropped} bytes were lost"))
         self._epoll.unregister(pipe)
         os.close(pipe)
-        del self._streams[pipe]
         file.users -= 1
         if not file.users:
             file.reopen()
