@@ -37,9 +37,9 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _daemon(args: argparse.Namespace) -> int:
-    from gitproc.daemon import daemon
+    from gitproc.daemon.daemon import main
 
-    return int(daemon.main(args.rest) or 0)
+    return main(args.rest)
 
 
 def _doctor(args: argparse.Namespace) -> int:
