@@ -33,7 +33,7 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "since": since + wall if since else None,
         "fragment": unit.fragment if unit is not None else "",
         "drop_ins": list(unit.drop_ins) if unit is not None else [],
-        "documentation": list(unit[d.DOCUMENTATION]) if unit is not None else [],
+        "documentation": [*unit[d.DOCUMENTATION]] if unit is not None else [],
         "restarts": state.restarts,
         "hold": {"by": state.hold.who, "at": state.hold.realtime or None} if state.hold else None,
         "reason": reason(world, state, unit),

@@ -82,7 +82,7 @@ def main(args: Sequence[str]) -> int:
         sys.stderr.write(f"gitproc: {error.message}\n")
         return error.exit_status
     argv = [*shim_command(config), "--manager", json.dumps(manager_command(args))]
-    os.execv(argv[0], argv)
+    return os.execv(argv[0], argv)
 
 
 def shim_command(config: Config) -> list[str]:
@@ -196,14 +196,14 @@ class Daemon:
         host = read_host(user_mode=config.user_mode)
         state = StateManager(config.state_dir)
         definitions = Definitions(config.state_dir / "definitions")
-        manager = ProcessManager(lambda event: perform.take(event))
+        manager = ProcessManager(lambda event: perform.take(event))  # noqa: PLW0108 -- made below
         welcome = await self._connect(manager)
         controller = ResourceController(
             detect(welcome.shim_pid), welcome.shim_pid, config.cgroup_root
         )
         controller.prepare()
         same_shim = load_world(world, state, definitions, host, welcome.epoch)
-        health = HealthMonitor(lambda event: mailbox.post(event))
+        health = HealthMonitor(lambda event: mailbox.post(event))  # noqa: PLW0108 -- made below
         effects = Effects(
             config,
             world,
@@ -215,7 +215,7 @@ class Daemon:
             EventLog(config.log_dir),
             welcome.shim_pid,
         )
-        perform = Perform(effects, lambda event: mailbox.post(event))
+        perform = Perform(effects, lambda event: mailbox.post(event))  # noqa: PLW0108 -- made below
         mailbox = Mailbox(world, state, perform)
         manager.on_warning = perform.warned
         manager.on_terminate = lambda signo: self._terminate(mailbox.post, signo)

@@ -90,7 +90,7 @@ class Perform:
         self._kept: set[str] = set()
         self._environment = dict(os.environ)
         self._pid_namespaces = pid_namespace_problem()
-        self.publish: Callable[[str], None] = lambda sha: None
+        self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
         self.warnings: dict[str, list[str]] = {}
         """What could not be done as a unit asks: unit -> sentences, of its present instance."""
