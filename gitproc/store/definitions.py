@@ -31,7 +31,7 @@ class Definitions:
         """Keep a frozen unit. Having it already costs nothing. StateError if the disk refuses."""
         if fingerprint in self._known or self.get(fingerprint) == frozen:
             return
-        data = json.dumps({"fingerprint": fingerprint, "unit": frozen}, indent=1).encode("ascii")
+        data = json.dumps({"fingerprint": fingerprint, "unit": frozen}).encode("ascii")
         path = self._path(fingerprint)
         try:
             try:

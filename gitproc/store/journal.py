@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,6 +96,7 @@ class Journal:
         self.size = length
         self._ragged = True  # there may be bytes behind `size` that are no whole record
         self._unsynced = False
+        self._syncing = threading.Lock()
         try:
             self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -136,18 +138,24 @@ class Journal:
     def sync(self) -> None:
         """Make what was appended durable (fdatasync). StateError if the disk refuses.
 
-        After a failed fsync the kernel may have thrown the pages away and a second one may lie: the
-        caller must write everything anew (a checkpoint), not call this again.
+        May run in a thread while another appends. After a failed fsync the kernel may have thrown the
+        pages away and a second one may lie: the caller must write everything anew (a checkpoint).
         """
-        if self._unsynced:
+        with self._syncing:
+            if not self._unsynced or self._fd < 0:
+                return
+            self._unsynced = (
+                False  # before the call: what is appended meanwhile is for the next one
+            )
             try:
                 os.fdatasync(self._fd)
             except OSError as error:
+                self._unsynced = True
                 raise StateError(f"cannot sync {self.path}: {error.strerror}") from error
-            self._unsynced = False
 
     def close(self) -> None:
-        """Close the file; what was appended stays."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        """Close the file, after a sync that is running; what was appended stays."""
+        with self._syncing:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1

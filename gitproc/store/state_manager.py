@@ -6,13 +6,18 @@ is written beside the old one, which stays as `state.json.old` together with `jo
 a `state.json` that turns out damaged costs nothing: the older checkpoint and both journals give
 the same map. Replaying a journal over a checkpoint that has it already changes nothing, since the
 last value of a key wins; so a crash between any two of the file operations below is harmless.
+
+Waiting for the disk is for a thread: `sync` may run in one while the loop puts and flushes. The lock is
+held for memory and write(2), not for the fdatasync; a checkpoint holds it throughout.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
+import threading
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +80,8 @@ class StateManager:
         """What `load` found damaged, for `status` and the log."""
         self._state = directory / "state.json"
         self._old = directory / "state.json.old"
-        self._lock = Lock(directory)
+        self._holder = Lock(directory)
+        self._lock = threading.RLock()
         self._entries: dict[
             str, str
         ] = {}  # as JSON text: what callers do to their values is theirs
@@ -96,7 +102,7 @@ class StateManager:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StateError(f"cannot make {self.directory}: {error.strerror}") from error
-        self._lock.acquire()
+        self._holder.acquire()
         try:
             return self._load()
         except OSError as error:
@@ -143,14 +149,15 @@ class StateManager:
         Putting what is there already costs nothing. Raises TypeError for what JSON cannot hold.
         """
         text = encode_value(value)
-        if value is None:
-            if self._entries.pop(key, None) is None:
+        with self._lock:
+            if value is None:
+                if self._entries.pop(key, None) is None:
+                    return
+            elif self._entries.get(key) == text:
                 return
-        elif self._entries.get(key) == text:
-            return
-        else:
-            self._entries[key] = text
-        self._pending[key] = text
+            else:
+                self._entries[key] = text
+            self._pending[key] = text
 
     @property
     def dirty(self) -> bool:
@@ -162,19 +169,28 @@ class StateManager:
 
         StateError if the disk refuses; nothing is lost then, the next flush tries again.
         """
-        if self._pending:
-            pairs = ",".join(f"{encode_value(key)}:{text}" for key, text in self._pending.items())
-            self._writer().append(journal.encode(f"{{{pairs}}}"))
-            self._pending.clear()
+        with self._lock:
+            if self._pending:
+                pairs = (f"{encode_value(key)}:{text}" for key, text in self._pending.items())
+                self._writer().append(journal.encode(f"{{{','.join(pairs)}}}"))
+                self._pending.clear()
 
     def sync(self) -> None:
-        """Flush and make durable (fdatasync; nothing to do costs nothing). StateError as `flush`."""
-        self.flush()
-        if self._suspect:
-            self.checkpoint()
-            return
+        """Flush, and make everything that was put durable (fdatasync); for a thread.
+
+        Nothing to do costs nothing. StateError as `flush`: then nothing may be taken for safe.
+        """
+        with self._lock:
+            self.flush()
+            if self._suspect:
+                self.checkpoint()
+                return
+            current = self._writer()
+        self._sync(current)
+
+    def _sync(self, current: Journal) -> None:
         try:
-            self._writer().sync()
+            current.sync()
         except StateError:
             self._suspect = True
             raise
@@ -189,10 +205,14 @@ class StateManager:
 
         StateError if the disk refuses: nothing is lost, and the next call tries again.
         """
+        with self._lock:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
         self.flush()
         current = self._writer()
         if not self._suspect:
-            current.sync()
+            self._sync(current)
         following = self._generation + 1
         data = encode_checkpoint(following, self._entries)
         fresh = self.directory / "state.json.new"
@@ -220,18 +240,20 @@ class StateManager:
         self._checkpoint_bytes = len(data)
         for generation in self._journals():
             if generation < self._old_generation:
-                self._journal_path(generation).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is replayed in vain, no more
+                    self._journal_path(generation).unlink()
 
     def close(self) -> None:
         """Flush if the disk lets us, release the lock. `load` may be called again."""
-        try:
-            if self._journal is not None:
-                self.flush()
-        finally:
-            if self._journal is not None:
-                self._journal.close()
-                self._journal = None
-            self._lock.release()
+        with self._lock:
+            try:
+                if self._journal is not None:
+                    self.flush()
+            finally:
+                if self._journal is not None:
+                    self._journal.close()
+                    self._journal = None
+                self._holder.release()
 
     def _writer(self) -> Journal:
         if self._journal is None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
@@ -398,3 +399,77 @@ while True:
         assert values["n"] in (last, last + 1)
         assert values[f"k{values['n'] % 7}"] == values["n"]
         last = values["n"]
+
+
+def test_syncing_in_a_thread_loses_nothing_that_is_put_meanwhile(manager):
+    """The manager's loop puts and flushes while a thread waits for the disk."""
+    done = threading.Event()
+    failures: list[BaseException] = []
+
+    def keep_syncing():
+        try:
+            while not done.is_set():
+                manager.sync()
+        except BaseException as error:
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=keep_syncing)
+    thread.start()
+    expected = {}
+    try:
+        for number in range(6000):
+            key = f"k{number % 3000}"
+            expected[key] = number
+            manager.put(key, number)
+            if number % 7 == 0:
+                manager.flush()
+            if number % 1500 == 0:
+                manager.checkpoint()
+    finally:
+        done.set()
+        thread.join(30)
+        sys.setswitchinterval(interval)
+    assert failures == []
+    manager.sync()
+    crash(manager)
+    assert reload(manager.directory) == expected
+
+
+def test_sync_does_not_say_that_is_safe_what_a_full_disk_refused(manager):
+    size = (manager.directory / "journal.0").stat().st_size
+    with disk_full_at(size):
+        manager.put("a", 1)
+        for _ in range(2):
+            with pytest.raises(StateError, match="cannot write"):
+                manager.sync()
+    manager.sync()
+    crash(manager)
+    assert reload(manager.directory) == {"a": 1}
+
+
+def test_a_second_sync_waits_for_the_one_that_is_running(manager, monkeypatch):
+    entered, release = threading.Event(), threading.Event()
+    original = os.fdatasync
+
+    def slow(fd):
+        entered.set()
+        assert release.wait(10)
+        original(fd)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    manager.put("a", 1)
+    first = threading.Thread(target=manager.sync)
+    second = threading.Thread(target=manager.sync)
+    first.start()
+    assert entered.wait(10)
+    manager.put("b", 2)  # the loop goes on meanwhile
+    manager.flush()
+    second.start()
+    second.join(0.1)
+    assert second.is_alive()
+    release.set()
+    first.join(10)
+    second.join(10)
+    assert not second.is_alive()
