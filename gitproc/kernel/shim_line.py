@@ -20,7 +20,7 @@ from gitproc.shim import protocol
 _RETRY_CONNECT = 0.02  # seconds
 _BATCH = 64
 
-Received = Callable[[protocol.Message, list[int]], None]
+Received = Callable[["protocol.Message", list[int]], None]
 
 
 class ShimLine:

@@ -95,7 +95,7 @@ class Children:
             if spec.get("cgroup"):
                 cgroup = os.open(spec["cgroup"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 ours.append(cgroup)
-            step = "FORK"
+            step = "NAMESPACE" if spec.get("pid_namespace") else "FORK"
             self._clone(child, spec, stdio, report, cgroup)
         except Exception as error:
             step = "CGROUP" if isinstance(error, CgroupRefused) else step

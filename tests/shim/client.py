@@ -165,8 +165,8 @@ class Shim:
         self.clients: list[Client] = []
         python, code = options.pop("python", sys.executable), options.pop("code", SHIM)
         command = [
-            python, "-I", "-S", str(code), "--socket", str(self.socket), "--notify", str(self.notify),
-            "--title", "gitproc-shim", *arguments,
+            *options.pop("prefix", ()), python, "-I", "-S", str(code), "--socket", str(self.socket),
+            "--notify", str(self.notify), "--title", "gitproc-shim", *arguments,
         ]  # fmt: skip
         self.process = subprocess.Popen(command, **options)
         self.pid = self.process.pid

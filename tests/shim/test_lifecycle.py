@@ -1,0 +1,209 @@
+"""The shim's own life: re-exec in place, the manager as its child, termination, orphans as PID 1."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.shim.client import Client, children_of, title, until
+
+SLEEP = ("/bin/sleep", "1000")
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_a_re_exec_keeps_everything(shim, client, tmp_path):
+    path = tmp_path / "a.log"
+    log = {"log": str(path), "max_bytes": 0, "files": 0}
+    pipe = os.pipe()
+    id, _ = client.start("a", *SLEEP)
+    other, _ = client.start(
+        "b", "/bin/sh", "-c", "echo 1; read x; echo 2", stdin={"fd": 0}, output=log, give=(pipe[0],)
+    )
+    quick, _ = client.start("c", "/bin/sh", "-c", "exit 9")
+    before = client.expect("exited")
+    assert before[2] == quick
+    rows = client.list()
+    assert client.expect("exited") == before
+    logger, epoch = shim.logger, client.welcome[3]
+    client.send("reexec", 50)
+    client.expect("reexeced", 50)
+    assert client.list() == rows  # on the same connection
+    assert client.expect("exited") == before
+    os.write(pipe[1], b"\n")
+    assert client.exit_of(other) == (1, 0)
+    until(lambda: path.read_text() == "1\n2\n")
+    until(lambda: shim.logger != logger)
+    client.send("signal", 51, id, 9)
+    assert client.expect("signalled", 51)[2] == 0
+    assert client.exit_of(id) == (2, 9)
+    fresh, _ = client.start("d", "/bin/sh", "-c", "exit 1")
+    assert fresh > quick
+    last = client.expect("exited")
+    assert last[1] == before[1] + 3
+    client.close()
+    again = shim.connect()
+    assert again.welcome[3] == epoch and again.welcome[2] == shim.pid
+    for end in pipe:
+        os.close(end)
+
+
+def test_many_re_execs_leak_nothing(shim, client):
+    client.start("a", *SLEEP)
+
+    def fds():
+        return len([*Path(f"/proc/{shim.pid}/fd").iterdir()])
+
+    counts = set()
+    for number in range(5):
+        logger = shim.logger
+        client.send("reexec", number)
+        client.expect("reexeced", number)
+        until(lambda dead=logger: shim.logger != dead)
+        client.list()
+        counts.add(fds())
+    assert len(counts) == 1
+    assert client.run("y", "ls /proc/self/fd | wc -l; ulimit -n")[0].split() == ["4", "1024"]
+
+
+@pytest.mark.root
+def test_a_re_exec_with_a_service_in_a_namespace(shim, client):
+    id, _ = client.start("a", *SLEEP, pid_namespace="init")
+    client.send("reexec", 1)
+    client.expect("reexeced", 1)
+    client.send("signal", 2, id, 12)
+    assert client.exit_of(id) == (2, 12)
+
+
+MANAGER = f"""
+import os, sys, time
+sys.path.insert(0, {str(REPOSITORY)!r})
+from pathlib import Path
+from tests.shim.client import Client, until
+here = Path(sys.argv[1])
+client = Client(here / "shim.sock")
+client.list()
+with (here / "managers").open("a") as file:
+    file.write(f"{{os.getpid()}}\\n")
+signo = client.expect("terminate", seconds=100)[1]
+(here / "terminated").write_text(str(signo))
+client.send("shutdown")
+"""
+
+
+@pytest.fixture
+def standalone(shims, tmp_path):
+    argv = [sys.executable, "-c", MANAGER, str(tmp_path)]
+    return shims("--manager", json.dumps(argv), "--foreground")
+
+
+def managers(directory):
+    path = directory / "managers"
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_termination_is_the_managers_business(standalone, tmp_path, number):
+    until(lambda: managers(tmp_path))
+    standalone.process.send_signal(number)
+    assert standalone.process.wait(10) == 0
+    assert (tmp_path / "terminated").read_text() == str(int(number))
+
+
+def test_a_dead_manager_is_started_again(standalone, tmp_path):
+    for count in (1, 2, 3):
+        until(lambda wanted=count: len(managers(tmp_path)) == wanted)
+        os.kill(managers(tmp_path)[-1], signal.SIGKILL)
+    until(lambda: len(managers(tmp_path)) == 4)
+    standalone.process.terminate()
+    assert standalone.process.wait(10) == 0
+
+
+def test_a_manager_that_is_down_is_started_to_stop_everything(standalone, tmp_path):
+    for count in range(1, 6):  # by now the next start is far away
+        until(lambda wanted=count: len(managers(tmp_path)) == wanted)
+        os.kill(managers(tmp_path)[-1], signal.SIGKILL)
+        until(lambda: managers(tmp_path)[-1] not in children_of(standalone.pid))
+    asked = time.monotonic()
+    standalone.process.terminate()
+    assert standalone.process.wait(10) == 0
+    assert (tmp_path / "terminated").exists()
+    assert time.monotonic() - asked < 1.5  # the pause would have been 1.6 s
+
+
+def test_the_manager_has_its_own_process_group_and_the_given_title(standalone, tmp_path):
+    [manager] = until(lambda: managers(tmp_path))
+    assert os.getpgid(manager) == manager
+    assert "gitproc-shim" in title(standalone.pid)
+
+
+def test_a_manager_that_cannot_begin_ends_the_shim_with_its_status(shims):
+    shim = shims("--manager", json.dumps(["/bin/sh", "-c", 'echo "no \\"config\\"" >&2; exit 78']))
+    assert shim.process.wait(10) == 78
+
+
+def test_a_manager_that_does_not_exist(shims):
+    assert shims("--manager", '["/no/such/program"]').process.wait(10) == 203
+
+
+def test_without_a_manager_termination_waits_for_the_services(shim, client):
+    _, pid = client.start("a", *SLEEP)
+    client.close()
+    client = shim.connect()
+    client.close()
+    shim.process.terminate()
+    until(lambda: "SigPnd" in Path(f"/proc/{shim.pid}/status").read_text())
+    assert shim.process.poll() is None
+    os.kill(pid, signal.SIGTERM)
+    assert shim.process.wait(10) == 0
+
+
+def test_terminate_is_told_to_a_manager_that_comes_later(shim, client):
+    client.start("a", *SLEEP)
+    client.close()
+    shim.process.send_signal(signal.SIGTERM)
+    later = shim.connect()
+    assert later.expect("terminate") == ("terminate", 15)
+
+
+def test_a_signal_to_a_child_in_set_up_is_not_taken_for_one_to_the_shim(shim, client):
+    requests = [client.ask(f"c{number}", *SLEEP) for number in range(60)]
+    for request in requests:
+        os.kill(client.expect("started", request)[3], signal.SIGTERM)
+    for _ in requests:
+        assert client.expect("exited")[5:7] == (2, 15)
+    assert not [message for message in client.kept if message[0] == "terminate"]
+
+
+@pytest.mark.root
+def test_as_process_one_of_a_container(shims, tmp_path):
+    """The shim as PID 1 of a PID namespace: strays are reaped, SIGTERM ends it."""
+    shim = shims(prefix=["unshare", "--pid", "--fork", "--mount-proc"])
+    client: Client = shim.connect()
+    assert client.welcome[2] == 1
+    assert client.run("a", "(sleep 0.05 &); exit 3")[1] == (1, 3)
+    inside = children_of(shim.pid)[0]
+    until(lambda: len(children_of(inside)) == 1)  # the logger
+    client.close()
+    os.kill(inside, signal.SIGTERM)
+    assert shim.process.wait(10) == 0
+
+
+def test_an_ordinary_user_has_a_shim_too(user_shim):
+    client = user_shim.connect()
+    log = {"log": str(user_shim.directory / "a.log"), "max_bytes": 0, "files": 0}
+    id, _ = client.start("a", "/bin/sh", "-c", "echo hello; id -u", output=log)
+    assert client.exit_of(id) == (1, 0)
+    until(lambda: (user_shim.directory / "a.log").read_text().startswith("hello\n"))
+    client.send("reexec", 1)
+    client.expect("reexeced", 1)
+    assert client.list() == []
+    request = client.ask("b", "/bin/true", pid_namespace="init")
+    assert client.expect("refused", request)[2:4] == ("NAMESPACE", errno.EPERM)
+    assert client.list() == []
