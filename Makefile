@@ -27,8 +27,8 @@ fmt: .venv/stamp    ## let ruff format, and mend what it can
 	@$(BIN)/ruff check --fix-only --quiet
 	@$(BIN)/ruff format
 
-bench: .venv/stamp    ## measure (see bench/README.md)
-	@$(BIN)/pytest -m bench -s bench $(PYTEST)
+bench: .venv/stamp    ## measure, and print figures beside their floor
+	@$(BIN)/pytest -m bench -s -q --timeout 900 tests/bench/bench_*.py $(PYTEST)
 
 vm:    ## the virtual machine's image for tests under systemd (root; once, about a minute)
 	@tools/debian vm
