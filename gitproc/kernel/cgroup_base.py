@@ -56,8 +56,12 @@ def prepare(layout: Layout, name: str, shim_pid: int) -> frozenset[str]:
             cgroup_v2.evacuate(parent, _LEAF)
             cgroup_v2.enable(parent, wanted)
         elif not os.path.isdir("/run/systemd/system"):
-            if cgroup_v2.enable(parent, wanted) != wanted and shim_pid == 1:
+            # A container's root is no real one: with processes in it, some controllers are refused and
+            # others turn the whole tree into a threaded one, in which no service could live.
+            inner = os.path.exists(f"{parent}/cgroup.type")
+            if inner and shim_pid == 1:
                 cgroup_v2.evacuate(parent, f"{name}.{_LEAF}")
+            if not inner or not cgroup_v2.read(parent, "cgroup.procs"):
                 cgroup_v2.enable(parent, wanted)
         return cgroup_v2.enable(base, wanted)
     except OSError as error:

@@ -92,8 +92,18 @@ class Layout:
         return path[len(root) :] or "/"
 
 
-def detect(pid: int | str = "self", *, v1: bool = True, v2: bool = True) -> Layout:
-    """Read the layout from /proc as process `pid` has it. `v1`, `v2`: leave a version out of account."""
+def detect(
+    pid: int | str = "self",
+    *,
+    scope: str = "gitproc-units.scope",
+    v1: bool = True,
+    v2: bool = True,
+) -> Layout:
+    """Read the layout from /proc as process `pid` has it.
+
+    `scope`: the scope that was made for us, known by its name where systemd does not mark it as delegated
+    (a user's systemd cannot). `v1`, `v2`: leave a version out of account.
+    """
     try:
         with open(f"/proc/{pid}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             mounts = file.read()
@@ -106,15 +116,17 @@ def detect(pid: int | str = "self", *, v1: bool = True, v2: bool = True) -> Layo
     own = {name: seen.below_mount(name, membership.get(name, "/")) or "/" for name in points}
     v2_mount = points.pop("", "") if v2 else ""
     points.pop("", None)
-    v2_parent, delegated = _delegated(v2_mount, own[""]) if v2_mount else ("/", False)
+    v2_parent, delegated = _delegated(v2_mount, own[""], scope) if v2_mount else ("/", False)
     if v2_mount and not _may_write(v2_mount + v2_parent):
         v2_mount = ""
-    parents = {name: _v1_parent(mount, own[name], v2_parent) for name, mount in points.items()}
+    parents = {
+        name: _v1_parent(mount, own[name], v2_parent, scope) for name, mount in points.items()
+    }
     writable = {
         name: mount for name, mount in points.items() if v1 and _may_write(mount + parents[name])
     }
     if not v2_mount and not writable:
-        reason = "no cgroup tree may be written" if points else "no cgroup tree is mounted"
+        reason = "no cgroup tree may be written" if own else "no cgroup tree is mounted"
         return Layout(Kind.NONE, reason=reason)
     kind = Kind.V1 if not v2_mount else Kind.HYBRID if writable else Kind.V2
     return Layout(
@@ -162,7 +174,7 @@ def parse_mounts(mountinfo: str) -> tuple[dict[str, str], dict[str, str]]:
     return points, roots
 
 
-def _delegated(mount: str, own: str) -> tuple[str, bool]:
+def _delegated(mount: str, own: str, scope: str) -> tuple[str, bool]:
     """The delegated unit of systemd that holds `own`, or the root.
 
     systemd marks what it hands over with an extended attribute. A user's whole session manager is marked
@@ -170,6 +182,8 @@ def _delegated(mount: str, own: str) -> tuple[str, bool]:
     """
     path = own
     while path not in ("/", "") and "/../" not in f"{path}/":
+        if os.path.basename(path) == scope:
+            return path, True
         if _marked(mount + path):
             if re.fullmatch(r"user@\d+\.service", os.path.basename(path)):
                 break
@@ -188,12 +202,12 @@ def _marked(directory: str) -> bool:
     return False
 
 
-def _v1_parent(mount: str, own: str, v2_parent: str) -> str:
+def _v1_parent(mount: str, own: str, v2_parent: str, scope: str) -> str:
     """The delegated unit in a v1 hierarchy, where systemd made it there as well; else the root."""
     if v2_parent != "/" and f"{own}/".startswith(f"{v2_parent}/"):
         return v2_parent
     if v2_parent == "/":
-        return _delegated(mount, own)[0]
+        return _delegated(mount, own, scope)[0]
     return "/"
 
 
