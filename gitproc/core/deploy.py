@@ -23,6 +23,7 @@ from gitproc.core.plan import PlannedAction
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import Deploy, Refusal, UnitState, World
 from gitproc.units.diagnostics import Diagnostic
+from gitproc.units.loader import UnitSet
 
 GOODS_KEPT = 50
 
@@ -87,6 +88,7 @@ def _put_in_force(
 
 def _judge_later(world: World, event: CommitLoaded, entries: list[plan.PlanEntry]) -> None:
     commit = event.commit
+    entries = [e for e in entries if not _built_in(event.units, e.unit)]
     if world.deploy is not None and world.deploy.commit.sha != commit.sha:
         _verdict(world, "superseded", f"by {commit.sha[:12]}")
     if event.again or commit.sha in world.verdicts:
@@ -99,6 +101,11 @@ def _judge_later(world: World, event: CommitLoaded, entries: list[plan.PlanEntry
     world.tell("commit.applied", "", f"applied {describe(commit)}: {count}", commit=commit.sha)
     for name in touched:
         world.dirty[name] = None
+
+
+def _built_in(units: UnitSet, name: str) -> bool:
+    unit = units.units.get(name)
+    return unit is not None and not unit.fragment
 
 
 def _line(entry: plan.PlanEntry) -> str:

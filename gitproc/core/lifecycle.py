@@ -126,7 +126,8 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
         case SubState.FINAL_SIGTERM | SubState.FINAL_SIGKILL:
             _enter_signal(world, state, final=True)
         case SubState.ACTIVE | SubState.EXITED:
-            world.tell("unit.started", state.name, f"Started {describe(state.definition)}")
+            if state.definition.fragment:  # built-in targets come and go unsaid
+                world.tell("unit.started", state.name, f"Started {describe(state.definition)}")
         case SubState.DEAD | SubState.FAILED | SubState.AUTO_RESTART:
             pass
         case (
