@@ -174,6 +174,8 @@ def event_line(event: Mapping[str, Any], style: Style) -> str:
     unit = f" {safe(event['unit'])}" if event.get("unit") else ""
     message = f": {safe(event['message'])}" if event.get("message") else ""
     who = f" (by {safe(event['who'])})" if event.get("who") else ""
+    if who and str(event["who"]) in str(event.get("message")):
+        who = ""
     return f"{stamp}{safe(event.get('kind', '?'))}{unit}{message}{who}"
 
 
