@@ -315,9 +315,7 @@ class Daemon:
     ) -> None:
         await server.close()
         desired.close()
-        mailbox.close()
-        state.flush()
-        state.sync()
+        await mailbox.close()
         if not self._stepped_aside:
             effects.controller.remove_base()
             effects.manager.shutdown()

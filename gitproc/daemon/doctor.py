@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from typing import Any
 
 from gitproc.daemon.desired import Desired
@@ -35,7 +36,8 @@ def checks(effects: Effects, desired: Desired) -> list[dict[str, Any]]:
         if problem
         else _check("PID namespaces", "ok")
     )
-    for name, there in features().items():
+    base = posixpath.dirname(effects.controller.paths("x.service").directory)
+    for name, there in features(base).items():
         found.append(_check(f"kernel: {name}", "ok" if there else "warn"))
     if world.source_problem:
         found.append(_check("source", "fail", world.source_problem))

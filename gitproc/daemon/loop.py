@@ -57,8 +57,9 @@ class Mailbox:
         self._scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
         self._unsafe: list[int] = []
-        self._syncing = False
+        self._syncing: asyncio.Future[None] | None = None
         self._disk_failed = False
+        self._closed = False
 
     def post(self, event: Event) -> None:
         """Put an event in; it is taken in soon, in order. Only from the loop's thread."""
@@ -71,10 +72,14 @@ class Mailbox:
         """`post` from any thread."""
         self._loop.call_soon_threadsafe(self.post, event)
 
-    def close(self) -> None:
-        """No more alarms."""
+    async def close(self) -> None:
+        """No more alarms; returns when what became durable is safe and acknowledged."""
+        self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
+        self._flush()
+        while self._syncing is not None:
+            await asyncio.wait([self._syncing])
 
     def _turn(self) -> None:
         self._scheduled = False
@@ -111,6 +116,8 @@ class Mailbox:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+        if self._closed:
+            return
         deadline = next_deadline(self.world)
         if deadline is not None:
             self._alarm = self._loop.call_later(max(0.0, deadline - boottime()), self._tick)
@@ -129,20 +136,20 @@ class Mailbox:
             self._disk_failed = True
 
     def _sync(self) -> None:
-        if not self._unsafe or self._syncing:
+        if not self._unsafe or self._syncing is not None:
             return
-        self._syncing = True
         sequences, self._unsafe = self._unsafe, []
-        task = self._loop.run_in_executor(None, self._state.sync)
-        task.add_done_callback(lambda done: self._synced(done, sequences))
+        self._syncing = self._loop.run_in_executor(None, self._state.sync)
+        self._syncing.add_done_callback(lambda done: self._synced(done, sequences))
 
     def _synced(self, done: asyncio.Future[None], sequences: list[int]) -> None:
-        self._syncing = False
+        self._syncing = None
         error = done.exception()
         if error is not None:
             log.error("cannot make the journal safe: %s", error)
             self._unsafe = sequences + self._unsafe
-            self._loop.call_later(_DISK_RETRY, self._sync)
+            if not self._closed:
+                self._loop.call_later(_DISK_RETRY, self._sync)
             return
         self._performer.acknowledge(sequences)
         if self._state.wants_checkpoint:
