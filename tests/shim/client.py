@@ -194,14 +194,22 @@ class Shim:
         )
 
     def end(self) -> None:
-        """Kill everything that is left of it."""
+        """Kill what is left of its services, and have it end."""
         for client in self.clients:
             client.close()
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGSTOP)  # nothing is started again while we look
-            family = [self.pid]
+            family = [pid for pid in children_of(self.pid) if title(pid) != "gitproc-logger"]
             for pid in family:
                 family.extend(children_of(pid))
             for pid in reversed(family):
                 os.kill(pid, signal.SIGKILL)
+            until(lambda: not any(title(pid) for pid in family))
+            try:
+                client = Client(self.socket)
+            except (OSError, EOFError):  # it is ending by itself
+                pass
+            else:
+                client.send("shutdown")
+                self.process.wait(DEADLINE)
+                client.close()
         self.process.wait(DEADLINE)
