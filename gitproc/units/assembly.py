@@ -17,7 +17,7 @@ from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS
 from gitproc.units.dropins import all_owners, choose
 from gitproc.units.evaluate import judge
 from gitproc.units.file_check import CheckedFile, check_file
-from gitproc.units.names import is_valid_name, split_name, template_of
+from gitproc.units.names import is_valid_name, split_name
 from gitproc.units.naming import Names
 from gitproc.units.parser import Setting
 from gitproc.units.service_rules import verify
@@ -92,10 +92,7 @@ class Assembler:
             return None
         if path == "":
             return Parts(None, (), (), True, ())
-        aliases = self.aliases_of(name)
-        template = template_of(name)
-        templates = frozenset({template} | self.aliases_of(template)) if template else frozenset()
-        folders = all_owners(name, aliases, templates)
+        folders = all_owners(name, self.aliases_of(name))
         tree = self.tree
         drop_ins: list[tuple[str, str]] = []
         chosen, clashes = choose(folders, tree.drop_ins) if tree.drop_ins else ([], [])

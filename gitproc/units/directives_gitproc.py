@@ -25,10 +25,11 @@ def parse_url(value: str) -> str:
 
 def parse_endpoint(value: str) -> str:
     """`HOST:PORT` (an IPv6 address in brackets), or a port of this machine: `127.0.0.1:PORT`."""
-    host, _, port = value.rpartition(":")
+    host, colon, port = value.rpartition(":")
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"{value!r} is not HOST:PORT")
-    if (not host and ":" in value) or any(c <= " " for c in value):
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host.replace(":", " ")
+    if any(character <= " " for character in bare) or (colon and not bare):
         raise ValueError(f"{value!r} is not HOST:PORT")
     return f"{host or '127.0.0.1'}:{port}"
 

@@ -153,10 +153,9 @@ _FACT_CONDITIONS = {
 
 def _conditions() -> list[Directive[Any]]:
     """Condition*= and Assert*=: known, not evaluated yet, and every use says so."""
-    unevaluated = "not checked yet, the unit is started in any case"
     return [
-        known("Unit", prefix + name, Support.UNENFORCED, f"{start} only if {what}: {unevaluated}.")
-        for prefix, start in (("Condition", "Start"), ("Assert", "Let a start succeed"))
+        known("Unit", prefix + name, Support.UNENFORCED, f"{rule} {what}: not checked yet.")
+        for prefix, rule in (("Condition", "Start only if"), ("Assert", "Fail the start unless"))
         for name, what in (_PATH_CONDITIONS | _FACT_CONDITIONS).items()
     ]
 

@@ -12,32 +12,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from gitproc.units.names import split_name
 
 
-def owners(name: str, templates: frozenset[str] | None = None) -> Iterator[str]:
-    """Names whose folders are about unit `name`, the most specific first, without its type.
-
-    An instance is also under the folders of its template, where `templates` has it (None: always).
-    """
+def owners(name: str) -> Iterator[str]:
+    """Names whose folders are about unit `name`, the most specific first, without its type."""
     prefix, instance, suffix = split_name(name)
     yield name
     if instance:
-        template = f"{prefix}@{suffix}"
-        if templates is None or template in templates:
-            yield from owners(template)
+        yield from owners(f"{prefix}@{suffix}")
     shorter = _shorter(prefix)
     if shorter is not None:
         at = "" if instance is None else f"@{instance}"
         yield from owners(f"{shorter}{at}{suffix}")
 
 
-def all_owners(name: str, aliases: Iterable[str], templates: frozenset[str]) -> tuple[str, ...]:
-    """`owners` of a unit under all its names, and its type at the end.
-
-    `templates` are the template of the unit and the aliases of it: an alias that is an instance of
-    something else has nothing to do with that.
-    """
+def all_owners(name: str, aliases: Iterable[str]) -> tuple[str, ...]:
+    """`owners` of a unit under all its names, and its type at the end."""
     found = dict.fromkeys(owners(name))
     for alias in sorted(aliases):
-        found.update(dict.fromkeys(owners(alias, templates)))
+        found.update(dict.fromkeys(owners(alias)))
     found[split_name(name)[2][1:]] = None
     return tuple(found)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gitproc.units.assembly import LoadOptions
-from gitproc.units.builtin_targets import BUILTIN
+from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.link_check import check_folders, check_links
 from gitproc.units.names import is_valid_name, split_name, template_of
@@ -78,6 +78,13 @@ class UnitSet:
             unit = self._work.assembler.build(name, parts)[0] if parts else None
         return unit
 
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """All names of a unit (`Names=`): its own first, then its aliases; () for no valid name."""
+        if not is_valid_name(name):
+            return ()
+        name = self._work.names.canonical(name)
+        return (name, *sorted(self._work.assembler.aliases_of(name)))
+
     def updated(self, changed: Mapping[str, SourceFile | None]) -> tuple[UnitSet, frozenset[str]]:
         """The set after some files changed (None: gone), and the names whose unit may differ."""
         real = {
@@ -87,19 +94,17 @@ class UnitSet:
             return self, frozenset()
         old = self._work
         tree = old.tree.changed(real)
-        work = None
         affected = _affected(old, tree, real)
+        work = None
         if affected is not None:
-            names = redefine(old.names, tree, sorted(_redefined(real)))
-            work = old.over(tree, names)
+            work = old.over(tree, redefine(old.names, tree, sorted(_redefined(real))))
             work.refresh(affected)
-        if work is None or work.claims != old.claims or old.alias_problems:
+        if work is not None and work.claims == old.claims and not old.alias_problems:
+            candidates = work.touched
+        else:
             work = WorkingSet(tree, resolve_names(tree), old.host, old.options, old)
-        different = {
-            name
-            for name in (work.touched if affected is not None else {*old.units, *work.units})
-            if old.units.get(name) != work.units.get(name)
-        }
+            candidates = {*old.units, *work.units}
+        different = {name for name in candidates if old.units.get(name) != work.units.get(name)}
         if work.names.aliases is not old.names.aliases:
             before, after = old.names.aliases.items(), work.names.aliases.items()
             different |= {name for name, _ in before ^ after}
@@ -139,7 +144,7 @@ def _affected(
         if place.role in (Role.HIDDEN, Role.OTHER):
             continue
         owner = place.owner
-        if owner in names.aliases:
+        if owner in names.aliases or owner == DEFAULT_TARGET:
             return None
         if place.role is not Role.UNIT:
             found |= _under(work, owner)
@@ -149,10 +154,7 @@ def _affected(
             return None
         found.add(owner)
         if "@." in owner:
-            start = owner.partition("@")[0] + "@"
-            everything = (*work.units, *work.counts)
-            instances = [name for name in everything if name.startswith(start)]
-            found |= {name for name in instances if template_of(name) == owner}
+            found |= _instances(work, owner)
     return found
 
 
@@ -163,8 +165,21 @@ def _under(work: WorkingSet, owner: str) -> set[str]:
     else:
         prefix, instance, end = split_name(owner)
         if not prefix.endswith("-") and instance != "":
-            return {owner}
+            return {work.names.canonical(owner)}
         start = prefix if prefix.endswith("-") else f"{prefix}@"
     everything = (*work.units, *work.templates, *work.names.aliases)
-    matching = {name for name in everything if name.startswith(start) and name.endswith(end)}
-    return {work.names.canonical(name) for name in matching}
+    found = {
+        work.names.canonical(name)
+        for name in everything
+        if name.startswith(start) and name.endswith(end)
+    }
+    for template in [name for name in found if "@." in name]:
+        found |= _instances(work, template)
+    return found
+
+
+def _instances(work: WorkingSet, template: str) -> set[str]:
+    """Instances of a template that are there or wanted."""
+    start = template.partition("@")[0] + "@"
+    everything = (*work.units, *work.counts)
+    return {n for n in everything if n.startswith(start) and template_of(n) == template}

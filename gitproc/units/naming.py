@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET, DEFAULT_TARGET_IS
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.names import instantiate, is_valid_name, split_name, template_of
-from gitproc.units.tree import Role, Target, Tree, place_of
+from gitproc.units.tree import Target, Tree
 
 LATER_KINDS = ("socket", "timer", "path")
 OWN_KINDS = ("service", "target", "slice")
@@ -145,10 +145,10 @@ def _define(
         found.setdefault(first, []).append(_error(first, f"{kind} units are not supported{yet}"))
         return
     target = end.path.rpartition("/")[2]
-    if first == end.path or target == name or place_of(end.path).role is not Role.UNIT:
+    if target == name:
         names.fragments[name] = end.path
         return
-    problem = alias_problem(name, target) if is_valid_name(target) else "the target is no unit"
+    problem = alias_problem(name, target) if is_valid_name(target) else f"{target} is no unit file"
     if problem:
         found.setdefault(first, []).append(_error(first, problem))
         return

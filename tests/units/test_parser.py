@@ -56,7 +56,7 @@ def test_every_assignment_is_kept_in_order_with_its_first_line():
 
 def test_comments_between_continuation_lines_are_left_out():
     text = "[S]\nA=1 \\\n# one\\\n  ; two\n  2 \\\n#three\n3\nB=4\n"
-    assert assignments(text) == [("S.A", "1     2  3", 2), ("S.B", "4", 8)]
+    assert assignments(text) == [("S.A", "1    2  3", 2), ("S.B", "4", 8)]
 
 
 def test_there_are_no_comments_behind_a_value():
