@@ -33,6 +33,7 @@ from gitproc.core.actions import (
 )
 from gitproc.core.events import (
     Event,
+    ExitCode,
     Exited,
     LimitsFailed,
     MainFound,
@@ -56,12 +57,14 @@ from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
 from gitproc.store.logs import log_name
 from gitproc.units import directives as d
+from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
 log = logging.getLogger(__name__)
 
 TREES = "trees"
+_STEP_STATUS = {name: number for number, name in EXIT_STATUS_NAMES.items() if number >= 200}
 _LOUD = frozenset({"unit.failed", "commit.refused", "commit.failed", "unit.oom-kill"})
 
 
@@ -204,7 +207,7 @@ class Perform:
                 unit, action.command, process, self._context(unit), action.variables
             )
         except LaunchError as error:
-            self._post(SpawnFailed(process, error.step, error.message))
+            self._launch_failed(process, error)
             return
         except (HostError, StateError) as error:
             self._post(SpawnFailed(process, "RESOURCES", error.message))
@@ -212,6 +215,16 @@ class Perform:
         for warning in plan.warnings:
             self._warn(unit.name, warning)
         self._e.manager.spawn(process, plan.spec)
+
+    def _launch_failed(self, process: Process, error: LaunchError) -> None:
+        """What systemd finds out in the child and we before it: the same end, by the step's exit status."""
+        number = _STEP_STATUS.get(error.step)
+        if number is None:
+            self._post(SpawnFailed(process, error.step, error.message))
+            return
+        empty = self._e.controller.is_empty(process.unit)
+        self._post(SetupFailed(process, error.step, 0, error.message))
+        self._post(Exited(process, ExitCode.EXITED, number, tree_empty=empty, realtime=time.time()))
 
     def _keep(self, unit: Unit) -> None:
         """The definition must be on disk before anything of it runs: a stop after a crash needs it."""
