@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
+from functools import cache
 
 from gitproc.core.events import Process, Slot
 from gitproc.kernel.accounts import Account
@@ -40,6 +41,7 @@ DIRECTORIES: tuple[tuple[Directive[tuple[str, ...]], Directive[int], str, str], 
 )
 
 
+@cache
 def search_path() -> tuple[str, ...]:
     """Where unqualified command names are looked up, and what $PATH starts as."""
     if os.path.islink("/bin"):

@@ -73,10 +73,9 @@ def test_mounts_may_show_a_part_of_their_hierarchy():
     points, roots = parse_mounts(text)
     assert points == {
         "cpu": "/sys/fs/cgroup/cpu x",
-        "cpuacct": "/sys/fs/cgroup/cpu x",
         "": "/sys/fs/cgroup/unified",
     }
-    assert roots == {"cpu": "/docker/a", "cpuacct": "/docker/a"}
+    assert roots == {"cpu": "/docker/a"}
     layout = Layout(Kind.HYBRID, roots=roots)
     assert layout.below_mount("cpu", "/docker/a") == "/"
     assert layout.below_mount("cpu", "/docker/a/gitproc/x") == "/gitproc/x"
