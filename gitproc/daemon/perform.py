@@ -39,6 +39,7 @@ from gitproc.core.events import (
     MainFound,
     OutOfMemory,
     Process,
+    SetupFailed,
     Spawned,
     SpawnFailed,
     TreeEmptied,
