@@ -130,8 +130,6 @@ def _processes(base: str) -> dict[int, str]:
 
 
 def _cgroups() -> set[Path]:
-    return (
-        {path for path in CGROUPS.rglob("*gitproc*") if path.is_dir()}
-        if CGROUPS.is_dir()
-        else set()
-    )
+    """Every group that is named after us (os.walk lets groups vanish under its feet)."""
+    walk = os.walk(CGROUPS)
+    return {Path(top, name) for top, names, _ in walk for name in names if "gitproc" in name}

@@ -44,6 +44,7 @@ def manager():
     RUN.mkdir(exist_ok=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
     service = systemd.service()
+    assert service is not None
     notifier = systemd.Notifier()
     if alive("shim") is None:
         service.start_shim([sys.executable, __file__, "shim", "standin-shim"])
