@@ -91,7 +91,6 @@ def _take_in(world: World, event: Event) -> None:
         case SetupFailed(process, failed_step, _, message):
             state, slot = _find(world, process)
             if state is not None and slot is not None:
-                world.tell("unit.setup-failed", state.name, f"{failed_step}: {message}")
                 slot.problem = f"{failed_step}: {message}"
         case SpawnFailed(process, failed_step, message):
             state, slot = _find(world, process)

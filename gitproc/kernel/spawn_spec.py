@@ -103,6 +103,7 @@ def _working_directory(
     wanted = unit[d.WORKING_DIRECTORY]
     spec["cwd"] = "/" if context.privileged else account.home or context.host.home
     if wanted is None:
+        spec["cwd_optional"] = True  # a home that is not there is no reason to fail
         return
     spec["cwd"] = wanted.path
     if wanted.path == "~":
