@@ -7,6 +7,7 @@ of mentions keep that as cheap as the change is small.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 from typing import Any
@@ -30,7 +31,7 @@ from gitproc.units.directives import (
     WANTS,
 )
 from gitproc.units.file_check import CheckedFile
-from gitproc.units.names import instantiate
+from gitproc.units.names import instantiate, template_of
 from gitproc.units.naming import Names, alias_problem
 from gitproc.units.specifiers import Host
 from gitproc.units.tree import Tree
@@ -74,12 +75,15 @@ class WorkingSet:
         self.touched: set[str] = set()
         self.templates: dict[str, Unit] = {}
         self._stirred: set[str] = set()
+        self._forgotten = False
         self.adopt(tree, names)
         for name in sorted(names.fragments):
             self.make(name)
         if self.claims:
             self.adopt(tree, names._replace(aliases=self._claimed(names)))
-            for name in sorted(self.claims):
+            instances = [name for name in self.units if "@" in name]
+            again = {*self.claims, *(n for n in instances if template_of(n) in self.claims)}
+            for name in sorted(again):
                 self.make(name)
         for name in sorted({*self.names.aliases.values(), DEFAULT_TARGET}):
             self._count(self.names.canonical(name), 1)
@@ -107,6 +111,7 @@ class WorkingSet:
 
     def refresh(self, names: Iterable[str]) -> None:
         """Build these units again, or drop those that nothing defines or mentions any more."""
+        self._stirred = set()
         for name in sorted(names):
             self.make(name)
             unit = self.units.get(name)
@@ -190,6 +195,7 @@ class WorkingSet:
 
     def _count(self, name: str, step: int) -> None:
         count = self.counts.get(name, 0) + step
+        self._forgotten |= step < 0
         if count:
             self.counts[name] = count
         else:
@@ -198,7 +204,7 @@ class WorkingSet:
 
     def _settle(self) -> None:
         """Make and drop units until all that are mentioned exist, and none else."""
-        while self._stirred:
+        while self._stirred or self._sweep():
             stirred = sorted(self._stirred)
             self._stirred.clear()
             for name in stirred:
@@ -209,6 +215,27 @@ class WorkingSet:
                 unit = self.units.get(name)
                 if unit is not None:
                     self._mention(name, unit)
+
+    def _sweep(self) -> bool:
+        """Drop units that only mention one another; whether there were any.
+
+        Counts do not tell those: two instances that pull each other in would stay for ever.
+        """
+        if not self._forgotten:
+            return False
+        self._forgotten = False
+        guests = [name for name in self.units if name not in self.names.fragments]
+        inner = Counter(item for name in guests for item in self.mentions.get(name, ()))
+        alive = {name for name in guests if self.counts.get(name, 0) > inner[name]}
+        waiting = list(alive)
+        while waiting:
+            more = self.mentions.get(waiting.pop(), frozenset()) - alive
+            alive |= more
+            waiting += more
+        dead = [name for name in guests if name not in alive]
+        for name in dead:
+            self._drop(name)
+        return bool(dead)
 
     def _claimed(self, names: Names) -> dict[str, str]:
         """The aliases after Alias= of all units; what cannot be granted is a problem."""
