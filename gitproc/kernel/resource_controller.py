@@ -24,10 +24,13 @@ from gitproc.kernel.limits import Limits, limits_of
 from gitproc.kernel.loose_tracker import LooseTracker
 from gitproc.kernel.oom_watch import OomWatch
 from gitproc.kernel.tree_watch import FileWatch, MemberWatch
+from gitproc.kernel.usage import Usage, read_usage
 from gitproc.units.unit import Unit
 
 if TYPE_CHECKING:
     from gitproc.kernel.cgroup_v1 import Hierarchies
+
+__all__ = ["CgroupPaths", "ResourceController", "Usage"]
 
 #: A group whose last process is still being buried is busy for a moment.
 _RETRY_SECONDS = 0.05
@@ -39,18 +42,6 @@ class CgroupPaths:
 
     directory: str = ""
     procs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a unit uses: bytes, threads, seconds. None: not known, or no limit (`*_max`)."""
-
-    memory: int | None = None
-    memory_peak: int | None = None
-    memory_max: int | None = None
-    tasks: int | None = None
-    tasks_max: int | None = None
-    cpu_seconds: float | None = None
 
 
 class ResourceController:
@@ -75,7 +66,10 @@ class ResourceController:
         self._removals: dict[str, asyncio.TimerHandle] = {}
 
     def prepare(self) -> None:
-        """Make our base and pass the controllers on to it. HostError if the base cannot be made."""
+        """Make our base and pass the controllers on to it.
+
+        Where the base cannot be made there are no cgroups for us, and `describe` says why.
+        """
         if self.layout.v1:
             from gitproc.kernel.cgroup_v1 import Hierarchies
 
@@ -83,7 +77,11 @@ class ResourceController:
             if not self._base:
                 self._tracker = self._v1.tracker()
         if self._base:
-            self._controllers = cgroup_base.prepare(self.layout, self._name, self._shim)
+            try:
+                self._controllers = cgroup_base.prepare(self.layout, self._name, self._shim)
+            except HostError as error:
+                self.layout = Layout(Kind.NONE, reason=error.message)
+                self._base, self._v1 = "", None
 
     def describe(self) -> list[str]:
         """What this machine cannot do for units, one sentence each; empty where nothing is missing."""
@@ -205,16 +203,18 @@ class ResourceController:
     def watch_empty(self, unit: str, callback: Callable[[], None]) -> None:
         """Call back once, as soon as no process of the unit is left; never before this returns."""
         self.unwatch_empty(unit)
-        if not self._base:
-            self._member_watches[unit] = MemberWatch(
-                lambda: self.pids(unit), partial(self._emptied, unit, callback)
-            )
-            return
-        self._empty_callbacks[unit] = callback
-        with suppress(OSError):
-            path = f"{self._directory(unit)}/cgroup.events"
-            self._file_watch().add(path, partial(self._look, unit))
-        asyncio.get_running_loop().call_soon(self._look, unit)
+        if self._base:
+            try:
+                path = f"{self._directory(unit)}/cgroup.events"
+                self._file_watch().add(path, partial(self._look, unit))
+                self._empty_callbacks[unit] = callback
+                asyncio.get_running_loop().call_soon(self._look, unit)
+                return
+            except OSError:
+                pass  # the group is gone, or the user's inotify watches are used up
+        self._member_watches[unit] = MemberWatch(
+            lambda: self.pids(unit), partial(self._emptied, unit, callback)
+        )
 
     def unwatch_empty(self, unit: str) -> None:
         """Take `watch_empty` back."""
@@ -250,30 +250,9 @@ class ResourceController:
 
     def usage(self, unit: str) -> Usage:
         """What the unit uses now: a few reads of kernel files, no waiting."""
-        group = group_name(unit)
         directory = self._directory(unit) if self._base else ""
-        pids: list[int] | None = None
-        memory = memory_peak = memory_max = tasks = tasks_max = None
-        if self._v1 is not None:
-            memory, memory_peak, memory_max = self._v1.memory(group) or (None, None, None)
-            tasks, tasks_max = self._v1.tasks(group) or (None, None)
-        if directory and "memory" in self._controllers:
-            memory = cgroup_v2.read_number(directory, "memory.current")
-            memory_peak = cgroup_v2.read_number(directory, "memory.peak")
-            memory_max = cgroup_v2.read_number(directory, "memory.max")
-        if directory and "pids" in self._controllers:
-            tasks = cgroup_v2.read_number(directory, "pids.current")
-            tasks_max = cgroup_v2.read_number(directory, "pids.max")
-        if memory is None or tasks is None:
-            pids = self.pids(unit)
-            memory = processes.resident_memory(pids) if memory is None else memory
-            tasks = processes.thread_count(pids) if tasks is None else tasks
-        if directory:
-            spent = cgroup_v2.read_key(directory, "cpu.stat", "usage_usec")
-            cpu = None if spent is None else spent / 1e6
-        else:
-            cpu = processes.cpu_seconds(self.pids(unit) if pids is None else pids)
-        return Usage(memory, memory_peak, memory_max, tasks, tasks_max, cpu)
+        members = partial(self.pids, unit)
+        return read_usage(directory, self._controllers, self._v1, group_name(unit), members)
 
     def remove(self, unit: str) -> None:
         """Remove the unit's groups, those below included; tried once more later if one is still busy."""
@@ -339,7 +318,8 @@ class ResourceController:
         if not self._oom.wants(unit):
             return
         if "memory" in self._controllers:
-            self._oom.arm_v2(unit, self._directory(unit), self._file_watch())
+            with suppress(OSError):  # without a watch the counter is still read at each exit
+                self._oom.arm_v2(unit, self._directory(unit), self._file_watch())
         elif self._v1 is not None and "memory" in self._v1.joined(group_name(unit)):
             self._oom.arm_v1(unit, self._v1.path("memory", group_name(unit)))
 

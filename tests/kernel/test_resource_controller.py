@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -12,8 +13,9 @@ import pytest
 
 from gitproc.errors import HostError
 from gitproc.kernel import processes
-from gitproc.kernel.cgroup_layout import Kind
+from gitproc.kernel.cgroup_layout import Kind, Layout
 from gitproc.kernel.resource_controller import ResourceController
+from gitproc.kernel.tree_watch import FileWatch
 from tests.kernel.parts import ESCAPE, SLEEP, bench, layouts, soon, state_of, unit, until
 
 pytestmark = pytest.mark.root
@@ -224,6 +226,41 @@ def test_emptiness_is_told_once_the_last_process_is_gone(any_bench):
         made.controller.close()
 
     asyncio.run(scenario())
+
+
+def test_emptiness_is_told_without_inotify(any_bench, monkeypatch):
+    made = any_bench
+
+    def used_up(*_):
+        raise OSError(errno.ENOSPC, "no watches left")
+
+    async def scenario():
+        told = []
+        monkeypatch.setattr(FileWatch, "add", used_up)
+        made.controller.create(unit("MemoryMax=64M") if made.layout.v1 else unit(""))
+        made.controller.watch_oom(NAME, lambda: None)
+        child = made.start(NAME, SLEEP)
+        made.controller.watch_empty(NAME, lambda: told.append(1))
+        await asyncio.sleep(0.02)
+        assert told == []
+        child.kill()
+        child.wait()
+        await soon(lambda: told == [1], "told")
+        made.controller.remove(NAME)
+        made.controller.close()
+
+    asyncio.run(scenario())
+
+
+def test_where_no_base_can_be_made_there_are_no_cgroups(tmp_path):
+    (tmp_path / "file").touch()
+    layout = Layout(Kind.V2, v2_mount=str(tmp_path / "file"))
+    controller = ResourceController(layout, os.getpid(), "gitproc-test")
+    controller.prepare()
+    assert "cannot make cgroup" in controller.describe()[0]
+    assert controller.create(unit("")) == []
+    assert controller.paths(NAME).directory == ""
+    assert controller.is_empty(NAME)
 
 
 def test_no_news_of_emptiness_after_the_watch_was_taken_back(any_bench):
