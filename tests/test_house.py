@@ -97,7 +97,7 @@ def test_public_text_is_of_the_project_alone():
     )
     if listed.returncode:
         pytest.skip("not a git work tree")
-    trail = re.compile(r"(?<![\w/.])/(?:work/|root/\.)|(?<![\w/])shared/")
+    trail = re.compile(r"(?<![\w/.])/(?:work/|root/\.)|(?<![\w/.])shared/")
     found = []
     for name in filter(None, listed.stdout.split("\0")):
         path = PROJECT / name
