@@ -45,7 +45,13 @@ def main(arguments: list[str]) -> NoReturn:
     gc.disable()
     gc.collect()
     gc.freeze()
-    os._exit(shim.run())
+    status = shim.run()
+    for name in ("notify", "socket"):  # in this order: the latter keeps another shim from starting
+        try:
+            os.unlink(options[name])
+        except OSError:
+            pass
+    os._exit(status)
 
 
 def _options(arguments: list[str]) -> dict[str, str]:
