@@ -30,7 +30,8 @@ GOODS_KEPT = 50
 
 def commit_loaded(world: World, event: CommitLoaded) -> None:
     """Accept or refuse a commit; put an accepted one in force."""
-    world.source_problem = ""
+    if not event.stand_in:
+        world.source_problem = ""
     units, commit = event.units, event.commit
     errors = [x for x in (*event.findings, *units.diagnostics) if x.severity == "error"]
     if errors:
@@ -39,8 +40,8 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     before = world.desired
     everything = before is None or event.changed is None or before.aliases != units.aliases
     names = set(units.units)
-    if before is not None:
-        names |= before.units.keys()
+    # After a crash it is the states alone that know what the commit before had.
+    names |= before.units.keys() if before is not None else world.units.keys()
     changed = names if everything or event.changed is None else set(event.changed)
     edges, different = replace_edges(world.graph, units, changed)
     suspects = set(different)
@@ -70,7 +71,8 @@ def _put_in_force(
     world.do(Publish(event.commit.sha))
     world.desired = event.units
     world.applied = event.commit
-    world.refused = None
+    if not event.stand_in:
+        world.refused = None
     world.pulled = pulled
     freed = False
     for name in changed & world.units.keys():

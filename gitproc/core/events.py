@@ -62,7 +62,8 @@ class CommitLoaded:
 
     `changed` are the units whose definition may differ from those now in force (None: compare all).
     `findings` are about the tree rather than its units. `again`: a commit that was in force before (boot,
-    recovery): it is applied but not judged anew.
+    recovery): it is applied but not judged anew. `stand_in`: the branch itself names another commit, which
+    is refused, or none that can be had; what was said about that still holds.
     """
 
     commit: CommitMeta
@@ -70,6 +71,7 @@ class CommitLoaded:
     changed: frozenset[str] | None = None
     findings: tuple[Diagnostic, ...] = ()
     again: bool = False
+    stand_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,8 @@ class Desired:
         if head is None:
             return
         in_force = self._world.applied.sha if self._world.applied is not None else ""
-        if head == self._seen and self._world.desired is not None:
+        known = head == self._seen and self._world.desired is not None
+        if known and not self._world.source_problem:
             return
         base = None
         if self._world.desired is not None and in_force:
@@ -235,7 +236,7 @@ class Desired:
         except GitProcError:
             files = list(files_below(self.trees / applied.sha))
             loaded = CommitLoaded(applied, load(files, self._host, self.options))
-        return replace(loaded, again=True)
+        return replace(loaded, again=True, stand_in=True)
 
 
 def _beside_units(files: object) -> bool:
