@@ -255,9 +255,8 @@ class Machine:
 
     def groups(self) -> list[Path]:
         """The cgroups named after the root, in every hierarchy, innermost first."""
-        tops = [x for x in CGROUPS.rglob(self.group) if x.is_dir()]
-        inner = [Path(at) for top in tops for at, _, _ in os.walk(top, topdown=False)]
-        return list(dict.fromkeys(inner))
+        walk = os.walk(CGROUPS, topdown=False)  # lets groups of others vanish under its feet
+        return [Path(at) for at, _, _ in walk if self.group in Path(at).parts]
 
     def _force(self) -> None:
         if self.shim is not None:
@@ -402,7 +401,7 @@ class Machine:
 
     def group_of(self, name: str, controller: str = "") -> Path:
         """The cgroup of a unit: where it is tracked, or in a controller's hierarchy."""
-        found = [x / name for x in CGROUPS.rglob(self.group) if (x / name).is_dir()]
+        found = [x for x in self.groups() if x.parts[-2:] == (self.group, name)]
         here = [x for x in found if not controller or f"/{controller}/" in f"{x}/"]
         if not here:  # a pure v2 machine has one for all
             here = [x for x in found if (x / "cgroup.controllers").exists()]
