@@ -1,0 +1,257 @@
+"""What operators ask and read: every verb by the real command line, its words and exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+import pytest
+
+from tests.e2e.harness import service, shell, until
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def two(machine):
+    machine.deploy({"a.service": service(), "b.service": service(unit="Requires=a.service")})
+    return machine
+
+
+def test_stop_holds_and_start_ends_the_hold(two):
+    assert two.gitproc("stop", "b") == (0, "Service stopped\n", "")
+    assert two.gitproc("is-active", "b") == (3, "inactive\n", "")
+    status, out, _ = two.gitproc("status", "b")
+    assert status == 3
+    assert "Hold: stopped by root" in out
+    assert "held" in two.gitproc("status").out
+    two.kill_manager()
+    assert two.unit("b")["hold"]["by"].startswith("root")
+    two.deploy({"c.service": service()})  # another unit's commit does not end it
+    assert two.unit("b")["active_state"] == "inactive"
+    status, out, _ = two.gitproc("start", "b")
+    assert (status, out) == (0, f"Service started (PID: {two.pids()['b']})\n")
+    assert two.unit("b")["hold"] is None
+    assert two.gitproc("is-active", "a", "b") == (0, "active\nactive\n", "")
+
+
+def test_a_hold_ends_with_a_commit_that_changes_the_unit(two):
+    two.gitproc("stop", "b")
+    two.stop()
+    two.start()
+    two.wait("a")
+    assert two.unit("b")["hold"] is not None
+    two.deploy({"b.service": service("/bin/sleep 2000")})
+    assert two.unit("b")["active_state"] == "active"
+
+
+def test_stop_takes_along_who_requires_it(two):
+    assert two.gitproc("stop", "a").status == 0
+    until(lambda: two.unit("b")["active_state"] == "inactive", "b follows")
+    assert "held" in two.unit("b")["reason"]
+    assert two.gitproc("start", "a").status == 0
+    two.wait("b")
+
+
+def test_restart_try_restart_reload_kill_and_reset_failed(two):
+    before = two.pids()
+    assert two.gitproc("restart", "b") == (0, f"Service restarted (PID: {two.pids()['b']})\n", "")
+    after = two.pids()
+    assert (after["a"], after["b"] == before["b"]) == (before["a"], False)
+    two.gitproc("restart", "a")
+    assert two.pids()["b"] != after["b"]  # it requires it
+    two.gitproc("stop", "b")
+    status, out, _ = two.gitproc("try-restart", "b")
+    assert (status, two.unit("b")["active_state"]) == (0, "inactive")
+    status, _, err = two.gitproc("reload", "a")
+    assert (status, "ExecReload" in err) == (1, True)
+    assert two.gitproc("kill", "-s", "KILL", "a").status == 0
+    two.wait("a", "failed")
+    assert two.unit("a")["result"] == "signal"
+    assert two.gitproc("is-failed", "a") == (0, "failed\n", "")
+    assert two.gitproc("status", "a").status == 3
+    assert two.gitproc("reset-failed").status == 0
+    assert two.unit("a")["sub_state"] == "dead"
+    assert two.gitproc("sync").status == 0
+
+
+def test_what_is_not_there(two):
+    assert two.gitproc("start", "nobody").status == 5
+    status, _, err = two.gitproc("status", "nobody")
+    assert (status, "could not be found" in err) == (4, True)
+    assert two.gitproc("is-active", "nobody").status == 4
+    assert two.gitproc("cat", "nobody").status != 0
+    assert two.gitproc("logs", "nobody").status != 0
+    assert two.gitproc("sttart", "a").status == 2
+    assert "did you mean" in two.gitproc("sttart", "a").err
+
+
+def test_without_a_daemon(machines):
+    machine = machines(start=False)
+    for verb in (["status"], ["start", "a"], ["sync"], ["doctor"]):
+        status, out, err = machine.gitproc(*verb)
+        assert status != 0
+        assert "daemon" in out + err
+
+
+def test_start_that_fails_says_why(machine):
+    files = {
+        "bad.service": service("/nonexistent/program", "Type=exec").replace("[Install]", ""),
+        "slow.service": "[Service]\nType=notify\nExecStart=/bin/sleep 1000\nTimeoutStartSec=0.2\n",
+    }
+    machine.commit({name: text.replace("WantedBy", "X-") for name, text in files.items()})
+    until(lambda: len(machine.units()) == 2, "both are loaded")
+    status, _, err = machine.gitproc("start", "bad")
+    assert (status, "/nonexistent/program" in err) == (1, True), err
+    unit = machine.unit("bad")
+    assert (unit["result"], unit["exec_main_status"]) == ("exit-code", 203)
+    status, _, err = machine.gitproc("start", "slow")
+    assert (status, "timed out" in err) == (1, True), err
+    assert machine.unit("slow")["result"] == "timeout"
+
+
+def test_logs_by_count_by_time_and_as_they_come(machine):
+    script = "echo one; echo two; trap 'echo more' USR1; while :; do sleep 1000 & wait; done"
+    machine.deploy({"a.service": service(shell(script.replace("'", '"')))})
+    until(lambda: machine.log("a") == "one\ntwo\n", "it has spoken")
+    assert machine.gitproc("logs", "a").out == "one\ntwo\n"
+    assert machine.gitproc("logs", "a", "-n", "1").out == "two\n"
+    written = [line["time"] for line in machine.rpc("logs", unit="a")["lines"]]
+    assert all(abs(at - time.time()) < 30 for at in written)
+    following = machine.follow("logs", "a", "-n", "1", "-f")
+    assert following.stdout is not None
+    assert following.stdout.readline() == "two\n"
+    until(lambda: time.time() > max(written) + 0.01, "time passes")
+    since = time.time()
+    machine.gitproc("kill", "-s", "USR1", "--kill-whom", "main", "a")
+    assert following.stdout.readline() == "more\n"
+    following.terminate()
+    following.wait()
+    following.stdout.close()
+    assert machine.gitproc("logs", "a", "--since", "1h ago").out == "one\ntwo\nmore\n"
+    status, out, err = machine.gitproc("logs", "a", "--since", f"@{since}")
+    assert (status, out) == (0, "more\n"), err
+    # The log outlives its unit.
+    machine.deploy({"a.service": None})
+    assert machine.gitproc("logs", "a", "-n", "1").out == "more\n"
+
+
+def test_events_tell_what_happened_and_who_asked(machine):
+    following = machine.follow("events", "-f", "-n", "100", "--json")
+    machine.deploy({"a.service": service()})
+    machine.gitproc("restart", "a")
+    assert following.stdout is not None
+    kinds = []
+    while not kinds or kinds[-1] != "operator.asked":
+        event = json.loads(following.stdout.readline())
+        kinds.append(event["kind"])
+    assert event["unit"] == "a.service"
+    assert "root" in event["who"]
+    following.terminate()
+    following.wait()
+    following.stdout.close()
+    assert kinds.index("commit.applied") < kinds.index("unit.started") < kinds.index("commit.good")
+    out = machine.gitproc("events").out
+    assert "commit.good" in out
+    assert "restart a.service" in out
+
+
+def test_a_plan_tells_before_it_happens(two):
+    before = two.pids()
+    two.git("checkout", "-q", "-b", "next")
+    two.repository.branch = "next"
+    two.commit(
+        {
+            "a.service": service(settings="MemoryMax=50M"),
+            "b.service": service("/bin/sleep 2000"),
+            "c.service": service(),
+        }
+    )
+    status, out, _ = two.gitproc("plan", "next")
+    assert status == 0
+    lines = [line.strip() for line in out.splitlines()]
+    assert "+ start c.service: new" in lines
+    assert any(line.startswith("~ live a.service") for line in lines)
+    assert any("ExecStart: /bin/sleep 1000 -> /bin/sleep 2000  (b.service:4)" in x for x in lines)
+    plan = json.loads(two.gitproc("--json", "plan", "next").out)
+    assert plan["version"] == 1
+    assert {x["unit"]: x["action"] for x in plan["actions"]} == {
+        "a.service": "live",
+        "b.service": "restart",
+        "c.service": "start",
+    }
+    assert two.pids() == before
+    assert "nothing that runs is touched" in two.gitproc("plan").out
+    two.commit({"a.service": "[Service]\nMemoryMax=much\n"})
+    status, out, _ = two.gitproc("plan", "next")
+    assert (status, "a.service:2" in out) == (1, True)
+    assert two.gitproc("verify", "next").status == 1
+    assert two.gitproc("verify").status == 0
+
+
+def test_sync_tries_again_what_gave_up(machine):
+    flag = machine.root / "flag"
+    machine.deploy({"a.service": service(shell(f"test -e {flag} && exec sleep 1000"))}, "failed")
+    machine.wait("a", "failed")
+    first = machine.unit("a")["invocation"]
+    machine.gitproc("sync")
+    machine.wait("a", "failed")
+    until(lambda: machine.unit("a")["invocation"] != first, "it has been tried")
+    flag.touch()
+    machine.wait("a", "failed")
+    machine.gitproc("sync")
+    machine.wait("a")
+
+
+def test_show_cat_list_and_doctor(two):
+    status, out, _ = two.gitproc("show", "a", "-p", "MainPID,ActiveState", "-p", "FragmentPath")
+    pid = two.pids()["a"]
+    assert (status, out) == (0, f"MainPID={pid}\nActiveState=active\nFragmentPath=a.service\n")
+    assert two.gitproc("show", "a", "-p", "MainPID", "--value").out == f"{pid}\n"
+    assert two.gitproc("cat", "a").out == f"# a.service\n{service()}"
+    out = two.gitproc("list").out
+    assert [line.split()[:3] for line in out.splitlines()[1:]] == [
+        ["a.service", "active", "running"],
+        ["b.service", "active", "running"],
+    ]
+    status, out, _ = two.gitproc("doctor")
+    assert status == 0
+    assert f"PID {two.manager}" in out
+    data = json.loads(two.gitproc("--json", "status").out)
+    assert (data["version"], len(data["units"])) == (1, 2)
+
+
+def test_the_plain_form_is_answered_in_kind(two):
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(two.socket))
+        connection.sendall(b'{"command": "status", "service": "a"}\n')
+        with connection.makefile() as file:
+            answer = json.loads(file.readline())
+    assert answer["status"] == "success", answer
+    assert str(two.pids()["a"]) in json.dumps(answer)
+
+
+def test_a_second_daemon_is_refused(two):
+    before = two.pids()
+    status, _, err = two.gitproc("daemon")
+    assert (status, "running already" in err) == (1, True)
+    assert two.pids() == before
+
+
+def test_a_wrong_configuration_ends_the_start_with_its_line(machines):
+    machine = machines(start=False)
+    machine.config_file.write_text("settle_secnds = 1\n")
+    status, _, err = machine.gitproc("daemon")
+    assert status != 0
+    assert "config.toml:1" in err
+    assert "settle_seconds" in err
+
+
+def test_sigint_stops_all_and_sighup_looks(two):
+    os.kill(two.manager, 1)
+    pids = two.pids()
+    two.stop(2)
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in pids.values())
