@@ -10,8 +10,9 @@ unseen with its shim.
 from __future__ import annotations
 
 from gitproc.core import exits, health, lifecycle, schedule
-from gitproc.core.actions import Adopt, FindMain, Signal, WatchTree
+from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
+from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
 from gitproc.core.restart import SIGKILL
 from gitproc.core.states import SubState
 from gitproc.core.world import Running, UnitState, World
@@ -23,7 +24,7 @@ def adopted(world: World, event: Adopted) -> None:
     """A process of ours is alive. One that nobody expects belongs to no instance and is ended."""
     state = world.units.get(event.process.unit)
     slot = state.running(event.process) if state is not None else None
-    if state is None or slot is None:
+    if state is None or slot is None or state.unit is None:
         if not event.alive:
             return
         if event.process.slot is not Slot.HEALTH:
@@ -47,7 +48,9 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
             continue
         if state.unit is None:
             # Its kept definition is lost: nothing can be said about it but that it must not go on.
-            state.sub = SubState.DEAD
+            world.do(SignalTree(state.name, state.invocation, SIGKILL))
+            fresh = UnitState(state.name, hold=state.hold, demanded=state.demanded)
+            world.units[state.name] = fresh
             world.touch(state.name)
             continue
         for slot in (state.main, state.control):
@@ -63,11 +66,11 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
 
 
 def _missing(world: World, state: UnitState, slot: Running, *, same_shim: bool) -> None:
-    forking = state.definition[d.TYPE] is ServiceType.FORKING
-    if slot is state.main and forking and slot.pid:
-        world.do(Adopt(slot.process, slot.pid, slot.start_time))
-    elif not same_shim:
+    if not same_shim:
         exits.process_exited(world, state, slot, ExitCode.LOST, 0, 0.0, False)
+    elif slot.pid:
+        # It has been seen and the shim does not know it: the order to adopt it was lost.
+        world.do(Adopt(slot.process, slot.pid, slot.start_time))
     else:
         _repeat(world, state, slot.process)
 
@@ -88,9 +91,10 @@ def _resume(world: World, state: UnitState) -> None:
     if state.main is None and state.control is None:
         if state.sub is SubState.START and state.definition[d.TYPE] is ServiceType.FORKING:
             world.do(FindMain(state.definition, state.invocation))
-        elif state.sub is SubState.RUNNING or state.stopping:
             world.do(WatchTree(state.name, state.invocation))
-    elif state.stopping:
-        world.do(WatchTree(state.name, state.invocation))
+        elif state.sub is SubState.RUNNING:
+            world.do(WatchTree(state.name, state.invocation))
+    if state.sub in FIRST_ROUND | FINAL_ROUND:
+        order_signals(world, state)
     if state.sub is SubState.RUNNING:
         health.commence(world, state)

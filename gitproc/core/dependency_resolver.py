@@ -14,25 +14,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
 
-from gitproc.units import directives as d
+from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
 from gitproc.units.diagnostics import Diagnostic, Location
-from gitproc.units.directive import Directive
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
-
-EARLY_TARGETS = ("sysinit.target", "basic.target")
-
-
-class Edge(NamedTuple):
-    """`source` relates to `target`, as unit `declarer` says at `where`."""
-
-    relation: str
-    source: str
-    target: str
-    declarer: str
-    where: Location
 
 
 class Relation:
@@ -83,50 +69,6 @@ class Relation:
         return self.forward[source][target][0][1]
 
 
-# directive -> (relation, whether the declaring unit is the edge's target)
-_DECLARES: tuple[tuple[Directive[tuple[str, ...]], str, bool], ...] = (
-    (d.AFTER, "after", False),
-    (d.BEFORE, "after", True),
-    (d.REQUIRES, "requires", False),
-    (d.WANTS, "wants", False),
-    (d.BINDS_TO, "binds_to", False),
-    (d.PART_OF, "part_of", False),
-    (d.CONFLICTS, "conflicts", False),
-)
-_INSTALLS: tuple[tuple[Directive[tuple[str, ...]], str], ...] = (
-    (d.WANTED_BY, "wants"),
-    (d.REQUIRED_BY, "requires"),
-)
-
-
-def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
-    """Every edge that `unit` declares, implicit ones included (systemd.unit(5), systemd.target(5))."""
-    if unit.masked:
-        return ()
-    name = unit.name
-    edges: list[Edge] = []
-
-    def add(relation: str, other: str, directive: Directive[tuple[str, ...]], turned: bool) -> None:
-        other = aliases.get(other, other)
-        if other != name:
-            source, target = (other, name) if turned else (name, other)
-            edges.append(Edge(relation, source, target, name, unit.where(directive, other)))
-
-    for directive, relation, turned in _DECLARES:
-        for other in unit[directive]:
-            add(relation, other, directive, turned)
-    if unit[d.ENABLED]:
-        for directive, relation in _INSTALLS:
-            for other in unit[directive]:
-                add(relation, other, directive, True)
-    if unit.kind == "service" and unit[d.DEFAULT_DEPENDENCIES]:
-        ordered = {edge.source for edge in edges if edge.relation == "after"}
-        for target in EARLY_TARGETS:
-            if target not in ordered:
-                edges.append(Edge("after", name, target, name, Location(unit.fragment, 0)))
-    return tuple(edges)
-
-
 class DependencyResolver:
     """The dependency graph of all loaded units."""
 
@@ -164,6 +106,27 @@ class DependencyResolver:
         """What must be up for `name` to start: Requires= and BindsTo=."""
         yield from self.requires.of(name)
         yield from self.binds_to.of(name)
+
+    def gates(self, name: str) -> Iterable[str]:
+        """What must be up before `name` starts: what it is bound to, or requires and is ordered after.
+
+        Requires= alone starts both at once, and the failure of one is no matter to the other.
+        """
+        yield from self.binds_to.of(name)
+        for other in self.requires.of(name):
+            if self.ordered(name, other):
+                yield other
+
+    def ordered(self, name: str, other: str) -> bool:
+        """Whether `name`, which pulls in `other`, is ordered after it; targets are (systemd.target(5))."""
+        if self.after.has(name, other):
+            return True
+        return name.endswith(".target") and not self.after.has(other, name)
+
+    def rivals(self, name: str) -> Iterable[str]:
+        """Who conflicts with `name`, whichever of the two says so."""
+        yield from self.conflicts.of(name)
+        yield from self.conflicts.to(name)
 
     def pulls(self, name: str) -> Iterable[str]:
         """What starting `name` starts along."""
@@ -281,9 +244,16 @@ def _edge_where(graph: DependencyResolver, source: str, target: str) -> tuple[Lo
 
 
 def check_changed(
-    graph: DependencyResolver, units: UnitSet, changed: Iterable[str], roots: Iterable[str]
+    graph: DependencyResolver,
+    units: UnitSet,
+    changed: Iterable[str],
+    roots: Iterable[str],
+    ran: frozenset[str] = frozenset(),
 ) -> list[Diagnostic]:
-    """What is wrong with the graph as far as the edges of `changed` units can be to blame."""
+    """What is wrong with the graph as far as the edges of `changed` units can be to blame.
+
+    `ran`: what was pulled in before; two of them that conflict are no news, unless one has changed.
+    """
     findings: list[Diagnostic] = []
     cleared: set[str] = set()
     names = sorted(changed)
@@ -296,7 +266,8 @@ def check_changed(
             findings.append(_cycle(graph, cycle))
             cleared.update(cycle)
     if not findings:
-        findings += _conflicts(graph, names, graph.closure(roots, units.units))
+        pulled = graph.closure(roots, units.units)
+        findings += _conflicts(graph, sorted({*names, *(pulled - ran)}), pulled)
     return findings
 
 
@@ -332,13 +303,16 @@ def _conflicts(
     graph: DependencyResolver, names: list[str], pulled: frozenset[str]
 ) -> list[Diagnostic]:
     findings = []
+    told: set[tuple[str, str]] = set()
     for name in names:
         if name not in pulled:
             continue
-        for other in graph.conflicts.of(name):
-            if other in pulled:
-                where = graph.conflicts.where(name, other)
-                message = f"{name} conflicts with {other}, and both would run"
+        for other in dict.fromkeys(graph.rivals(name)):
+            ends = (name, other) if graph.conflicts.has(name, other) else (other, name)
+            if other in pulled and ends not in told:
+                told.add(ends)
+                where = graph.conflicts.where(*ends)
+                message = f"{ends[0]} conflicts with {ends[1]}, and both would run"
                 findings.append(Diagnostic(where, "error", "Conflicts", message))
     return findings
 
@@ -381,13 +355,19 @@ class GraphChange:
 
 
 def replace_edges(
-    graph: DependencyResolver, units: UnitSet, changed: Iterable[str]
+    graph: DependencyResolver,
+    units: UnitSet,
+    changed: Iterable[str],
+    guests: Mapping[str, Unit],
 ) -> tuple[GraphChange, set[str]]:
-    """Bring the graph up to `units` for the `changed` names; second: those whose edges really differ."""
+    """Bring the graph up to `units` for the `changed` names; second: those whose edges really differ.
+
+    `guests`: instances of templates that are not part of `units` and run because somebody asked.
+    """
     change = GraphChange()
     different: set[str] = set()
     for name in changed:
-        unit = units.units.get(name)
+        unit = units.units.get(name) or guests.get(name)
         edges = edges_of(unit, units.aliases) if unit is not None else ()
         if edges != graph.declared.get(name, ()):
             change.former[name] = graph.replace(name, edges)

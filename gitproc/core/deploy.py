@@ -13,7 +13,6 @@ from gitproc.core import plan, schedule
 from gitproc.core.actions import Publish
 from gitproc.core.dependency_resolver import (
     check_changed,
-    edges_of,
     replace_edges,
     roots_of,
 )
@@ -24,6 +23,7 @@ from gitproc.core.states import Result, SubState
 from gitproc.core.world import Deploy, Refusal, UnitState, World
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
+from gitproc.units.unit import Unit
 
 GOODS_KEPT = 50
 
@@ -39,11 +39,14 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
         return
     before = world.desired
     everything = before is None or event.changed is None or before.aliases != units.aliases
-    names = set(units.units)
-    # After a crash it is the states alone that know what the commit before had.
-    names |= before.units.keys() if before is not None else world.units.keys()
-    changed = names if everything or event.changed is None else set(event.changed)
-    edges, different = replace_edges(world.graph, units, changed)
+    if everything or event.changed is None:
+        # After a crash it is the states alone that know what the commit before had.
+        changed = {*units.units, *world.units, *(before.units if before is not None else ())}
+    else:
+        changed = set(event.changed)
+    guests = _guests(world, units)
+    changed |= guests.keys()
+    edges, different = replace_edges(world.graph, units, changed, guests)
     suspects = set(different)
     for name in changed:
         unit = units.units.get(name)
@@ -51,17 +54,29 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
             suspects.update(world.graph.requires.to(name))
             suspects.update(world.graph.binds_to.to(name))
     roots = roots_of(units, world.settings.default_target)
-    findings = check_changed(world.graph, units, suspects & units.units.keys(), roots)
+    suspects &= units.units.keys()
+    findings = check_changed(world.graph, units, suspects, roots, world.pulled)
     if findings:
         edges.undo(world.graph)
         _refuse(world, commit, findings)
         return
     pulled = world.pulled
-    if different or before is None or before.units.keys() != units.units.keys():
+    if different or everything or before is None or before.units.keys() != units.units.keys():
         pulled = world.graph.closure(roots, units.units)
     entries = plan.compute(world, units, world.graph, pulled, changed | (pulled ^ world.pulled))
     _put_in_force(world, event, pulled, changed)
     _judge_later(world, event, entries)
+
+
+def _guests(world: World, units: UnitSet) -> dict[str, Unit]:
+    """Instances that somebody asked for, and that `units` has a template for but does not mention."""
+    found = {}
+    for name, state in world.units.items():
+        if "@" in name and name not in units.units and (state.demanded or state.hold is not None):
+            unit = units.resolve(name)
+            if unit is not None:
+                found[name] = unit
+    return found
 
 
 def _put_in_force(
@@ -75,33 +90,36 @@ def _put_in_force(
         world.refused = None
     world.pulled = pulled
     freed = False
-    for name in changed & world.units.keys():
+    for name in sorted(changed & world.units.keys()):
         state = world.units[name]
         unit = world.wanted_unit(name)
-        if state.demanded and unit is not None and name not in event.units.units:
-            world.graph.replace(name, edges_of(unit, event.units.aliases))
+        if state.demanded:
+            schedule.demand(world, name)
         if state.hold is not None and (unit is None or unit.fingerprint != state.hold.fingerprint):
             state.hold = None
             world.touch(name)
             freed = True
-    if freed:
+    if freed or world.blocked or any(s.hold is not None for s in world.units.values()):
         schedule.refresh_blocked(world)
 
 
 def _judge_later(world: World, event: CommitLoaded, entries: list[plan.PlanEntry]) -> None:
     commit = event.commit
     entries = [e for e in entries if not _built_in(event.units, e.unit)]
-    if world.deploy is not None and world.deploy.commit.sha != commit.sha:
+    if world.deploy is not None:
+        if world.deploy.commit.sha == commit.sha:
+            return  # heard of it before: it is still to prove itself
         _verdict(world, "superseded", f"by {commit.sha[:12]}")
-    if event.again or commit.sha in world.verdicts:
+    if event.again or world.verdicts.get(commit.sha) in ("good", "failed"):
         return
     for entry in entries:
         world.tell("commit.plan", entry.unit, _line(entry), commit=commit.sha)
     touched = frozenset(e.unit for e in entries if e.action is not PlannedAction.NONE)
-    world.deploy = Deploy(commit, world.now, touched, set(touched))
+    restarts = {name: world.units[name].restarts for name in touched if name in world.units}
+    world.deploy = Deploy(commit, world.now, touched, set(touched), restarts=restarts)
     count = f"{len(touched)} unit{'s' if len(touched) != 1 else ''} touched"
     world.tell("commit.applied", "", f"applied {describe(commit)}: {count}", commit=commit.sha)
-    for name in touched:
+    for name in sorted(touched):
         world.dirty[name] = None
 
 
@@ -174,8 +192,10 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
         return ""
     if state.down and state.done == unit.fingerprint and state.result is not Result.SUCCESS:
         return state.message or state.result.value
-    if state.restarts >= world.settings.start_limit_burst:
-        return f"restarted {state.restarts} times: {state.message or state.result}"
+    before = world.deploy.restarts.get(name, 0) if world.deploy is not None else 0
+    count = state.restarts - before if state.restarts >= before else state.restarts
+    if count >= world.settings.start_limit_burst:
+        return f"restarted {count} times: {state.message or state.result}"
     return ""
 
 

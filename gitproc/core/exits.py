@@ -7,7 +7,7 @@ means by the unit's Type= and the state it is in, and moves the unit on.
 from __future__ import annotations
 
 from gitproc.core import health
-from gitproc.core.actions import FindMain
+from gitproc.core.actions import FindMain, WatchTree
 from gitproc.core.events import ExitCode, Slot
 from gitproc.core.lifecycle import (
     COMMANDS,
@@ -33,6 +33,7 @@ FIND_MAIN_RETRY = 0.05  # seconds between looks for a PID file that is not there
 
 def process_started(world: World, state: UnitState, slot: Running) -> None:
     """The main process exists: that is all a simple service waits for."""
+    state.born = True
     if (
         state.sub is SubState.START
         and slot is state.main
@@ -53,17 +54,14 @@ def process_executed(world: World, state: UnitState, slot: Running) -> None:
 
 def process_refused(world: World, state: UnitState, slot: Running, message: str) -> None:
     """A process could not be made at all: a user that does not exist, a cgroup that is refused."""
-    empty = state.main is slot or state.main is None
-    if slot is state.probe:
-        state.probe = None
-        probed(world, state, message)
-        return
-    if slot is state.main:
-        state.main = None
-    else:
-        state.control = None
-    state.tree_empty = empty
+    _forget(state, slot)
+    if not state.born:
+        state.tree_empty = True  # else nobody can tell but the tree itself
     world.touch(state.name)
+    if slot.process.slot is Slot.HEALTH:
+        probed(world, state, message)
+        settle_signal(world, state)
+        return
     if state.sub is SubState.RELOAD:
         state.reload_failed = True
         world.tell("unit.reload-failed", state.name, message)
@@ -86,30 +84,39 @@ def process_exited(
     empty: bool,
 ) -> None:
     """A process of this instance ended: forget it and draw the consequence."""
-    state.tree_empty = empty
-    world.dirty[state.name] = None
-    if slot is state.probe:
-        state.probe = None
+    is_main = slot is state.main
+    _forget(state, slot)
+    # What is ordered and not born yet does not show in the tree.
+    state.tree_empty = empty and state.main is state.control is state.probe is None
+    world.touch(state.name)
+    if slot.process.slot is Slot.HEALTH:
         how = f"{'exited with status' if code is ExitCode.EXITED else 'ended by signal'} {status}"
         healthy = code is ExitCode.EXITED and status == 0
         probed(world, state, None if healthy else f"health command {how}")
+        settle_signal(world, state)
         return
     unit = state.definition
-    is_main = slot is state.main
     result = result_of_exit(unit, code, status, main=is_main, oom=state.oom)
     command = command_of(state, is_main=is_main)
     if command is not None and command.ignore_failure:
         result = Result.SUCCESS
     message = slot.problem or describe_exit(slot, code, status, result)
     if is_main:
-        state.main = None
         state.last_exit = LastExit(code.value, status, slot.pid, realtime)
         world.tell("unit.main-exited", state.name, message, code=code.value, status=status)
         _main_exited(world, state, result, message)
     else:
-        state.control = None
         _control_exited(world, state, result, message)
-    world.touch(state.name)
+
+
+def _forget(state: UnitState, slot: Running) -> None:
+    """That process is no more."""
+    if slot is state.main:
+        state.main = None
+    elif slot is state.control:
+        state.control = None
+    else:
+        state.probe = None
 
 
 def command_of(state: UnitState, *, is_main: bool) -> ExecCommand | None:
@@ -171,6 +178,7 @@ def _control_exited(world: World, state: UnitState, result: Result, message: str
     if sub is SubState.START:  # the parent of a forking service
         if good:
             world.do(FindMain(state.definition, state.invocation))
+            world.do(WatchTree(state.name, state.invocation))
         else:
             fail(world, state, result, message, Cause.FAILED)
     elif sub in COMMANDS:
@@ -193,14 +201,14 @@ def main_found(world: World, state: UnitState, pid: int | None, start_time: int,
     if state.sub is not SubState.START or state.main is not None:
         return False
     unit = state.definition
+    if pid is None and state.tree_empty:
+        fail(world, state, Result.PROTOCOL, "no process was left running", Cause.FAILED)
+        return False
     if pid is None and unit[d.PID_FILE]:
         # The parent has exited but the daemon has not written its PID file yet.
         state.message = note
         state.find_main_at = world.now + FIND_MAIN_RETRY
         world.alarm(state.find_main_at, state.name)
-        return False
-    if pid is None and state.tree_empty:
-        fail(world, state, Result.PROTOCOL, "no process was left running", Cause.FAILED)
         return False
     if pid is not None:
         state.main = Running(world.new_process(state, Slot.MAIN), pid, start_time, executed=True)
@@ -216,6 +224,9 @@ def tree_emptied(world: World, state: UnitState) -> None:
     state.tree_empty = True
     if state.sub is SubState.RUNNING:
         move(world, state, Cause.COMPLETED)
+    elif state.sub is SubState.START:  # of a forking service whose parent has ended
+        note = state.message or "no process was left running"
+        fail(world, state, Result.PROTOCOL, note, Cause.FAILED)
     else:
         settle_signal(world, state)
 

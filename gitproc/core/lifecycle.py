@@ -12,9 +12,11 @@ import math
 from gitproc.core import health
 from gitproc.core.actions import Release, Signal, SignalTree, Spawn, WatchTree
 from gitproc.core.events import Process, Slot
+from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, gone, order_signals, unknown_main
 from gitproc.core.restart import (
     SIGKILL,
     restart_delay,
+    restart_reset,
     shall_restart,
     start_limit_hit,
 )
@@ -22,7 +24,7 @@ from gitproc.core.states import Result, SubState
 from gitproc.core.transitions import Cause, End, next_state
 from gitproc.core.world import Health, LastExit, Running, UnitState, World
 from gitproc.units import directives as d
-from gitproc.units.service_types import KillMode, ServiceType
+from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand
 
@@ -41,17 +43,19 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     if state.sub is not SubState.AUTO_RESTART:
         state.restarts = 0
         state.starts = []
+    state.starts.append(world.now)
     state.unit = unit
     state.invocation = world.new_invocation()
     state.result = Result.SUCCESS
     state.main = state.control = state.probe = None
     state.tree_empty = True
+    state.born = False
     state.restart_at = None
     state.restart_wanted = state.reload_wanted = ""
     state.ordered_stop = state.forced_restart = state.oom = state.reload_failed = False
     state.finished = False
     state.done = state.status_text = state.message = ""
-    state.waits_for = state.waits_because = ""
+    state.waits_for = state.waits_because = state.obstacle = ""
     state.health = Health()
     state.last_exit = LastExit()
     if unit.kind != "service":
@@ -116,17 +120,19 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
     world.touch(state.name)
     if state.up and not was_up:
         state.active_since = world.now
+        if state.restarts:
+            world.alarm(world.now + restart_reset(state.definition, world.settings), state.name)
     match sub:
         case SubState.START:
             _enter_start(world, state)
         case SubState.RUNNING:
-            _enter_running(world, state)
+            _enter_running(world, state, fresh=not was_up)
         case SubState.STOP_SIGTERM | SubState.STOP_SIGKILL:
             _enter_signal(world, state, final=False)
         case SubState.FINAL_SIGTERM | SubState.FINAL_SIGKILL:
             _enter_signal(world, state, final=True)
         case SubState.ACTIVE | SubState.EXITED:
-            if state.definition.fragment:  # built-in targets come and go unsaid
+            if not was_up and state.definition.fragment:  # built-in targets come and go unsaid
                 world.tell("unit.started", state.name, f"Started {describe(state.definition)}")
         case SubState.DEAD | SubState.FAILED | SubState.AUTO_RESTART:
             pass
@@ -182,6 +188,8 @@ def spawn(world: World, state: UnitState, slot: Slot, command: ExecCommand) -> R
     order_spawn(world, state, process, command)
     state.tree_empty = False
     world.dirty[state.name] = None
+    if world.adopting:
+        world.announced.add(process)  # the shim's table was read before it
     return Running(process)
 
 
@@ -195,7 +203,7 @@ def order_spawn(world: World, state: UnitState, process: Process, command: ExecC
         if state.last_exit.code:
             variables.append(f"EXIT_CODE={state.last_exit.code}")
             variables.append(f"EXIT_STATUS={state.last_exit.status}")
-    world.do(Spawn(process, state.definition, command, tuple(variables), first=state.tree_empty))
+    world.do(Spawn(process, state.definition, command, tuple(variables), first=not state.born))
 
 
 def _enter_start(world: World, state: UnitState) -> None:
@@ -220,10 +228,13 @@ def start_command(world: World, state: UnitState) -> None:
         state.main = spawn(world, state, Slot.MAIN, command)
 
 
-def _enter_running(world: World, state: UnitState) -> None:
+def _enter_running(world: World, state: UnitState, *, fresh: bool) -> None:
+    """`fresh`: the unit has just come up, rather than been reloaded."""
     unit = state.definition
-    if state.main is None and not _unknown_main(state):
+    if state.main is None and not unknown_main(state):
         if unit[d.REMAIN_AFTER_EXIT]:
+            if fresh:
+                world.tell("unit.started", state.name, f"Started {describe(unit)}")
             move(world, state, Cause.DONE)
             return
         if unit[d.TYPE] is ServiceType.ONESHOT:
@@ -232,20 +243,14 @@ def _enter_running(world: World, state: UnitState) -> None:
         return
     if state.main is None:
         world.do(WatchTree(state.name, state.invocation))
-    world.tell("unit.started", state.name, f"Started {describe(unit)}")
+    if fresh:
+        world.tell("unit.started", state.name, f"Started {describe(unit)}")
     health.commence(world, state)
-
-
-def _unknown_main(state: UnitState) -> bool:
-    """A forking service without a known main process runs as long as anything of it does."""
-    forking = state.definition[d.TYPE] is ServiceType.FORKING
-    return forking and not state.tree_empty and not state.last_exit.code
 
 
 def _enter_signal(world: World, state: UnitState, *, final: bool) -> None:
     health.cease(world, state)
     unit = state.definition
-    mode = unit[d.KILL_MODE]
     strong = state.sub in (SubState.STOP_SIGKILL, SubState.FINAL_SIGKILL)
     if strong and not unit[d.SEND_SIGKILL]:
         move(world, state, Cause.TIMEOUT)
@@ -253,52 +258,14 @@ def _enter_signal(world: World, state: UnitState, *, final: bool) -> None:
     if gone(state, final=final):
         move(world, state, Cause.EMPTY)
         return
-    signal = unit[d.FINAL_KILL_SIGNAL] if strong else unit[d.KILL_SIGNAL]
-    if not strong and state.restart_wanted and unit.has(d.RESTART_KILL_SIGNAL):
-        signal = unit[d.RESTART_KILL_SIGNAL]
-    whole_tree = mode is KillMode.CONTROL_GROUP or (mode is KillMode.MIXED and (final or strong))
-    if mode is KillMode.MIXED and final:
-        signal = unit[d.FINAL_KILL_SIGNAL]
-    if whole_tree:
-        world.do(SignalTree(state.name, state.invocation, signal))
-        if unit[d.SEND_SIGHUP] and not strong:
-            world.do(SignalTree(state.name, state.invocation, 1))
-        world.do(WatchTree(state.name, state.invocation))
-    elif mode is not KillMode.NONE:
-        for slot in (state.main, state.control):
-            if slot is not None:
-                world.do(Signal(slot.process, signal))
-                if unit[d.SEND_SIGHUP] and not strong:
-                    world.do(Signal(slot.process, 1))
+    order_signals(world, state)
     _arm(world, state, stop_timeout(world, unit))
-
-
-def gone(state: UnitState, *, final: bool) -> bool:
-    """Whether the processes that this state waits for are gone.
-
-    The first round waits for the main and control process; the final one for the whole tree, as far as
-    KillMode= lets us kill it.
-    """
-    if state.tree_empty:
-        return True
-    mode = state.definition[d.KILL_MODE]
-    if mode is KillMode.NONE:
-        return True
-    known = state.main is not None or state.control is not None
-    if known:
-        return False
-    if final:
-        return mode is KillMode.PROCESS
-    # Nothing known is left: the final round takes care of the rest. Without a known main process the
-    # tree is all there is to wait for.
-    return mode is not KillMode.CONTROL_GROUP or not _unknown_main(state)
 
 
 def settle_signal(world: World, state: UnitState) -> None:
     """In a waiting state: go on if what it waits for is gone."""
-    final = state.sub in (SubState.FINAL_SIGTERM, SubState.FINAL_SIGKILL)
-    waiting = final or state.sub in (SubState.STOP_SIGTERM, SubState.STOP_SIGKILL)
-    if waiting and gone(state, final=final):
+    final = state.sub in FINAL_ROUND
+    if (final or state.sub in FIRST_ROUND) and gone(state, final=final):
         move(world, state, Cause.EMPTY)
 
 
@@ -309,9 +276,11 @@ def finish(world: World, state: UnitState) -> None:
     """Everything has ended: dead, failed, or waiting for an automatic restart."""
     unit = state.definition
     again = False
-    if not state.ordered_stop:
+    delay = restart_delay(unit, world.settings)
+    replaced = state.ordered_stop or bool(state.restart_wanted)
+    if not replaced:
         again = state.forced_restart or shall_restart(unit, state.result, state.last_exit)
-        if again and start_limit_hit(state, unit, world.settings, world.now):
+        if again and start_limit_hit(state, unit, world.settings, world.now + delay):
             again = False
             state.message = f"start limit hit after: {state.message or state.result}"
             state.result = Result.START_LIMIT_HIT
@@ -319,9 +288,9 @@ def finish(world: World, state: UnitState) -> None:
     state.main = state.control = state.probe = None
     state.tree_empty = True
     state.active_since = None
+    state.restart_wanted = state.reload_wanted = ""
     if again:
         state.restarts += 1
-        delay = restart_delay(unit, world.settings)
         state.restart_at = world.now + delay
         enter(world, state, SubState.AUTO_RESTART)
         world.alarm(state.restart_at, state.name)
@@ -332,16 +301,24 @@ def finish(world: World, state: UnitState) -> None:
             result=state.result.value,
         )
         return
-    if not state.ordered_stop:
+    if not replaced:
         state.done = unit.fingerprint
     bad = state.result is not Result.SUCCESS
-    state.finished = not state.ordered_stop and not bad and unit[d.TYPE] is ServiceType.ONESHOT
+    state.finished = not replaced and not bad and unit[d.TYPE] is ServiceType.ONESHOT
     enter(world, state, SubState.FAILED if bad else SubState.DEAD)
     if bad:
         text = f"Failed: {describe(unit)}: {state.message or state.result}"
         world.tell("unit.failed", state.name, text, result=state.result.value)
     else:
         world.tell("unit.stopped", state.name, f"Stopped {describe(unit)}")
+
+
+def forget_restarts(world: World, state: UnitState) -> None:
+    """A unit that has been up for long enough counts as cured (RestartResetSec=)."""
+    if state.restarts and state.up and state.active_since is not None:
+        if world.now >= state.active_since + restart_reset(state.definition, world.settings):
+            state.restarts = 0
+            world.dirty[state.name] = None
 
 
 def timed_out(world: World, state: UnitState) -> None:

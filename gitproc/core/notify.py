@@ -42,7 +42,8 @@ def _may_speak(state: UnitState, pid: int) -> bool:
         return True
     if access is NotifyAccess.NONE:
         return False
-    main = state.main is not None and state.main.pid == pid
+    # A datagram may overtake the news of its sender's birth.
+    main = state.main is not None and state.main.pid in (pid, 0)
     control = state.control is not None and state.control.pid == pid
     return main or (control and access is NotifyAccess.EXEC)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gitproc.core import schedule
 from gitproc.core.actions import Reply, Signal, SignalTree
-from gitproc.core.dependency_resolver import edges_of
+from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import Hold, Request, UnitState, World
@@ -28,7 +28,7 @@ def asked(world: World, event: OperatorAsked) -> None:
         request.invocations[name] = state.invocation
         match event.verb:
             case Verb.START:
-                _start(world, name)
+                _start(world, name, event.who)
             case Verb.STOP:
                 _stop(world, name, event.who, event.realtime)
             case Verb.RESTART | Verb.TRY_RESTART:
@@ -57,37 +57,47 @@ def _answer(request: Request, state: UnitState, result: str, message: str = "") 
     request.outcomes[state.name] = _outcome(state, result, message)
 
 
-def _start(world: World, name: str) -> None:
-    _free(world, name)
-    for other in (*world.graph.conflicts.of(name), *world.graph.conflicts.to(name)):
+def _start(world: World, name: str, who: str) -> None:
+    """Let `name` run, with everything that it pulls in, in place of what conflicts with that."""
+    freed = _free(world, name, who)
+    rivals = {other for each in freed for other in world.graph.rivals(each)}
+    for other in sorted(rivals.difference(freed)):
         if schedule.wanted(world, other) is not None:
-            _stop(world, other, f"conflict with {name}", 0.0)
+            _stop(world, other, f"{who}, by starting {name}", 0.0)
     schedule.refresh_blocked(world)
 
 
-def _free(world: World, name: str) -> None:
-    """Let `name` run, and with it everything that it pulls in (systemctl(1), "start")."""
-    todo, seen = [name], set()
+def _free(world: World, name: str, who: str) -> dict[str, None]:
+    """Let `name` run, and with it everything that it pulls in (systemctl(1), "start").
+
+    What is only wanted, and not required, stays held if an operator has stopped it.
+    """
+    freed: dict[str, None] = {}
+    todo = [(name, True)]
     while todo:
-        current = todo.pop()
+        current, required = todo.pop()
         unit = world.wanted_unit(current)
-        if current in seen or unit is None:
+        if unit is None or current in freed:
             continue
-        seen.add(current)
+        state = world.state(current)
+        if state.hold is not None and not required:
+            continue
+        freed[current] = None
         if world.desired is not None and current not in world.desired.units:
             world.graph.replace(current, edges_of(unit, world.desired.aliases))
-        state = world.state(current)
-        needed = current == name or not state.hold
-        if needed or current in world.graph.requirements(name):
-            state.hold = None
+        state.hold = None
         if not state.finished or current == name:
             state.done = ""
         if state.restart_at is not None:
             state.restart_at = world.now
+        if state.stopping:
+            state.restart_wanted = f"start asked by {who}"
         if current not in world.pulled:
             state.demanded = True
         world.touch(current)
-        todo += world.graph.pulls(current)
+        todo += ((other, False) for other in world.graph.wants.of(current))
+        todo += ((other, True) for other in world.graph.requirements(current))
+    return freed
 
 
 def _stop(world: World, name: str, who: str, realtime: float) -> None:
@@ -97,10 +107,6 @@ def _stop(world: World, name: str, who: str, realtime: float) -> None:
     state.done = ""
     if unit is not None:
         state.hold = Hold(who, realtime, unit.fingerprint)
-    for other in world.graph.follows_stop(name):
-        if other in world.units and other not in world.pulled:
-            world.units[other].demanded = False
-            world.touch(other)
     world.touch(name)
     schedule.refresh_blocked(world)
 
@@ -109,8 +115,8 @@ def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bo
     if state.down and only_if_up:
         _answer(request, state, "skipped", "not running")
         return
-    _start(world, state.name)
-    if not state.down:
+    _start(world, state.name, request.who)
+    if not state.down and not state.stopping:
         schedule.want_restart(world, state, f"restart asked by {request.who}")
 
 
@@ -165,6 +171,8 @@ def sync_asked(world: World, event: SyncAsked) -> None:
 
 def look(world: World, name: str) -> None:
     """See whether requests that wait for `name` can be answered."""
+    if world.adopting or world.undecided:
+        return
     for request in world.requests.values():
         if name in request.waiting:
             _look(world, request, name)
@@ -178,10 +186,12 @@ def _look(world: World, request: Request, name: str) -> None:
         case Verb.START | Verb.RESTART | Verb.TRY_RESTART:
             _look_start(world, request, state)
         case Verb.STOP:
-            if state.down:
+            if state.down or state.invocation != request.invocations.get(name, ""):
                 _answer(request, state, "done")
+            elif not schedule.must_stop(world, state):
+                _answer(request, state, "canceled", "started again meanwhile")
         case Verb.RELOAD:
-            if state.sub is not SubState.RELOAD and not state.reload_wanted:
+            if state.down or (state.sub is not SubState.RELOAD and not state.reload_wanted):
                 bad = state.reload_failed or not state.up
                 _answer(request, state, "failed" if bad else "done", "reload failed" if bad else "")
         case Verb.KILL | Verb.RESET_FAILED:

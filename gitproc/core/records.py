@@ -80,6 +80,7 @@ def unit_record(state: UnitState) -> dict[str, Any]:
 _PLAIN = (
     "command",
     "tree_empty",
+    "born",
     "deadline",
     "find_main_at",
     "active_since",
@@ -141,6 +142,7 @@ def deploy_record(world: World) -> dict[str, Any]:
             "since": deploy.since,
             "touched": sorted(deploy.touched),
             "pending": sorted(deploy.pending),
+            "restarts": dict(sorted(deploy.restarts.items())),
         }
         if deploy
         else None,
@@ -213,4 +215,10 @@ def restore(
     commit = commit_from(pending["commit"]) if pending else None
     if pending and commit is not None and same_boot:
         touched = frozenset(pending["touched"])
-        world.deploy = Deploy(commit, pending["since"], touched, set(pending["pending"]))
+        world.deploy = Deploy(
+            commit,
+            pending["since"],
+            touched,
+            set(pending["pending"]),
+            restarts=dict(pending.get("restarts", {})),
+        )

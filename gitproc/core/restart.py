@@ -91,10 +91,16 @@ def restart_delay(unit: Unit, settings: Settings) -> float:
     return unit[d.RESTART_SEC] if unit.has(d.RESTART_SEC) else settings.restart_sec
 
 
-def start_limit_hit(state: UnitState, unit: Unit, settings: Settings, now: float) -> bool:
-    """Count an automatic start; True if it would be one too many (systemd.unit(5), StartLimit*).
+def restart_reset(unit: Unit, settings: Settings) -> float:
+    """Seconds of being up after which earlier restarts are forgotten (RestartResetSec=)."""
+    span = unit[d.RESTART_RESET_SEC]
+    return span if span is not None else max(10 * restart_delay(unit, settings), 60.0)
 
-    Only automatic starts count: an operator's `start` and a commit's are never held against a unit.
+
+def start_limit_hit(state: UnitState, unit: Unit, settings: Settings, at: float) -> bool:
+    """Whether an automatic start at `at` would be one too many (systemd.unit(5), StartLimit*).
+
+    The first start counts as well, but never fails: an operator's `start` and a commit's begin anew.
     """
     interval = (
         unit[d.START_LIMIT_INTERVAL_SEC]
@@ -106,8 +112,5 @@ def start_limit_hit(state: UnitState, unit: Unit, settings: Settings, now: float
     )
     if interval <= 0 or burst <= 0:
         return False
-    state.starts = [at for at in state.starts if now - at < interval]
-    if len(state.starts) >= burst:
-        return True
-    state.starts.append(now)
-    return False
+    state.starts = [start for start in state.starts if at - start < interval]
+    return len(state.starts) >= burst

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from gitproc.core import health, lifecycle
 from gitproc.core.actions import SetLimits
-from gitproc.core.dependency_resolver import roots_of
 from gitproc.core.plan import compare
 from gitproc.core.states import SubState
 from gitproc.core.transitions import Cause
@@ -24,30 +23,34 @@ from gitproc.units.directive import Change
 from gitproc.units.unit import Unit
 
 
-def converge(world: World) -> None:
-    """Run the rules to a fixed point over the queued units."""
+def converge(world: World) -> dict[str, None]:
+    """Run the rules to a fixed point over the queued units; returns those that were looked at."""
+    seen: dict[str, None] = {}
     while world.queue:
         name = next(iter(world.queue))
         del world.queue[name]
+        seen[name] = None
         _reconcile(world, name)
+    return seen
 
 
 def enqueue_all(world: World) -> None:
     """Look at every unit: something changed that concerns all (a commit, adoption, shutdown)."""
     world.queue.update(dict.fromkeys(world.units))
     if world.desired is not None:
-        world.queue.update(dict.fromkeys(world.pulled))
+        world.queue.update(dict.fromkeys(sorted(world.pulled)))
+    for request in world.requests.values():
+        world.queue.update(dict.fromkeys(sorted(request.waiting)))
 
 
-def refresh_wanted(world: World) -> None:
-    """Compute anew what the default target pulls in; queue what this changes."""
-    before = world.pulled
+def demand(world: World, name: str) -> None:
+    """What an operator has started runs with all that it pulls in, also by a later commit."""
     if world.desired is None:
-        world.pulled = frozenset()
-    else:
-        roots = roots_of(world.desired, world.settings.default_target)
-        world.pulled = world.graph.closure(roots, world.desired.units)
-    world.queue.update(dict.fromkeys(sorted(before ^ world.pulled)))
+        return
+    for other in sorted(world.graph.closure(world.graph.pulls(name), world.desired.units)):
+        if other not in world.pulled and not world.state(other).demanded:
+            world.state(other).demanded = True
+            world.touch(other)
 
 
 def refresh_blocked(world: World) -> None:
@@ -67,6 +70,9 @@ def wanted(world: World, name: str) -> Unit | None:
         return None
     if name in world.blocked or (state is not None and state.hold is not None):
         return None
+    if name not in world.pulled and any(o in world.pulled for o in world.graph.rivals(name)):
+        if any(wanted(world, o) is not None for o in world.graph.rivals(name) if o in world.pulled):
+            return None  # what was asked for gives way to what the commit asks for
     unit = world.wanted_unit(name)
     return None if unit is None or unit.masked else unit
 
@@ -120,29 +126,39 @@ def pending(world: World, name: str) -> bool:
         return True
     if state is not None and state.done == unit.fingerprint:
         return False
-    return dead_end(world, name) is None
+    return not _hopeless(world, name)
 
 
-def _dead_end(world: World, name: str, seen: frozenset[str]) -> str | None:
-    """A requirement of `name`, or of what it requires, that has failed for good or is not to run."""
-    if name in seen:
-        return None
-    for other in world.graph.requirements(name):
-        if satisfied(world, other):
-            continue
-        state = world.units.get(other)
-        unit = wanted(world, other)
-        if unit is None or (state is not None and state.down and state.done == unit.fingerprint):
-            return other
-        found = _dead_end(world, other, seen | {name})
-        if found is not None:
-            return found
-    return None
+def _at_rest(world: World, name: str) -> bool:
+    """Whether `name` is down to stay: it is not to run, has failed for good, or has ended."""
+    unit = wanted(world, name)
+    state = world.units.get(name)
+    return unit is None or (state is not None and state.down and state.done == unit.fingerprint)
+
+
+def _hopeless(world: World, name: str) -> str:
+    """The root of why `name` will not come up by itself: itself, or its obstacle; empty if it may.
+
+    An obstacle is noted when the rules look at a unit, and counts only while its root is still at
+    rest: so a look costs what the unit itself requires, and two units bound to one another cannot keep
+    each other down.
+    """
+    if _at_rest(world, name):
+        return name
+    state = world.units.get(name)
+    if state is None or not state.down or not state.obstacle:
+        return ""
+    return state.obstacle if _at_rest(world, state.obstacle) else ""
 
 
 def dead_end(world: World, name: str) -> str | None:
-    """The requirement because of which `name` cannot start, if there is one."""
-    return _dead_end(world, name, frozenset())
+    """The unit at the root of why `name` cannot start; None if nothing is in its way for good."""
+    for other in world.graph.gates(name):
+        if not satisfied(world, other):
+            root = _hopeless(world, other)
+            if root:
+                return root
+    return None
 
 
 def _reconcile(world: World, name: str) -> None:
@@ -155,6 +171,7 @@ def _reconcile(world: World, name: str) -> None:
             _release_waiters(world, name)
             return
         state = world.state(name)
+        world.queue.update(dict.fromkeys(world.graph.requires.to(name)))
     if state.down:
         _reconcile_down(world, state, unit)
     elif not state.stopping:
@@ -166,6 +183,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if state.sub is SubState.AUTO_RESTART:
             state.restart_at = None
             lifecycle.move(world, state, Cause.HALT)
+        state.obstacle = ""
         _forget_wait(world, state)
         if state.hold is None and world.wanted_unit(state.name) is None:
             world.forget(state.name)
@@ -176,15 +194,26 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if not early and state.restart_at is not None and state.restart_at > world.now:
             return
     elif state.done == unit.fingerprint:
+        state.obstacle = ""
         _forget_wait(world, state)
         return
     blocker, because = _start_blocker(world, state.name)
+    root = dead_end(world, state.name) if blocker is not None else None
+    _note_obstacle(world, state, root or "")
     if blocker is not None:
         _wait(world, state, blocker, because)
-        if dead_end(world, state.name) is not None:
-            _release_waiters(world, state.name)  # who merely comes after it waits in vain
         return
     lifecycle.begin(world, state, unit)
+
+
+def _note_obstacle(world: World, state: UnitState, root: str) -> None:
+    """Who waits for `state` to come up, or cannot without it, must know whether that is in vain."""
+    if state.obstacle == root:
+        return
+    state.obstacle = root
+    world.queue.update(dict.fromkeys(world.graph.requires.to(state.name)))
+    world.queue.update(dict.fromkeys(world.graph.binds_to.to(state.name)))
+    _release_waiters(world, state.name)
 
 
 def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
@@ -241,29 +270,34 @@ def want_restart(world: World, state: UnitState, reason: str) -> None:
     """Replace the running instance, and those of units that follow an explicit restart."""
     state.restart_wanted = reason
     world.touch(state.name)
-    for other in world.graph.follows_stop(state.name):
-        follower = world.units.get(other)
-        if follower is not None and not follower.down and not follower.restart_wanted:
-            want_restart(world, follower, f"{state.name} restarts")
+    todo = [state.name]
+    while todo:
+        name = todo.pop()
+        for other in world.graph.follows_stop(name):
+            follower = world.units.get(other)
+            if follower is None or follower.down or follower.stopping or follower.restart_wanted:
+                continue
+            follower.restart_wanted = f"{name} restarts"
+            world.touch(other)
+            todo.append(other)
 
 
 def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
     """Whom a unit that is to start waits for, and why."""
     graph = world.graph
-    for other in graph.requirements(name):
-        if graph.after.has(name, other) and not satisfied(world, other):
+    for other in graph.gates(name):
+        if not satisfied(world, other) and (graph.ordered(name, other) or not _there(world, other)):
             return other, "is required and not up"
+    for other in graph.requirements(name):
         it = world.units.get(other)
         if it is not None and it.stopping:
             return other, "is required and stopping"
-    for other in graph.binds_to.of(name):
-        if not _there(world, other):
-            return other, "is bound to it and not up"
-    for relation in (graph.conflicts.of(name), graph.conflicts.to(name)):
-        for other in relation:
-            it = world.units.get(other)
-            if it is not None and not it.down:
-                return other, "conflicts and is not down yet"
+    for other in graph.rivals(name):
+        it = world.units.get(other)
+        if it is not None and not it.down:
+            if must_stop(world, it):
+                world.queue[other] = None
+            return other, "conflicts and is not down yet"
     before = graph.waits_on(name)
     # Go on where the last look found a blocker: a target with thousands of members must not scan
     # them all each time one of them comes up.
@@ -292,11 +326,11 @@ def _stop_blocker(world: World, name: str) -> str | None:
 
 
 def _wait(world: World, state: UnitState, blocker: str, because: str) -> None:
-    world.waiters.setdefault(blocker, set()).add(state.name)
+    world.waiters.setdefault(blocker, {})[state.name] = None
     if (state.waits_for, state.waits_because) != (blocker, because):
         state.waits_for, state.waits_because = blocker, because
     # A blocker nobody has looked at yet must be, or its waiters wait for ever.
-    if blocker not in world.units:
+    if blocker not in world.units and wanted(world, blocker) is not None:
         world.queue[blocker] = None
 
 
@@ -307,4 +341,4 @@ def _forget_wait(world: World, state: UnitState) -> None:
 
 def _release_waiters(world: World, name: str) -> None:
     """`name` rests where it is: who waits for it to move must look again."""
-    world.queue.update(dict.fromkeys(world.waiters.pop(name, ())))
+    world.queue.update(world.waiters.pop(name, {}))

@@ -50,8 +50,8 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     world.actions = []
     _take_in(world, event)
     due = _alarms(world)
-    schedule.converge(world)
-    for name in dict.fromkeys((*world.dirty, *due)):
+    seen = schedule.converge(world)
+    for name in dict.fromkeys((*world.dirty, *due, *seen)):
         if world.deploy is not None:
             deploy.look(world, name)
         if world.requests:
@@ -147,9 +147,11 @@ def _take_in(world: World, event: Event) -> None:
 
 
 def _instance(world: World, unit: str, invocation: str) -> UnitState | None:
-    """The unit, if this very instance of it is the present one."""
+    """The unit, if this very instance of it is the present one, and has not ended."""
     state = world.units.get(unit)
-    return state if state is not None and state.invocation == invocation else None
+    if state is None or state.invocation != invocation or state.down:
+        return None
+    return state
 
 
 def _find(world: World, process: Process) -> tuple[UnitState | None, Running | None]:
@@ -199,6 +201,7 @@ def _alarms(world: World) -> dict[str, None]:
             world.do(FindMain(state.definition, state.invocation))
         if state.health.next_probe is not None:
             exits.probe_due(world, state)
+        lifecycle.forget_restarts(world, state)
         world.queue[name] = None
     return due
 

@@ -99,6 +99,7 @@ class UnitState:
     probe: Running | None = None
     command: int = 0
     tree_empty: bool = True
+    born: bool = False  # some process of this instance has been made
     deadline: float | None = None
     find_main_at: float | None = None
     entered: float = 0.0
@@ -124,6 +125,7 @@ class UnitState:
     health: Health = field(default_factory=Health)
     waits_for: str = ""
     waits_because: str = ""
+    obstacle: str = ""  # the unit at the root of why this one cannot start, as things stand
     gate_index: int = 0
 
     @property
@@ -168,7 +170,10 @@ class UnitState:
 
 @dataclass(slots=True)
 class Deploy:
-    """A commit in force that has not settled yet. `pending`: touched units that have not proved themselves."""
+    """A commit in force that has not settled yet. `pending`: touched units that have not proved themselves.
+
+    `restarts`: how often touched units had been restarted before.
+    """
 
     commit: CommitMeta
     since: float
@@ -223,7 +228,7 @@ class World:
     now: float = 0.0
     queue: dict[str, None] = field(default_factory=dict)
     dirty: dict[str, None] = field(default_factory=dict)
-    waiters: dict[str, set[str]] = field(default_factory=dict)
+    waiters: dict[str, dict[str, None]] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     alarms: list[tuple[float, str]] = field(default_factory=list)
     announced: set[Process] = field(default_factory=set)
@@ -268,10 +273,10 @@ class World:
         self.dirty[name] = None
         self.queue[name] = None
         self.queue.update(dict.fromkeys(self.graph.binds_to.to(name)))
-        waiting = self.waiters.pop(name, None)
-        if waiting:
-            for other in waiting:
-                self.queue[other] = None
+        state = self.units.get(name)
+        if state is not None and state.down:
+            self.queue.update(dict.fromkeys(self.graph.requires.to(name)))
+        self.queue.update(self.waiters.pop(name, {}))
 
     def alarm(self, at: float | None, name: str) -> None:
         """See to it that a step happens at `at`; alarms that have become pointless are harmless."""

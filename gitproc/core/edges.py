@@ -1,0 +1,71 @@
+"""What a unit says about others, as edges: its dependency directives, [Install], and what is implied.
+
+A dependency that is given from the other end (Before=, WantedBy=) is turned round here, so that the graph
+knows one direction of each relation only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from gitproc.units import directives as d
+from gitproc.units.diagnostics import Location
+from gitproc.units.directive import Directive
+from gitproc.units.unit import Unit
+
+EARLY_TARGETS = ("sysinit.target", "basic.target")
+
+
+class Edge(NamedTuple):
+    """`source` relates to `target`, as unit `declarer` says at `where`."""
+
+    relation: str
+    source: str
+    target: str
+    declarer: str
+    where: Location
+
+
+# directive -> (relation, whether the declaring unit is the edge's target)
+_DECLARES: tuple[tuple[Directive[tuple[str, ...]], str, bool], ...] = (
+    (d.AFTER, "after", False),
+    (d.BEFORE, "after", True),
+    (d.REQUIRES, "requires", False),
+    (d.WANTS, "wants", False),
+    (d.BINDS_TO, "binds_to", False),
+    (d.PART_OF, "part_of", False),
+    (d.CONFLICTS, "conflicts", False),
+)
+_INSTALLS: tuple[tuple[Directive[tuple[str, ...]], str], ...] = (
+    (d.WANTED_BY, "wants"),
+    (d.REQUIRED_BY, "requires"),
+)
+
+
+def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
+    """Every edge that `unit` declares, implicit ones included (systemd.unit(5), systemd.target(5))."""
+    if unit.masked:
+        return ()
+    name = unit.name
+    edges: list[Edge] = []
+
+    def add(relation: str, other: str, directive: Directive[tuple[str, ...]], turned: bool) -> None:
+        other = aliases.get(other, other)
+        if other != name:
+            source, target = (other, name) if turned else (name, other)
+            edges.append(Edge(relation, source, target, name, unit.where(directive, other)))
+
+    for directive, relation, turned in _DECLARES:
+        for other in unit[directive]:
+            add(relation, other, directive, turned)
+    if unit[d.ENABLED]:
+        for directive, relation in _INSTALLS:
+            for other in unit[directive]:
+                add(relation, other, directive, True)
+    if unit.kind == "service" and unit[d.DEFAULT_DEPENDENCIES]:
+        ordered = {edge.source for edge in edges if edge.relation == "after"}
+        for target in EARLY_TARGETS:
+            if target not in ordered:
+                edges.append(Edge("after", name, target, name, Location(unit.fragment, 0)))
+    return tuple(edges)

@@ -1,0 +1,624 @@
+"""A machine for the core alone: clock, processes, shim, cgroups and disk, all pretended and deterministic.
+
+`Machine` hands events to `step` and carries out what comes back, as the daemon, the shim and the kernel
+would: births take a moment, exits stay in the shim's table until acknowledged, a cgroup tells when it is
+empty, only what was recorded survives a crash of the manager. What a command does is a `Program`, found by
+the base name of its path; `/bin/run` runs until it is signalled, `/bin/true` and `/bin/false` end at once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gitproc.core.actions import (
+    Acknowledge,
+    Action,
+    Adopt,
+    Announce,
+    Exit,
+    FindMain,
+    Probe,
+    Publish,
+    Record,
+    Release,
+    Reply,
+    SetLimits,
+    Signal,
+    SignalTree,
+    Spawn,
+    WatchTree,
+)
+from gitproc.core.events import (
+    Adopted,
+    AdoptionDone,
+    CommitLoaded,
+    CommitMeta,
+    Event,
+    Executed,
+    ExitCode,
+    Exited,
+    MainFound,
+    Notified,
+    OperatorAsked,
+    ProbeFailed,
+    ProbeSucceeded,
+    Process,
+    SetupFailed,
+    ShutdownAsked,
+    Slot,
+    Spawned,
+    SpawnFailed,
+    Tick,
+    TreeEmptied,
+    Verb,
+)
+from gitproc.core.records import restore
+from gitproc.core.step import next_deadline, step
+from gitproc.core.world import Settings, UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
+from gitproc.units.specifiers import Host
+from gitproc.units.unit import Unit
+from tests.units.trees import HOST, source
+
+BIRTH = 0.001  # seconds between the order to spawn and the process
+INSTANT = 0.01  # seconds that a command takes that only does something short
+KILL, TERM = 9, 15
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a command does. Times in seconds after its exec, or after the signal."""
+
+    lasts: float = float("inf")
+    status: int = 0
+    dies_of: int = 0
+    ready: float | None = None  # says READY=1
+    ignores: frozenset[int] = frozenset()
+    takes: float = 0.0  # from a signal to the end
+    on_signal: int | None = None  # exit status after a signal; None: dies of it
+    daemon: Program | None = None  # what goes on when this one (a parent that forks) has ended
+    pid_file: float | None = None  # the daemon writes it, after its parent's end
+    children: tuple[Program, ...] = ()
+    setup_error: str = ""  # the step that fails before exec
+    refused: str = ""  # no process can be made at all
+
+
+RUN = Program()
+PROGRAMS: Mapping[str, Program] = {
+    "run": RUN,
+    "true": Program(lasts=INSTANT),
+    "false": Program(lasts=INSTANT, status=1),
+    "stubborn": Program(ignores=frozenset({TERM})),
+    "slow": Program(takes=3.0, on_signal=0),
+    "notify": Program(ready=1.0),
+    "mute": Program(),
+    "crash": Program(lasts=0.05, status=3),
+    "forks": Program(lasts=INSTANT, daemon=RUN, pid_file=0.02),
+    "missing": Program(setup_error="EXEC"),
+    "refused": Program(refused="USER"),
+    "brood": Program(children=(RUN, RUN)),
+}
+
+
+@dataclass
+class Proc:
+    """A process of the machine. `token` None: made by another one, unknown to the shim."""
+
+    pid: int
+    unit: str
+    invocation: str
+    program: Program
+    token: Process | None = None
+    alive: bool = True
+    executed: bool = False
+    command: str = ""
+    pid_file_at: float = float("inf")
+
+
+@dataclass
+class Shim:
+    """What the parent of all services knows: its table, its unacknowledged exits."""
+
+    born: dict[Process, Proc] = field(default_factory=dict)
+    pending: dict[Process, list[int]] = field(default_factory=dict)
+    exits: dict[int, Exited] = field(default_factory=dict)
+    sequence: int = 0
+
+
+class Machine:
+    """The pretended machine, its manager, and everything that was seen to happen."""
+
+    def __init__(
+        self,
+        files: Mapping[str, str] | None = None,
+        programs: Mapping[str, Program] | None = None,
+        settings: Settings | None = None,
+        host: Host = HOST,
+    ) -> None:
+        self.now = 1000.0
+        self.host = host
+        self.settings = settings or Settings()
+        self.programs: dict[str, Program] = {**PROGRAMS, **(programs or {})}
+        self.healthy: dict[str, bool] = {}
+        self.world = World(settings=self.settings, seed="seed-0")
+        self.shim = Shim()
+        self.procs: dict[int, Proc] = {}
+        self.mail: deque[Event] = deque()
+        self.disk: dict[str, Any] = {}
+        self.definitions: dict[str, Unit] = {}
+        self.actions: list[tuple[float, Action]] = []
+        self.replies: dict[int, dict[str, dict[str, Any]]] = {}
+        self.published = ""
+        self.exited = False
+        self.manager_up = True
+        self.orders_left: int | None = None  # the manager dies after so many orders
+        self.steps = 0
+        self.files: dict[str, SourceFile] = {}
+        self.units: UnitSet | None = None
+        self._watches: dict[str, str] = {}
+        self._happenings: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._pid = 100
+        self._request = 0
+        self._commits: dict[str, tuple[CommitMeta, UnitSet]] = {}
+        self._manager = 0
+        if files is not None:
+            self.commit(files)
+
+    # -- what tests ask --------------------------------------------------------------------------
+
+    def state(self, name: str) -> UnitState:
+        """The state of a unit; a fresh one if the world has none."""
+        return self.world.units.get(name) or UnitState(name)
+
+    def sub(self, name: str) -> str:
+        """The sub-state of a unit."""
+        return self.state(name).sub.value
+
+    def subs(self, *names: str) -> dict[str, str]:
+        """The sub-states of units, or of all services."""
+        chosen = names or sorted(n for n in self.world.units if n.endswith(".service"))
+        return {name: self.sub(name) for name in chosen}
+
+    def told(self, kind: str = "", unit: str | None = None) -> list[str]:
+        """What was announced, as `kind unit: message`."""
+        return [
+            f"{a.kind} {a.unit}: {a.message}"
+            for _, a in self.actions
+            if isinstance(a, Announce) and a.kind.startswith(kind) and unit in (None, a.unit)
+        ]
+
+    def spawns(self, unit: str | None = None) -> list[str]:
+        """The commands ordered, by base name and arguments."""
+        return [
+            _line(a.command.argv)
+            for _, a in self.actions
+            if isinstance(a, Spawn) and unit in (None, a.unit.name)
+        ]
+
+    def orders(self, kind: type[Action], unit: str | None = None) -> list[Any]:
+        """All orders of one class (about one unit)."""
+        found = []
+        for _, action in self.actions:
+            if not isinstance(action, kind):
+                continue
+            owner = getattr(action, "process", None) or getattr(action, "unit", None)
+            name = (
+                owner
+                if isinstance(owner, str)
+                else getattr(owner, "unit", None) or getattr(owner, "name", None)
+            )
+            if unit in (None, name):
+                found.append(action)
+        return found
+
+    def alive(self, unit: str | None = None) -> list[Proc]:
+        """Living processes."""
+        return [p for p in self.procs.values() if p.alive and unit in (None, p.unit)]
+
+    def main(self, unit: str) -> Proc:
+        """The main process of a unit."""
+        running = self.state(unit).main
+        assert running is not None, f"{unit} has no main process"
+        return self.procs[running.pid]
+
+    def verdict(self, sha: str) -> str | None:
+        """What became of a commit."""
+        return self.world.verdicts.get(sha)
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def commit(
+        self,
+        files: Mapping[str, str],
+        sha: str = "",
+        *,
+        again: bool = False,
+        incremental: bool = True,
+    ) -> str:
+        """Put files into the branch; the manager hears of it. Returns the commit's name."""
+        self._manager += 1
+        sha = sha or f"{self._manager:040x}"
+        new = {path: source(path, text) for path, text in files.items()}
+        meta = CommitMeta(sha, "Ann", 0.0, "change")
+        changed: frozenset[str] | None = None
+        if self.units is None or not incremental:
+            units = load(new.values(), self.host, LoadOptions(frozenset(), False))
+        else:
+            edits: dict[str, SourceFile | None] = {
+                path: file for path, file in new.items() if self.files.get(path) != file
+            }
+            edits.update({path: None for path in self.files if path not in new})
+            units, changed = self.units.updated(edits)
+        in_force = self.world.applied is not None and self.world.desired is self.units
+        self._commits[sha] = (meta, units)
+        self.post(CommitLoaded(meta, units, changed if in_force else None, again=again))
+        if self.world.desired is units:
+            self.files, self.units = new, units
+        return sha
+
+    def ask(self, verb: Verb, *names: str, signal: int = TERM, whom: str = "all") -> int:
+        """An operator asks; returns the number of the request."""
+        self._request += 1
+        self.post(OperatorAsked(verb, names, self._request, "op", signal, whom, 0.0))
+        return self._request
+
+    def answer(self, request: int, name: str) -> str:
+        """The result that a request got for a unit; empty while there is none."""
+        outcome = self.replies.get(request, {}).get(name)
+        return str(outcome["result"]) if outcome else ""
+
+    def shutdown(self) -> None:
+        """The host goes down: stop everything."""
+        self.post(ShutdownAsked("SIGTERM"))
+
+    def post(self, *events: Event) -> None:
+        """News for the manager, taken in at once."""
+        self.mail.extend(events)
+        self.deliver()
+
+    def run(self, seconds: float = 0.0) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        for _ in range(100_000):
+            self.deliver()
+            at = self._next()
+            if at is None or at > end:
+                self.now = max(self.now, end)
+                return
+            self.now = max(self.now, at)
+            if self._happenings and self._happenings[0][0] <= self.now:
+                heapq.heappop(self._happenings)[2]()
+            else:
+                self.post(Tick())
+        raise AssertionError(f"never comes to rest before {end}: {self.subs()}")
+
+    def settle(self, limit: float = 1000.0) -> None:
+        """Let time pass until nothing more is going to happen by itself (probes apart)."""
+        end = self.now + limit
+        while self.mail or ((at := self._next()) is not None and at <= end):
+            self.run(max(0.0, (at if (at := self._next()) is not None else self.now) - self.now))
+
+    def _next(self) -> float | None:
+        times = [self._happenings[0][0]] if self._happenings else []
+        alarm = next_deadline(self.world) if self.manager_up else None
+        if alarm is not None:
+            times.append(alarm)
+        return min(times, default=None)
+
+    def deliver(self) -> None:
+        """Have the manager take in its mail."""
+        while self.mail and self.manager_up:
+            self._turn(self.mail.popleft())
+
+    def _turn(self, event: Event) -> None:
+        if isinstance(event, Exited):
+            event = self._completed(event)
+        self.steps += 1
+        actions = step(self.world, event, self.now)
+        orders = []
+        for action in actions:
+            self.actions.append((self.now, action))
+            if isinstance(action, Record):
+                self._write(action)
+            else:
+                orders.append(action)
+        for action in orders:
+            if self.orders_left is not None:
+                if self.orders_left == 0:
+                    self.orders_left = None
+                    self.crash()
+                    return
+                self.orders_left -= 1
+            self.perform(action)
+
+    def _completed(self, event: Exited) -> Exited:
+        empty = not self.alive(event.process.unit)
+        return Exited(event.process, event.code, event.status, event.sequence, empty)
+
+    def _write(self, record: Record) -> None:
+        if record.value is None:
+            self.disk.pop(record.key, None)
+            return
+        self.disk[record.key] = json.loads(json.dumps(record.value))
+        if record.key.startswith("unit/"):
+            state = self.world.units[record.key[5:]]
+            if state.unit is not None:
+                self.definitions[state.unit.fingerprint] = state.unit
+
+    # -- orders ----------------------------------------------------------------------------------
+
+    def perform(self, action: Action) -> None:
+        """Carry out one order."""
+        match action:
+            case Spawn(process, unit, command):
+                self._spawn(process, unit.name, command.path, command.argv)
+            case Signal(process, signal):
+                if process in self.shim.born:
+                    self.kill(self.shim.born[process], signal)
+                elif process in self.shim.pending:
+                    self.shim.pending[process].append(signal)
+            case SignalTree(unit_name, _, signal, spare):
+                for proc in self.alive(unit_name):
+                    if proc.pid not in spare:
+                        self.kill(proc, signal)
+            case WatchTree(unit_name, invocation):
+                self._watches[unit_name] = invocation
+                self._look_empty(unit_name)
+            case FindMain(unit, invocation):
+                self.mail.append(self._find_main(unit, invocation))
+            case Adopt(process, pid, start):
+                proc = self.procs[pid]
+                if proc.alive:
+                    proc.token = process
+                    self.shim.born[process] = proc
+                    self.mail.append(Adopted(process, pid, start))
+                else:
+                    self.mail.append(Exited(process, ExitCode.LOST, 0))
+            case Release(unit):
+                self._watches.pop(unit.name, None)
+            case Probe(unit, invocation):
+                self.after(INSTANT, lambda: self._probe(unit.name, invocation))
+            case Publish(sha):
+                self.published = sha
+            case Reply(request, outcomes):
+                assert request not in self.replies, "answered twice"
+                self.replies[request] = dict(outcomes)
+            case Acknowledge(sequence):
+                self.shim.exits.pop(sequence, None)
+            case Exit():
+                self.exited = True
+            case Announce() | SetLimits() | Record():
+                pass
+
+    def _spawn(self, process: Process, unit: str, path: str, argv: Iterable[str]) -> None:
+        program = self.programs[path.rpartition("/")[2]]
+        if program.refused:
+            self.mail.append(SpawnFailed(process, program.refused, "no"))
+            return
+        if process in self.shim.pending:
+            return
+        if process in self.shim.born:
+            self._announce_birth(self.shim.born[process])
+            return
+        self.shim.pending[process] = []
+        line = _line(argv)
+        self.after(BIRTH, lambda: self._birth(process, unit, program, line))
+
+    def _birth(self, process: Process, unit: str, program: Program, line: str) -> None:
+        proc = self._new(unit, process.invocation, program)
+        proc.token, proc.command = process, line
+        self.shim.born[process] = proc
+        self._announce_birth(proc)
+        if program.setup_error:
+            self.tell_shim(SetupFailed(process, program.setup_error, 2, "No such file"))
+            self._die(proc, ExitCode.EXITED, 203)
+            return
+        proc.executed = True
+        self.tell_shim(Executed(process))
+        self._begin(proc)
+        for signal in self.shim.pending.pop(process):
+            self.kill(proc, signal)
+
+    def _announce_birth(self, proc: Proc) -> None:
+        assert proc.token is not None
+        self.tell_shim(Spawned(proc.token, proc.pid, proc.pid * 10))
+        if proc.executed:
+            self.tell_shim(Executed(proc.token))
+
+    def tell_shim(self, event: Event) -> None:
+        """The shim sends news; nobody is there to hear it if the manager is down."""
+        if self.manager_up:
+            self.mail.append(event)
+
+    def _new(self, unit: str, invocation: str, program: Program) -> Proc:
+        self._pid += 1
+        proc = self.procs[self._pid] = Proc(self._pid, unit, invocation, program)
+        return proc
+
+    def _begin(self, proc: Proc) -> None:
+        program = proc.program
+        for child in program.children:
+            self._begin(self._new(proc.unit, proc.invocation, child))
+        if program.ready is not None:
+            self.after(program.ready, lambda: self.say(proc, READY="1"))
+        if program.lasts != float("inf"):
+            code = ExitCode.KILLED if program.dies_of else ExitCode.EXITED
+            status = program.dies_of or program.status
+            self.after(program.lasts, lambda: self._die(proc, code, status))
+
+    def say(self, proc: Proc, **fields: str) -> None:
+        """A process sends a datagram to the notify socket; the socket outlives the manager."""
+        if proc.alive:
+            self.mail.append(Notified(proc.unit, proc.invocation, proc.pid, tuple(fields.items())))
+
+    def kill(self, proc: Proc, signal: int) -> None:
+        """A signal reaches a process."""
+        program = proc.program
+        if not proc.alive or (signal in program.ignores and signal != KILL) or not signal:
+            return
+        wait = 0.0 if signal == KILL else program.takes
+        if program.on_signal is not None and signal != KILL:
+            status = program.on_signal
+            self.after(wait, lambda: self._die(proc, ExitCode.EXITED, status))
+        else:
+            self.after(wait, lambda: self._die(proc, ExitCode.KILLED, signal))
+
+    def exit(self, proc: Proc, status: int = 0) -> None:
+        """A process ends by itself."""
+        self._die(proc, ExitCode.EXITED, status)
+        self.deliver()
+
+    def _die(self, proc: Proc, code: ExitCode, status: int) -> None:
+        if not proc.alive:
+            return
+        proc.alive = False
+        if proc.program.daemon is not None and code is ExitCode.EXITED and not status:
+            daemon = self._new(proc.unit, proc.invocation, proc.program.daemon)
+            if proc.program.pid_file is not None:
+                daemon.pid_file_at = self.now + proc.program.pid_file
+            else:
+                daemon.pid_file_at = float("inf")
+            self._begin(daemon)
+        if proc.token is not None and self.shim.born.get(proc.token) is proc:
+            self.shim.sequence += 1
+            exited = Exited(proc.token, code, status, self.shim.sequence)
+            self.shim.exits[self.shim.sequence] = exited
+            self.tell_shim(exited)
+        self._look_empty(proc.unit)
+
+    def _look_empty(self, unit: str) -> None:
+        if unit in self._watches and not self.alive(unit):
+            self.mail.append(TreeEmptied(unit, self._watches.pop(unit)))
+
+    def _find_main(self, unit: Unit, invocation: str) -> MainFound:
+        for proc in self.alive(unit.name):
+            if proc.token is None and (not unit[d.PID_FILE] or proc.pid_file_at <= self.now):
+                return MainFound(unit.name, invocation, proc.pid, proc.pid * 10)
+        return MainFound(unit.name, invocation, None, message="no PID file")
+
+    def _probe(self, unit: str, invocation: str) -> None:
+        if not self.manager_up:
+            return
+        if self.healthy.get(unit, True):
+            self.mail.append(ProbeSucceeded(unit, invocation))
+        else:
+            self.mail.append(ProbeFailed(unit, invocation, "HTTP 500"))
+
+    def after(self, seconds: float, happening: Callable[[], None]) -> None:
+        """Something will happen on the machine."""
+        self._count += 1
+        heapq.heappush(self._happenings, (self.now + seconds, self._count, happening))
+
+    # -- disasters -------------------------------------------------------------------------------
+
+    def crash(self) -> None:
+        """The manager is killed: its world, its mail and its watches are gone."""
+        self.manager_up = False
+        self.mail = deque(event for event in self.mail if isinstance(event, Notified))
+        self._watches.clear()
+
+    def restart(self, *, again: bool = True, exits_first: bool = True) -> None:
+        """A new manager comes up beside the same shim."""
+        self._restore(same_boot=True, same_shim=True)
+        notes, self.mail = self.mail, deque()
+        for process, proc in self.shim.born.items():
+            unseen = any(e.process == process for e in self.shim.exits.values())
+            if proc.alive or unseen:
+                started = proc.pid * 10
+                self.mail.append(Adopted(process, proc.pid, started, proc.alive, proc.executed))
+        exits = [*self.shim.exits.values()]
+        if exits_first:
+            self.mail.extend(exits)
+        self.mail.append(AdoptionDone(same_shim=True))
+        if not exits_first:
+            self.mail.extend(exits)
+        self.mail.extend(notes)
+        self._load_applied(again=again)
+
+    def new_shim(self, *, survivors: bool = True) -> None:
+        """The shim is gone with the manager; its services live on, or not."""
+        self.crash()
+        self.mail.clear()
+        if not survivors:
+            for proc in self.alive():
+                proc.alive = False
+        self.shim = Shim()
+        self._restore(same_boot=True, same_shim=False)
+        for state in self.world.units.values():
+            for slot in (state.main, state.control):
+                if slot is not None and slot.pid and self.procs[slot.pid].alive:
+                    self.procs[slot.pid].token = slot.process
+                    self.shim.born[slot.process] = self.procs[slot.pid]
+                    self.mail.append(Adopted(slot.process, slot.pid, slot.start_time))
+        self.mail.append(AdoptionDone(same_shim=False))
+        self._load_applied(again=True)
+
+    def reboot(self) -> None:
+        """The machine starts anew; the disk is all that is left."""
+        self.crash()
+        self.mail.clear()
+        for proc in self.procs.values():
+            proc.alive = False
+        self._happenings.clear()
+        self.shim = Shim()
+        self.now = 10.0
+        self._restore(same_boot=False, same_shim=False)
+        self.mail.append(AdoptionDone(same_shim=False))
+        self._load_applied(again=True)
+
+    def _restore(self, *, same_boot: bool, same_shim: bool) -> None:
+        self._manager += 1
+        self.manager_up = True
+        self.exited = False
+        self.world = World(settings=self.settings, seed=f"seed-{self._manager}")
+        records = json.loads(json.dumps(self.disk))
+        restore(self.world, records, self.definitions.get, same_boot=same_boot, same_shim=same_shim)
+        self.world.recorded = dict(records)
+        self.world.adopting = True
+        for key in records:
+            kind, _, name = key.partition("/")
+            if kind == "unit" and name not in self.world.units:
+                self.world.dirty[name] = None
+
+    def _load_applied(self, *, again: bool) -> None:
+        applied = self.world.applied
+        if applied is not None:
+            meta, units = self._commits[applied.sha]
+            self.mail.append(CommitLoaded(meta, units, None, again=again))
+        self.deliver()
+
+    # -- what must always hold -------------------------------------------------------------------
+
+    def doubles(self) -> list[str]:
+        """Units of which two instances have a living main process."""
+        mains = {
+            (p.unit, p.invocation)
+            for p in self.alive()
+            if p.token is not None and p.token.slot is Slot.MAIN
+        }
+        return [name for name, count in Counter(unit for unit, _ in mains).items() if count > 1]
+
+
+def _line(argv: Iterable[str]) -> str:
+    first, *rest = argv
+    return " ".join((first.rpartition("/")[2], *rest))
+
+
+def service(*lines: str, unit: str = "", install: bool = True, own: str = "") -> str:
+    """The text of a service: [Service] lines; `ExecStart=/bin/run` unless they say otherwise."""
+    body = list(lines)
+    if not any(line.startswith(("ExecStart=", "ExecStop=")) for line in body):
+        body.insert(0, "ExecStart=/bin/run")
+    text = f"[Unit]\n{unit}\n[Service]\n" + "\n".join(body) + "\n"
+    if own:
+        text += f"[X-GitProc]\n{own}\n"
+    if install:
+        text += "[Install]\nWantedBy=multi-user.target\n"
+    return text
