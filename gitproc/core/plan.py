@@ -35,6 +35,9 @@ class PlannedAction(StrEnum):
     STOP = "stop"
 
 
+_WEAKER = frozenset({PlannedAction.NONE, PlannedAction.LIVE, PlannedAction.RELOAD})
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One directive that differs; texts as written, joined where there are several."""
@@ -140,31 +143,62 @@ def compute(
 ) -> list[PlanEntry]:
     """The plan for putting `units` in force, for the `changed` names and those that follow them."""
     entries: dict[str, PlanEntry] = {}
-    for name in changed:
-        entry = _entry(world, units, pulled, name)
+    blocked = graph.stop_closure(sorted(_held(world, units)))
+    gives_way = {
+        name
+        for name, state in world.units.items()
+        if state.demanded and name not in pulled and any(o in pulled for o in graph.rivals(name))
+    }
+    freed = world.blocked.keys() - blocked.keys()
+    for name in dict.fromkeys((*changed, *sorted(freed), *sorted(gives_way))):
+        down = name in blocked or name in gives_way
+        entry = _entry(world, units, pulled, name, stays_down=down)
         if entry is not None:
             entries[name] = entry
-    todo = [n for n, e in entries.items() if e.action is PlannedAction.RESTART]
+    todo = [
+        name
+        for name, entry in entries.items()
+        if entry.action is PlannedAction.RESTART and not world.units[name].stopping
+    ]
     while todo:
         name = todo.pop()
         for other in graph.follows_stop(name):
             state = world.units.get(other)
-            up = state is not None and not state.down
+            if state is None or state.down or state.stopping:
+                continue
             present = entries.get(other)
-            weaker = present is None or present.action in (PlannedAction.LIVE, PlannedAction.RELOAD)
-            if up and weaker and other in pulled:
+            weaker = present is None or present.action in _WEAKER
+            if weaker and other not in blocked and (other in pulled or state.demanded):
                 entries[other] = PlanEntry(other, PlannedAction.RESTART, f"{name} restarts")
                 todo.append(other)
     return [entries[name] for name in graph.start_order(entries)]
 
 
-def _entry(world: World, units: UnitSet, pulled: frozenset[str], name: str) -> PlanEntry | None:
+def _definition(units: UnitSet, name: str) -> Unit | None:
+    """What `units` says of `name`; of an instance that it does not mention, too."""
+    return units.units.get(name) or (units.resolve(name) if "@" in name else None)
+
+
+def _held(world: World, units: UnitSet) -> Iterable[str]:
+    """Units whose hold outlives the change: it does not touch them."""
+    for name, state in world.units.items():
+        if state.hold is not None:
+            unit = _definition(units, name)
+            if unit is not None and unit.fingerprint == state.hold.fingerprint:
+                yield name
+
+
+def _entry(
+    world: World, units: UnitSet, pulled: frozenset[str], name: str, *, stays_down: bool
+) -> PlanEntry | None:
     state = world.units.get(name)
-    new = units.units.get(name)
-    if new is None and "@" in name and state is not None and state.demanded:
-        new = units.resolve(name)
-    demanded = state is not None and state.demanded and new is not None
-    run = (name in pulled or demanded) and new is not None and not new.masked
+    new = _definition(units, name)
+    asked = name in pulled or (state is not None and state.demanded)
+    run = asked and new is not None and not new.masked and not stays_down
+    if state is not None and new is not None:
+        held = state.hold is not None and state.hold.fingerprint == new.fingerprint
+        if held or (stays_down and name in world.blocked):
+            return None
     if state is not None and not state.down and state.unit is not None:
         if not run or new is None:
             gone = "removed" if new is None else "masked" if new.masked else "no longer wanted"
@@ -172,10 +206,8 @@ def _entry(world: World, units: UnitSet, pulled: frozenset[str], name: str) -> P
         return _changed_entry(name, state.unit, new)
     if not run or new is None:
         return None
-    if state is not None:
-        held = state.hold is not None and state.hold.fingerprint == new.fingerprint
-        if held or state.done == new.fingerprint:
-            return None
+    if state is not None and state.done == new.fingerprint:
+        return None
     known = world.wanted_unit(name)
     differences = compare(known, new).differences if known is not None else ()
     reason = "new" if known is None else "changed" if differences else "not running"
