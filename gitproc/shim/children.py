@@ -15,7 +15,7 @@ import os
 import time
 
 from gitproc.shim import child as child_side
-from gitproc.shim import logger, mini_init, process
+from gitproc.shim import foreign, logger, mini_init, process
 from gitproc.shim.clone import CLONE_NEWNS, CLONE_NEWPID, CgroupRefused, clone
 from gitproc.shim.connection import Connection
 from gitproc.shim.logs import Logs
@@ -35,8 +35,8 @@ class Child:
     """One service process. `pid` 0: its mini-init has not announced it yet."""
 
     __slots__ = (
-        "cookie", "ended", "executed", "exit", "failure", "id", "init_pid", "link", "pid", "pidfd",
-        "report", "request", "said", "start_time",
+        "cookie", "ended", "executed", "exit", "failure", "foreign", "id", "init_pid", "link", "pid",
+        "pidfd", "report", "request", "said", "start_time",
     )  # fmt: skip
 
     def __init__(self, id: int, cookie: str) -> None:
@@ -49,6 +49,7 @@ class Child:
         self.request: int | None = None  # the spawn to be answered once the mini-init has spoken
         self.ended: tuple[int, int, Usage] | None = None
         self.executed = False
+        self.foreign = False  # somebody else reaps it
         self.failure: tuple[str, int, str] | None = None
         self.exit: Message | None = None
 
@@ -114,6 +115,34 @@ class Children:
             self._started(child, request)
         else:
             child.request = request
+
+    def adopt(self, request: int, cookie: str, pid: int, start_time: int) -> None:
+        """Take a process into the table that was not spawned here (start time 0: whichever has the pid)."""
+        known = self.by_cookie.get(cookie)
+        if known is not None:
+            self._answer_again(known, request)
+            return
+        try:
+            pidfd = os.pidfd_open(pid)
+            found = process.start_time(pid)
+            if start_time not in (0, found) or pid in self.by_pid:
+                os.close(pidfd)
+                raise ProcessLookupError(errno.ESRCH, "it is another process by now")
+        except OSError as error:
+            number = error.errno or errno.ESRCH
+            self._line.emit(("refused", request, "ADOPT", number, f"process {pid}: {error}"))
+            return
+        child = Child(self.next_id, cookie)
+        self.next_id += 1
+        child.pid, child.pidfd, child.start_time, child.executed = pid, pidfd, found, True
+        child.foreign = not foreign.is_our_child(pidfd)
+        self._enter(child)
+        self._started(child, request)
+        self._line.emit(("executed", child.id))
+
+    def _foreign_ended(self, child: Child) -> None:
+        self._loop.unwatch(child.pidfd)
+        self.ended(child.pid, *foreign.exit_of(child.pidfd), (0.0, 0.0, 0))
 
     def _stdio(
         self, spec: dict[str, Any], fds: list[int], ours: list[int], streams: list[logger.Stream]
@@ -183,6 +212,8 @@ class Children:
             self.exits[child.exit[1]] = child
             return
         self.by_pid[child.init_pid or child.pid] = child
+        if child.foreign:
+            self._loop.watch(child.pidfd, lambda _: self._foreign_ended(child))
         if child.report >= 0:
             self._loop.watch(child.report, lambda _: self._read_report(child))
         if child.link is not None:

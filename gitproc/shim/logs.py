@@ -41,6 +41,11 @@ class Logs:
         self.pid = 0
         self.finishing = False
 
+    @property
+    def done(self) -> bool:
+        """Told to finish, and finished."""
+        return self.finishing and not self.pid and not self._loop.pending("logger")
+
     def add(self, pipe: int, path: str, max_bytes: int, files: int) -> None:
         """Log what comes out of this pipe (the read end is ours from here on)."""
         number = self._next
@@ -55,7 +60,8 @@ class Logs:
     def finish(self) -> None:
         """Have the logger write down what is in the pipes, and end."""
         self.finishing = True
-        self._say(encode(("finish",)))
+        if self.pid:
+            self._say(encode(("finish",)))
 
     def start(self) -> None:
         """Fork the logger."""
@@ -76,18 +82,23 @@ class Logs:
             theirs.close()
         os.close(pidfd)
         self.pid = pid
-        self._unsent.clear()  # it was born with all streams
+        self._unsent = [
+            item for item in self._unsent if isinstance(item, bytes)
+        ]  # it has all streams
         self._watch(ours)
+        if self.finishing:
+            self._unsent.append(encode(("finish",)))
+        self._flush()
         self._loop.after(_HEALTHY, 10.0, self._is_well)
 
-    def ended(self, pid: int) -> bool:
-        """A process has been reaped; False if it is not the logger."""
+    def ended(self, pid: int, clean: bool) -> bool:
+        """A process has been reaped; False if it is not the logger. `clean`: it ended as told."""
         if pid != self.pid:
             return False
         self._read()
         self._hang_up()
         self.pid = 0
-        if not self.finishing:
+        if not (self.finishing and clean):
             self._again()
         return True
 

@@ -13,6 +13,7 @@ manager to shim                                   shim to manager
                                                   ("warning", id, text)          id 0: about no process
                                                   ("exited", seq, id, cookie, pid, code, status,
                                                    (user s, system s, maxrss bytes), realtime s)
+("adopt", request, cookie, pid, start_time)       ("started", ...), ("executed", id), or ("refused", ...)
 ("list", request)                                 ("table", request, page, last, rows) + pidfds of those alive
 ("ack", [seq, ...])
 ("signal", request, id, signo)                    ("signalled", request, errno)

@@ -90,6 +90,8 @@ class Shim:
         match message:
             case ("spawn", int(request), str(cookie), dict(spec)):
                 self._children.spawn(request, cookie, spec, fds)
+            case ("adopt", int(request), str(cookie), int(pid), int(start_time)):
+                self._children.adopt(request, cookie, pid, start_time)
             case ("list", int(request)):
                 self._children.send_table(request)
             case ("ack", list(sequences)):
@@ -138,7 +140,9 @@ class Shim:
             code, value = decode_status(status)
             try:
                 usage = (used.ru_utime, used.ru_stime, used.ru_maxrss * 1024)
-                if self._children.ended(pid, code, value, usage) or self._logs.ended(pid):
+                if self._children.ended(pid, code, value, usage) or self._logs.ended(
+                    pid, status == 0
+                ):
                     pass
                 elif self._manager.ended(pid, code, value):
                     self._manager_ended(code, value)
@@ -163,7 +167,7 @@ class Shim:
         unmanaged = self._line.sock is None and not self._manager.ours
         if self._terminate and unmanaged and not self._children.by_pid:
             self._shut_down()
-        if self._loop.pending("end") and not self._logs.pid and not self._manager.pid:
+        if self._loop.pending("end") and self._logs.done and not self._manager.pid:
             self._end()
 
     def _shut_down(self, status: int = 0) -> None:

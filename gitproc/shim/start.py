@@ -31,6 +31,9 @@ def main(arguments: list[str]) -> NoReturn:
     """Be the shim; exits with its status."""
     options = _options(arguments)
     process.set_name("gitproc-shim")
+    gc.disable()  # nothing here makes cycles, and a collection would unshare every page of the forks
+    gc.collect()
+    gc.freeze()
     while (null := os.open("/dev/null", os.O_RDWR)) <= 2:  # 0, 1 and 2 exist from here on
         pass
     if "state" in options:
@@ -42,9 +45,6 @@ def main(arguments: list[str]) -> NoReturn:
         os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])  # what others left open
         os.set_inheritable(3, False)
         shim = _fresh(options, 3)
-    gc.disable()
-    gc.collect()
-    gc.freeze()
     status = shim.run()
     for name in ("notify", "socket"):  # in this order: the latter keeps another shim from starting
         try:

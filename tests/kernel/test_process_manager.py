@@ -19,7 +19,7 @@ from gitproc.core.events import (
     SpawnFailed,
 )
 from gitproc.errors import HostError
-from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.process_manager import ProcessManager, TableEntry, Welcome
 from tests.shim.client import Shim, title, until
 
 DEADLINE = 10.0  # seconds
@@ -38,6 +38,9 @@ SLEEP = spec("/bin/sleep", "1000")
 
 class Manager:
     """A manager that keeps every event."""
+
+    welcome: Welcome
+    rows: list[TableEntry]
 
     def __init__(self):
         self.events = []

@@ -77,7 +77,9 @@ class Client:
 
     def pump(self, seconds: float) -> bool:
         """Read what is there into `kept`; False after `seconds` without anything."""
-        if not select.select([self.sock], [], [], seconds)[0]:
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        if not poll.poll(seconds * 1000):
             return False
         received = protocol.receive(self.sock)
         if received is None:
@@ -192,6 +194,11 @@ class Shim:
         return until(
             lambda: next((p for p in children_of(self.pid) if title(p) == "gitproc-logger"), 0)
         )
+
+    def other_logger(self, than: int) -> int:
+        """Pid of the logger that has replaced this one."""
+        until(lambda: self.logger != than)
+        return self.logger
 
     def end(self) -> None:
         """Kill what is left of its services, and have it end."""

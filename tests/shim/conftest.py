@@ -51,5 +51,7 @@ def user_shim(shims):
     directory.chmod(0o755)
     os.chown(directory, NOBODY, NOBODY)
     options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    yield shims(directory=directory, python=python, code=directory / "shim", **options)
+    shim = shims(directory=directory, python=python, code=directory / "shim", **options)
+    yield shim
+    shim.end()
     shutil.rmtree(directory)

@@ -33,6 +33,10 @@ def ending(number):
     return f"ulimit -c 0; kill -{signo} $$", (2, signo)
 
 
+def wait_for_size(path, size):
+    until(lambda: path.exists() and path.stat().st_size >= size)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_nothing_is_lost(shim, tmp_path):
@@ -102,5 +106,5 @@ def test_nothing_is_lost(shim, tmp_path):
     for cookie, count in lengths.items():
         text = "".join(f"line {number}\n" for number in range(count))
         path = tmp_path / f"{cookie}.log"
-        until(lambda p=path, t=text: p.exists() and p.stat().st_size >= len(t))
+        wait_for_size(path, len(text))
         assert path.read_text() == text

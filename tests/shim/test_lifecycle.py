@@ -39,7 +39,7 @@ def test_a_re_exec_keeps_everything(shim, client, tmp_path):
     os.write(pipe[1], b"\n")
     assert client.exit_of(other) == (1, 0)
     until(lambda: path.read_text() == "1\n2\n")
-    until(lambda: shim.logger != logger)
+    shim.other_logger(logger)
     client.send("signal", 51, id, 9)
     assert client.expect("signalled", 51)[2] == 0
     assert client.exit_of(id) == (2, 9)
@@ -65,7 +65,7 @@ def test_many_re_execs_leak_nothing(shim, client):
         logger = shim.logger
         client.send("reexec", number)
         client.expect("reexeced", number)
-        until(lambda dead=logger: shim.logger != dead)
+        shim.other_logger(logger)
         client.list()
         counts.add(fds())
     assert len(counts) == 1
@@ -108,6 +108,10 @@ def managers(directory):
     return [int(pid) for pid in path.read_text().split()] if path.exists() else []
 
 
+def wait_for_managers(directory, count):
+    until(lambda: len(managers(directory)) == count)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_termination_is_the_managers_business(standalone, tmp_path, number):
     until(lambda: managers(tmp_path))
@@ -118,7 +122,7 @@ def test_termination_is_the_managers_business(standalone, tmp_path, number):
 
 def test_a_dead_manager_is_started_again(standalone, tmp_path):
     for count in (1, 2, 3):
-        until(lambda wanted=count: len(managers(tmp_path)) == wanted)
+        wait_for_managers(tmp_path, count)
         os.kill(managers(tmp_path)[-1], signal.SIGKILL)
     until(lambda: len(managers(tmp_path)) == 4)
     standalone.process.terminate()
@@ -127,7 +131,7 @@ def test_a_dead_manager_is_started_again(standalone, tmp_path):
 
 def test_a_manager_that_is_down_is_started_to_stop_everything(standalone, tmp_path):
     for count in range(1, 6):  # by now the next start is far away
-        until(lambda wanted=count: len(managers(tmp_path)) == wanted)
+        wait_for_managers(tmp_path, count)
         os.kill(managers(tmp_path)[-1], signal.SIGKILL)
         until(lambda: managers(tmp_path)[-1] not in children_of(standalone.pid))
     asked = time.monotonic()

@@ -85,7 +85,7 @@ def test_output_waits_while_there_is_no_logger(shim, client, tmp_path):
     for _ in range(4):  # each death makes the pause before the next logger longer
         logger = shim.logger
         os.kill(logger, signal.SIGKILL)
-        until(lambda dead=logger: shim.logger != dead)
+        shim.other_logger(logger)
     os.kill(shim.logger, signal.SIGKILL)
     assert run(client, "a", "echo said while nobody listened", output=log_to(path)) == (1, 0)
     until(lambda: path.exists() and path.read_text() == "said while nobody listened\n")
@@ -233,3 +233,13 @@ def test_shutdown_writes_down_what_was_said(shim, client, tmp_path):
     assert shim.process.wait(10) == 0
     os.kill(pid, signal.SIGKILL)
     assert path.read_bytes().count(b"\n") == 5000
+
+
+def test_shutdown_while_the_logger_dies_loses_nothing(shim, client, tmp_path):
+    path = tmp_path / "a.log"
+    os.kill(shim.logger, signal.SIGSTOP)
+    run(client, "a", "echo the last words", output=log_to(path))
+    client.send("shutdown")
+    os.kill(shim.logger, signal.SIGKILL)
+    assert shim.process.wait(10) == 0
+    assert path.read_text() == "the last words\n"
