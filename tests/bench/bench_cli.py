@@ -1,4 +1,4 @@
-"""What a command costs, whole process, beside the bare interpreter: `pytest -m bench -s tests/bench/bench_cli.py`.
+"""What a command costs, whole process, beside the bare interpreter, with a hundred services up.
 
 Rounds are interleaved, so that a busy machine is busy for every row; read the ratios.
 """
@@ -10,36 +10,45 @@ import time
 
 import pytest
 
-from tests.api.example_manager import Running
+from tests.bench.report import detail, row
 from tests.cli.command import Command
 
-ROUNDS = 40
+ROUNDS = 30
+COUNT = 100
+BARE = "python -I -S -c pass"
+pytestmark = pytest.mark.bench
 
 
-@pytest.mark.bench
-def test_start_up(tmp_path):
-    (tmp_path / "run").mkdir()
+@pytest.mark.timeout(120)
+def test_command_line(constellation, tmp_path):
+    constellation.start(COUNT)
+    constellation.settle()
     gitproc = Command(tmp_path)
+
+    def words(*verb):
+        return gitproc.words("--root", constellation.root, *verb)
+
     commands = {
-        "python -I -S -c pass": [sys.executable, "-I", "-S", "-c", "pass"],
+        BARE: [sys.executable, "-I", "-S", "-c", "pass"],
         "python -c pass": [sys.executable, "-c", "pass"],
-        "gitproc status UNIT": gitproc.words("--root", tmp_path, "status", "web"),
-        "gitproc status": gitproc.words("--root", tmp_path, "status"),
-        "gitproc start UNIT": gitproc.words("--root", tmp_path, "start", "web"),
-        "gitproc logs UNIT": gitproc.words("--root", tmp_path, "logs", "web"),
-        "gitproc plan (slow path)": gitproc.words("--root", tmp_path, "plan"),
+        "gitproc status UNIT": words("status", "u00050"),
+        "gitproc status": words("status"),
+        "gitproc is-active UNIT": words("is-active", "u00050"),
+        "gitproc logs UNIT": words("logs", "u00050"),
+        "gitproc plan (slow path)": words("plan"),
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
-    with Running(tmp_path / "run/gitproc.sock"):
-        for _ in range(ROUNDS):
-            for name, words in commands.items():
-                begun = time.perf_counter()
-                subprocess.run(
-                    words, stdout=subprocess.DEVNULL, check=True, env=gitproc.environment
-                )
-                times[name].append(time.perf_counter() - begun)
-    floor = statistics.median(times["python -I -S -c pass"])
-    print()
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"{name:28} {median * 1000:6.1f} ms   {median / floor:4.2f} x")
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            begun = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=gitproc.environment)
+            times[name].append(time.perf_counter() - begun)
+    median = {name: statistics.median(values) * 1000 for name, values in times.items()}
+    status = median["gitproc status UNIT"]
+    row(
+        "gitproc status UNIT, whole process", f"{status:.1f} ms",
+        baseline=f"{median[BARE]:.1f} ms, {BARE}: {status / median[BARE]:.2f} x",
+        goal="2 x bare", command="command_line",
+    )  # fmt: skip
+    for name, value in median.items():
+        detail(f"{name:28} {value:6.1f} ms   {value / median[BARE]:4.2f} x")

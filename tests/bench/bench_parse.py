@@ -1,0 +1,60 @@
+"""A thousand units read: parsed, checked, evaluated, their graph built; beside the standard library's parser."""
+
+import configparser
+import statistics
+import time
+
+import pytest
+
+from gitproc.core import dependency_resolver
+from gitproc.units.loader import SourceFile, load
+from gitproc.units.specifiers import Host
+from tests.bench.report import detail, row
+
+COUNT = 1000
+ROUNDS = 7
+TEXT = """\
+[Unit]
+Description=Service {0}
+After=network.target
+
+[Service]
+ExecStart=/usr/bin/env service-{0} --port={1} --name %n
+Environment=A={0} B="two words"
+Restart=on-failure
+RestartSec=2
+MemoryMax=64M
+User=nobody
+
+[Install]
+WantedBy=multi-user.target
+"""
+pytestmark = pytest.mark.bench
+
+
+def test_parse():
+    files = [
+        SourceFile(f"u{n}.service", f"{n:040x}", TEXT.format(n, 8000 + n).encode(), None)
+        for n in range(COUNT)
+    ]
+    ours, graphs, theirs = [], [], []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        units = load(files, Host())
+        assert not units.has_errors, units.diagnostics[0]
+        ours.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        assert not dependency_resolver.check(units)
+        graphs.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        for file in files:
+            reader = configparser.RawConfigParser(strict=False)
+            reader.read_string(file.data.decode())
+        theirs.append(time.perf_counter() - begun)
+    load_ms, graph_ms, floor_ms = (statistics.median(x) * 1000 for x in (ours, graphs, theirs))
+    row(
+        f"{COUNT} units loaded", f"{load_ms:.0f} ms, graph {graph_ms:.0f} ms",
+        baseline=f"{floor_ms:.0f} ms, configparser, which only splits lines",
+        command="parse",
+    )  # fmt: skip
+    detail(f"{load_ms / COUNT * 1000:.0f} us a unit")

@@ -1,0 +1,27 @@
+"""What every measurement gets: the tiny program, its stamps, a daemon over an empty repository."""
+
+import pytest
+
+from tests.bench.constellation import Constellation
+from tests.bench.floor import Stamps, build
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    folder.chmod(0o755)
+    return build(folder)
+
+
+@pytest.fixture
+def stamps(tmp_path):
+    made = Stamps(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def constellation(tmp_path, program, stamps):
+    made = Constellation(tmp_path, program, stamps)
+    with made:
+        yield made
