@@ -23,7 +23,8 @@ from gitproc.source.history import History, parse_commit
 from gitproc.source.notes import Notes
 from gitproc.source.objects import Batch, Objects
 from gitproc.source.place import Place, locate
-from gitproc.source.reading import Reader, TreeChange
+from gitproc.source.pushed import Overlay, Pushed
+from gitproc.source.reading import Reader, TreeChange, read_commit
 from gitproc.source.rollback import Rollback
 
 if TYPE_CHECKING:
@@ -126,6 +127,25 @@ class GitIntegration:
                 except SourceError:
                     base = None  # rewound and pruned: what it was cannot be compared any more
             return self._reader.read(commit, tree, base, base_tree)
+
+    def read_pushed(
+        self, commit: str, base: str | None, pushed: Pushed
+    ) -> tuple[CommitMeta, TreeChange]:
+        """`commit_info` and `read` of a commit that is still being pushed.
+
+        LackingError names the objects that are to be fed to `pushed` before this is tried again.
+        """
+        with self._lock:
+            self._trust.check()
+            base_tree = None
+            if base is not None:
+                try:
+                    base_tree = self._commit(base)[1]
+                except SourceError:
+                    base = None
+            return read_commit(
+                self._reader, Overlay(self._objects, pushed), commit, base, base_tree
+            )
 
     def blob(self, oid: str, limit: int = 16 << 20) -> bytes:
         """The bytes of one file; SourceError if it is missing or larger than `limit` bytes."""

@@ -39,6 +39,13 @@ class GitObject(NamedTuple):
     data: bytes | None
 
 
+class ObjectSource(Protocol):
+    """Where objects come from: the repository, or a push over it."""
+
+    def get_all(self, names: Sequence[str], limit: int | None = None) -> Iterator[GitObject | None]:
+        """Objects in the order asked; data of those above `limit` bytes is left out."""
+
+
 class _ProcessDiedError(Exception):
     """The process is gone, or speaks nonsense."""
 

@@ -14,8 +14,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from gitproc.core.events import CommitMeta
 from gitproc.errors import SourceError
-from gitproc.source.objects import GitObject, Objects
+from gitproc.source.history import parse_commit
+from gitproc.source.objects import GitObject, ObjectSource
 from gitproc.source.trees import LINK, SUBMODULE, Difference, Directory, Entry, Trees
 from gitproc.units.diagnostics import Diagnostic, Location, Severity
 from gitproc.units.loader import SourceFile
@@ -80,10 +82,16 @@ def leaves_tree(path: str, target: str) -> bool:
 class Reader:
     """Reads commits' trees as source files; remembers a few commits' findings."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: ObjectSource) -> None:
         self._objects = objects
         self._trees = Trees(objects, skip=is_hidden)
         self._known: OrderedDict[str, Findings] = OrderedDict()
+
+    def over(self, objects: ObjectSource) -> Reader:
+        """A reader of other objects that knows what this one knows, and teaches it nothing."""
+        reader = Reader(objects)
+        reader._known = self._known.copy()
+        return reader
 
     def read(self, commit: str, tree: str, base: str | None, base_tree: str | None) -> TreeChange:
         """Files of `commit` that differ from `base`'s; all of them if `base` was not read here before."""
@@ -139,6 +147,17 @@ class Reader:
             file, found_here = _file(entry, contents.get(entry.oid))
             files[entry.path] = file
             _note(findings, entry.path, found_here)
+
+
+def read_commit(
+    reader: Reader, objects: ObjectSource, commit: str, base: str | None, base_tree: str | None
+) -> tuple[CommitMeta, TreeChange]:
+    """A commit and its files out of `objects`, with what `reader` knows of its base."""
+    [found] = objects.get_all([commit])
+    if found is None or found.kind != "commit" or found.data is None:
+        raise SourceError(f"{commit} is not a commit")
+    meta, tree = parse_commit(commit, found.data)
+    return meta, reader.over(objects).read(commit, tree, base, base_tree)
 
 
 def _file(entry: Entry, blob: GitObject | None) -> tuple[SourceFile | None, list[Diagnostic]]:

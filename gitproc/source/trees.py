@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gitproc.errors import SourceError
-from gitproc.source.objects import Objects
+from gitproc.source.objects import ObjectSource
 
 DIRECTORY, LINK, SUBMODULE, EXECUTABLE = b"40000", b"120000", b"160000", b"100755"
 
@@ -71,7 +71,9 @@ def parse(data: bytes, width: int) -> list[RawEntry]:
 class Trees:
     """Walks trees through `objects`. `skip` names folders not to be entered."""
 
-    def __init__(self, objects: Objects, skip: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(
+        self, objects: ObjectSource, skip: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self._objects = objects
         self._skip = skip
         self._large: dict[str, list[RawEntry]] = {}
