@@ -10,6 +10,7 @@ finds them when it starts.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import stat
 from collections.abc import Callable
@@ -60,6 +61,7 @@ class Desired:
         self._hinted: asyncio.TimerHandle | None = None
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._looked = asyncio.Event()
         self.trees = config.state_dir / "trees"
         self.head: str | None = None
         """The commit the branch named at the last look."""
@@ -113,7 +115,13 @@ class Desired:
     async def watch(self) -> None:
         """Look for the first time, then watch. Returns after the first look."""
         await self.look(first=True)
+        self._looked.set()
         self._poll_again()
+
+    async def looked(self, patience: float) -> None:
+        """Returns when the first look is over, or after `patience` seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), patience)
 
     async def _start_monitor(self) -> None:
         def start() -> GitMonitor:

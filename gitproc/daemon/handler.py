@@ -26,13 +26,14 @@ from gitproc.daemon.commits import Commits
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.loop import Mailbox, boottime
 from gitproc.daemon.perform import Effects, Perform
-from gitproc.errors import NoSuchUnit, UsageError
+from gitproc.errors import NoSuchUnit, SourceError, UsageError
 from gitproc.kernel import processes
 from gitproc.store.log_lines import LogLine
 from gitproc.store.logs import LogReader
 
 _TAIL = 10  # log lines that `status UNIT` shows
 _PROCESSES = 100  # that `status UNIT` lists
+_PATIENCE = 10.0  # seconds
 
 
 class RpcHandler:
@@ -54,15 +55,30 @@ class RpcHandler:
 
     async def call(self, method: str, params: dict[str, Any], caller: Caller) -> Any:
         """Answer one request; GitProcError says why not."""
-        name = "_" + method.replace("-", "_")
+        await self._commit_known(method, params)
         if method in _VERBS:
             return await self._verb(Verb(method), params, caller)
+        name = "_" + method.replace("-", "_")
         return await getattr(self, name)(params, caller)
+
+    async def _commit_known(self, method: str, params: dict[str, Any]) -> None:
+        """Wait for the commit in force, which a manager that just came back has yet to read.
+
+        Units that were adopted can be looked at before.
+        """
+        if method in _LOOKS:
+            names = params.get("units") or filter(None, [params.get("unit")])
+            if all(name in self._world.units for name in names):
+                return
+        await self._desired.looked(_PATIENCE)
+        if self._world.undecided and method not in _LOOKS:
+            raise SourceError("the commit in force cannot be read now; see `gitproc status`")
 
     async def stream(
         self, method: str, params: dict[str, Any], caller: Caller
     ) -> AsyncIterator[dict[str, Any]]:
         """The items of `logs` or `events` with `follow`."""
+        await self._commit_known(method, params)
         if method == "logs":
             reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
             since = params.get("since")
@@ -335,6 +351,9 @@ class RpcHandler:
 
 
 _VERBS = frozenset(verb.value for verb in Verb)
+_LOOKS = frozenset(
+    {"ping", "status", "list", "is-active", "is-failed", "show", "logs", "events", "doctor"}
+)
 
 
 def _who(caller: Caller) -> str:

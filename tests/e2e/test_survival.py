@@ -299,3 +299,15 @@ def test_a_full_disk_stops_no_service(machines):
     machine.kill_manager()
     assert machine.pids() == after
     assert after["c"] == pids["c"]
+
+
+def test_verbs_wait_until_a_new_manager_knows_the_commit(machine):
+    machine.deploy({"a.service": service(), "b.service": service("/bin/true", "Type=oneshot")})
+    machine.gitproc("stop", "a")
+    machine.kill_manager()
+    assert machine.gitproc("is-active", "b") == (3, "inactive\n", "")
+    machine.kill_manager()
+    assert machine.gitproc("start", "a").status == 0
+    machine.kill_manager()
+    assert machine.gitproc("stop", "a").status == 0
+    assert machine.unit("a")["hold"]
