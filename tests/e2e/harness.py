@@ -29,6 +29,14 @@ COMMAND = [sys.executable, "-I", "-m", "gitproc.cli.main"]
 CGROUPS = Path("/sys/fs/cgroup")
 WANTED = "[Install]\nWantedBy=multi-user.target\n"
 CONFIG = "settle_seconds = 0.3\n"
+# A network and a /run of one's own, then the program that the arguments name.
+PRIVATE = """
+import fcntl, os, socket, struct, subprocess, sys
+with socket.socket() as any:
+    fcntl.ioctl(any, 0x8914, struct.pack("16sh14x", b"lo", 1 | 64))  # SIOCSIFFLAGS: up, running
+subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 IDENTITY = {
     "PATH": os.environ["PATH"],
     "HOME": "/nonexistent",
@@ -138,7 +146,14 @@ class Repository:
 class Machine:
     """One root, its repository and its daemon. `start` it; `close` fails if anything of it is left."""
 
-    def __init__(self, *, bare: bool = False, branch: str = "main", config: str = CONFIG) -> None:
+    def __init__(
+        self,
+        *,
+        bare: bool = False,
+        branch: str = "main",
+        config: str = CONFIG,
+        private: bool = False,
+    ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="gitproc-e2e-"))
         self.root.chmod(0o755)  # services of other users work below it
         etc = self.root / "etc/gitproc"
@@ -156,6 +171,10 @@ class Machine:
         self.group = load(None, self.root).cgroup_root
         self.shim: subprocess.Popen[bytes] | None = None
         self.mounts: list[Path] = []
+        self.prefix: list[str] = []
+        if private:  # so that services of the host and ours do not meet
+            unshare = ["unshare", "--net", "--mount", "--propagation", "private"]
+            self.prefix = [*unshare, sys.executable, "-I", "-S", "-c", PRIVATE]
 
     # -- the daemon ------------------------------------------------------------------------------
 
@@ -163,7 +182,7 @@ class Machine:
         """Start the daemon in the foreground of a process of its own; wait until it answers."""
         self._said = (self.root / "said").open("ab")
         self.shim = subprocess.Popen(
-            [*COMMAND, "daemon", "--root", str(self.root)],
+            [*self.prefix, *COMMAND, "daemon", "--root", str(self.root)],
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,

@@ -142,7 +142,7 @@ def test_events_tell_what_happened_and_who_asked(machine):
     machine.deploy({"a.service": service()})
     machine.gitproc("restart", "a")
     assert following.stdout is not None
-    kinds = []
+    kinds: list[str] = []
     while not kinds or kinds[-1] != "operator.asked":
         event = json.loads(following.stdout.readline())
         kinds.append(event["kind"])
