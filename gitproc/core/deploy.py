@@ -167,6 +167,7 @@ def look(world: World, name: str) -> None:
         _verdict(world, "failed", f"{name}: {failure}")
     elif _proved(world, name, state):
         deploy.pending.discard(name)
+        world.dirty[name] = None
         conclude(world)
 
 

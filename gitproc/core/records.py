@@ -2,12 +2,16 @@
 
 Durable is what cannot be found out again: holds, demands, counters, deadlines, what ended how, which
 process was ordered under which token, verdicts. Definitions are kept apart, by fingerprint. A record is a
-JSON value under a key (`unit/NAME`, `deploy`, `verdict/SHA`); only records that changed are written.
+JSON value under a key (`unit/NAME`, `deploy`, `proved/NAME`, `verdict/SHA`); only records that changed are
+written, and looking for them costs what a step touched: the lists of a deploy of thousands of units are
+written once, then one small record for each unit that has proved itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
+from operator import attrgetter
 from typing import Any
 
 from gitproc.core.actions import Record
@@ -17,6 +21,7 @@ from gitproc.core.world import Deploy, Health, Hold, LastExit, Running, UnitStat
 from gitproc.units.unit import Unit
 
 VERSION = 1
+_PROVED = "proved/"
 
 
 def commit_record(commit: CommitMeta | None) -> dict[str, Any] | None:
@@ -73,8 +78,8 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         if state.health.passed or state.health.failures
         else None,
     }
-    record.update((name, getattr(state, name)) for name in _PLAIN)
-    return {key: value for key, value in record.items() if value not in (None, "", False, 0, [])}
+    record.update(zip(_PLAIN, _plain_values(state), strict=True))
+    return {key: value for key, value in record.items() if value}
 
 
 _PLAIN = (
@@ -99,6 +104,7 @@ _PLAIN = (
     "status_text",
     "message",
 )
+_plain_values = attrgetter(*_PLAIN)
 
 
 def unit_from(
@@ -141,7 +147,6 @@ def deploy_record(world: World) -> dict[str, Any]:
             "commit": commit_record(deploy.commit),
             "since": deploy.since,
             "touched": sorted(deploy.touched),
-            "pending": sorted(deploy.pending),
             "restarts": dict(sorted(deploy.restarts.items())),
         }
         if deploy
@@ -162,12 +167,26 @@ def write(world: World, last: dict[str, Any]) -> None:
         }:
             record = None
         _order(world, last, key, record)
-    _order(world, last, "deploy", deploy_record(world))
-    for sha, verdict in world.verdicts.items():
-        if last.get(f"verdict/{sha}") != verdict:
-            _order(world, last, f"verdict/{sha}", verdict)
+        if world.deploy is not None and name in world.deploy.touched:
+            _order(world, last, f"{_PROVED}{name}", name not in world.deploy.pending or None)
     if world.dirty:
         _order(world, last, "serial", world.serial)
+    # What is said of commits changes by replacing it (of a deploy, only who is pending does not).
+    commits = (world.applied, world.refused, world.goods, world.deploy)
+    if any(now is not then for now, then in zip_longest(commits, world.recorded_commits)):
+        world.recorded_commits = commits
+        _write_commits(world, last)
+
+
+def _write_commits(world: World, last: dict[str, Any]) -> None:
+    deploy = world.deploy
+    _order(world, last, "deploy", deploy_record(world))
+    for sha, verdict in world.verdicts.items():
+        _order(world, last, f"verdict/{sha}", verdict)
+    for key in [key for key in last if key.startswith(_PROVED)]:
+        name = key.removeprefix(_PROVED)
+        if deploy is None or name not in deploy.touched or name in deploy.pending:
+            _order(world, last, key, None)
 
 
 def _order(world: World, last: dict[str, Any], key: str, value: Any) -> None:
@@ -219,6 +238,6 @@ def restore(
             commit,
             pending["since"],
             touched,
-            set(pending["pending"]),
+            {name for name in touched if f"{_PROVED}{name}" not in records},
             restarts=dict(pending.get("restarts", {})),
         )

@@ -233,6 +233,7 @@ class World:
     alarms: list[tuple[float, str]] = field(default_factory=list)
     announced: set[Process] = field(default_factory=set)
     recorded: dict[str, Any] = field(default_factory=dict)
+    recorded_commits: tuple[object, ...] = ()
 
     @property
     def undecided(self) -> bool:
