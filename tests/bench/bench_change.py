@@ -20,7 +20,7 @@ def test_change(constellation, count):
     path = next(each for each in files if name in each)
     files[path] = constellation.text(name, "Environment=ROUND=0")
     sha = constellation.repository.commit(files)
-    begun = constellation.repository.move(sha)
+    begun = constellation.move(sha)
     loaded = constellation.stamps.wait([name]) - begun
     constellation.settle()
     commits = []
@@ -31,7 +31,7 @@ def test_change(constellation, count):
     before = constellation.cpu_seconds()
     times = []
     for sha in commits:
-        begun = constellation.repository.move(sha)
+        begun = constellation.move(sha)
         times.append(constellation.stamps.wait([name]) - begun)
         time.sleep(0.2)
     median, worst = statistics.median(times) * 1000, max(times) * 1000

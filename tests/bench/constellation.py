@@ -1,6 +1,7 @@
 """A daemon of one's own over a repository of tiny units: started, pushed to, watched from outside, ended."""
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -71,6 +72,7 @@ class Constellation:
         self.program = program
         self.stamps = stamps
         self.names: list[str] = []
+        self.sha = ""
         self.repository = Repository(self.root / "etc/gitproc/services")
         self.shim = 0
         self.services_gone: float = 0.0
@@ -126,18 +128,23 @@ class Constellation:
     def push(self, files: dict[str, str]) -> float:
         """Push these units, in place of what was there; see `start`."""
         self.names = [path.partition("/")[2].removesuffix(".service") for path in files]
-        begun = self.repository.move(self.repository.commit(files))
+        begun = self.move(self.repository.commit(files))
         return self.stamps.wait(set(self.names) - self.stamps.pids.keys()) - begun
 
+    def move(self, sha: str) -> float:
+        """Let the branch name `sha`; the instant it did."""
+        self.sha = sha
+        return self.repository.move(sha)
+
     def settle(self) -> None:
-        """Until the commit has its verdict and nothing is under way."""
+        """Until the last push has its verdict and nothing is under way."""
+        log = self.root / "var/log/gitproc/events.log"
+        verdict = re.compile(rb'"kind":"commit\.(good|failed|refused)".*' + self.sha.encode())
         deadline = time.monotonic() + DEADLINE
-        while True:
-            commit = self.call("status", units=[])["commit"]
-            if not commit.get("deploying") and commit.get("applied"):
-                break
-            assert time.monotonic() < deadline, commit
+        while not (found := verdict.search(log.read_bytes())):
+            assert time.monotonic() < deadline, f"no verdict on {self.sha}"
             time.sleep(0.2)
+        assert found[1] == b"good", found[0]
         time.sleep(0.3)
 
     def processes(self) -> dict[str, int]:
