@@ -43,6 +43,7 @@ cat >web.service <<'EOF'
 {_WEB}EOF
 """
 _SERVES = f"{_WRITES}git add web.service && git commit -qm 'Serve the front page'\n"
+_LISTENS = "until curl -so /dev/null http://127.0.0.1:8080/; do sleep 0.1; done\n"
 
 
 class Scene(NamedTuple):
@@ -56,14 +57,17 @@ PAGES = {
     "README.md": Scene(before=(_RUNS, _WRITES)),
     "docs/tutorial.md": Scene(("--root", "tour")),
     "docs/how-to/recover-after-bad-commit.md": Scene(before=(_RUNS, _SERVES)),
-    "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES)),
+    "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/ci-gate.md": Scene(before=("mkdir ~/services && cd ~/services && git init -qb main",)),
     "docs/how-to/as-ordinary-user.md": Scene(("--user",)),
 }
 
 
-def play(name: str, home: Path) -> Iterator[tuple[Step, list[str], bool]]:
-    """Play a page; each command's step, what it printed as pages show it, and whether the page says so."""
+def play(name: str, home: Path, patience: float = DEADLINE / 3) -> Iterator[tuple[Step, list[str], bool]]:
+    """Play a page; each command's step, what it printed as pages show it, and whether the page says so.
+
+    A command that only looks is tried again for `patience` seconds: the page may show what comes in a moment.
+    """
     scene = PAGES[name]
     manager = [str(home / word) if not word.startswith("-") else word for word in scene.manager]
     folder = home / ".config/gitproc" if "--user" in manager else Path(manager[1], "etc/gitproc")
@@ -82,7 +86,7 @@ def play(name: str, home: Path) -> Iterator[tuple[Step, list[str], bool]]:
             shown = normal(step.shown, theirs)
             got = it.shown(it.play(step))
             true = _agrees(shown, got, ours)
-            deadline = time.monotonic() + DEADLINE / 3
+            deadline = time.monotonic() + patience
             while not true and LOOKS.match(step.text) and time.monotonic() < deadline:
                 time.sleep(0.2)
                 got = it.shown(it.play(step))
@@ -97,7 +101,7 @@ def _agrees(shown: list[str], got: list[str], names: dict[str, str]) -> bool:
 
 def rewrite(name: str, home: Path) -> bool:
     """Make a page true; whether it was not."""
-    results = list(play(name, home))
+    results = list(play(name, home, patience=2.0))
     if all(true for _, _, true in results):
         return False
     lines = (PROJECT / name).read_text().splitlines()
