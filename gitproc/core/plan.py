@@ -210,8 +210,17 @@ def _entry(
         return None
     known = world.wanted_unit(name)
     differences = compare(known, new).differences if known is not None else ()
+    if known is not None and not differences and _is_wanted(world, name):
+        return None  # down for reasons of its own
     reason = "new" if known is None else "changed" if differences else "not running"
     return PlanEntry(name, PlannedAction.START, reason, differences)
+
+
+def _is_wanted(world: World, name: str) -> bool:
+    """Whether the commit in force wants `name` to run already."""
+    state = world.units.get(name)
+    demanded, held = state is not None and state.demanded, state is not None and state.hold
+    return (name in world.pulled or demanded) and name not in world.blocked and not held
 
 
 def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:

@@ -24,8 +24,18 @@ from gitproc.units.unit import Unit
 
 
 def converge(world: World) -> dict[str, None]:
-    """Run the rules to a fixed point over the queued units; returns those that were looked at."""
+    """Run the rules to a fixed point over the queued units; returns those that were looked at.
+
+    Which instances are to be replaced is settled before the first start or stop, which cannot be taken
+    back: nothing may start after a unit that is about to be stopped for its new definition.
+    """
     seen: dict[str, None] = {}
+    if not world.adopting and not world.undecided:
+        for name in tuple(world.queue):
+            state = world.units.get(name)
+            unit = wanted(world, name)
+            if unit is not None and state is not None and not state.down and not state.stopping:
+                _adopt_definition(world, state, unit)
     while world.queue:
         name = next(iter(world.queue))
         del world.queue[name]
@@ -217,8 +227,6 @@ def _note_obstacle(world: World, state: UnitState, root: str) -> None:
 
 
 def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
-    if unit is not None:
-        _adopt_definition(world, state, unit)
     if must_stop(world, state):
         bound = _unbound(world, state) if unit is not None else None
         if bound is not None and not state.restart_wanted:

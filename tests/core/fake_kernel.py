@@ -334,6 +334,7 @@ class Machine:
                 if self.orders_left == 0:
                     self.orders_left = None
                     self.crash()
+                    self.after(0.2, self.restart)
                     return
                 self.orders_left -= 1
             self.perform(action)
@@ -412,6 +413,9 @@ class Machine:
         self.after(BIRTH, lambda: self._birth(process, unit, program, line))
 
     def _birth(self, process: Process, unit: str, program: Program, line: str) -> None:
+        signals = self.shim.pending.pop(process, None)
+        if signals is None:
+            return  # its shim is gone
         proc = self._new(unit, process.invocation, program)
         proc.token, proc.command = process, line
         self.shim.born[process] = proc
@@ -423,7 +427,7 @@ class Machine:
         proc.executed = True
         self.tell_shim(Executed(process))
         self._begin(proc)
-        for signal in self.shim.pending.pop(process):
+        for signal in signals:
             self.kill(proc, signal)
 
     def _announce_birth(self, proc: Proc) -> None:
