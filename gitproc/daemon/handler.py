@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fnmatch
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from gitproc import __version__
@@ -23,9 +24,11 @@ from gitproc.core.records import commit_record
 from gitproc.core.world import World
 from gitproc.daemon import doctor
 from gitproc.daemon.commits import Commits
+from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.loop import Mailbox, boottime
 from gitproc.daemon.perform import Effects, Perform
+from gitproc.daemon.push import Pushes
 from gitproc.errors import NoSuchUnit, SourceError, UsageError
 from gitproc.kernel import processes
 from gitproc.store.log_lines import LogLine
@@ -48,6 +51,7 @@ class RpcHandler:
         self._perform = perform
         self._desired = desired
         self._commits = Commits(effects, desired)
+        self.pushes = Pushes(effects, desired)
         self._next = 0
         self._since = time.time()
         self.notes: list[str] = []
@@ -71,7 +75,7 @@ class RpcHandler:
             if all(name in self._world.units for name in names):
                 return
         await self._desired.looked(_PATIENCE)
-        if self._world.undecided and method not in _LOOKS:
+        if self._world.undecided and method in _VERBS:
             raise SourceError("the commit in force cannot be read now; see `gitproc status`")
 
     async def stream(
@@ -85,12 +89,22 @@ class RpcHandler:
             last = params.get("lines", 10 if since is None else None)
             async for line in reader.follow(last=last, since=since):
                 yield _line(line)
+        elif method == "deploy":
+            async with contextlib.aclosing(self._deploy_items(params)) as items:
+                async for item in items:
+                    yield item
         else:
             with self._e.events.subscribe() as subscription:
                 for event in self._e.events.read(params.get("lines", 10)):
                     yield event
                 async for event in subscription:
                     yield event
+
+    def _deploy_items(self, params: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        sha = params["sha"]
+        limit = min(params.get("limit", DEFAULT_LIMIT), MAX_LIMIT)
+        since = self.pushes.accepted.get(sha)
+        return DeployStream(self._e, self._desired, sha, since=since, limit=limit).items()
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -344,6 +358,18 @@ class RpcHandler:
             if not paths:
                 raise NoSuchUnit(f"no unit {params['unit']} in the applied commit")
         return await self._commits.history(params.get("lines", 20), paths)
+
+    async def _push_begin(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self.pushes.begin(params, caller)
+
+    async def _push_objects(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self.pushes.objects(params, caller)
+
+    async def _push_check(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self.pushes.check(params, caller)
+
+    async def _deploy(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        raise UsageError("deploy is a stream: ask with follow")
 
     async def _doctor(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         checks = doctor.checks(self._e, self._desired)
