@@ -221,7 +221,7 @@ class Daemon:
         manager.on_terminate = lambda signo: self._terminate(mailbox.post, signo)
         manager.on_lost = lambda: self._lose_shim(perform)
         await adopt(world, manager, mailbox, same_shim=same_shim)
-        NotifySocket(welcome.notify_fd, perform.attribute, mailbox.post, _rejected)
+        NotifySocket(welcome.notify_fd, perform.attribute, perform.notified, _rejected)
 
         from gitproc.daemon.desired import Desired
         from gitproc.daemon.handler import RpcHandler

@@ -37,6 +37,7 @@ from gitproc.core.events import (
     Exited,
     LimitsFailed,
     MainFound,
+    Notified,
     OutOfMemory,
     Process,
     SetupFailed,
@@ -195,6 +196,19 @@ class Perform:
         unit = self._e.controller.unit_of(pid)
         state = self._e.world.units.get(unit) if unit is not None else None
         return (state.name, state.invocation) if state is not None else None
+
+    def notified(self, event: Notified) -> None:
+        """A notification, without a MAINPID= that names somebody else's process."""
+
+        def ours(key: str, value: str) -> bool:
+            if key != "MAINPID":
+                return True
+            return value.isdigit() and self._e.controller.unit_of(int(value)) == event.unit
+
+        fields = tuple(field for field in event.fields if ours(*field))
+        if len(fields) != len(event.fields):
+            self._warn(event.unit, "a MAINPID= that is none of its processes was ignored")
+        self._post(Notified(event.unit, event.invocation, event.pid, fields))
 
     # -- orders ----------------------------------------------------------------------------------
 

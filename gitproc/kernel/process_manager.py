@@ -172,6 +172,17 @@ class ProcessManager:
         except ValueError as error:  # a value that does not travel, an enum say
             asyncio.get_running_loop().call_soon(self._refused, request, "SPEC", str(error))
 
+    def adopt(self, process: Process, pid: int, start_time: int) -> None:
+        """Have a process watched that the shim did not spawn, as if it had been.
+
+        Delivers Spawned, Executed and in the end Exited; if it is gone already, Exited as lost.
+        `start_time` 0: whichever process has the pid.
+        """
+        known = self._by_process.setdefault(process, _Known(process))
+        request = self._number()
+        self._requests[request] = known
+        self._line.send(("adopt", request, process.cookie(), pid, start_time))
+
     def signal(self, process: Process, signo: int) -> None:
         """Signal a process of ours; one that has ended is no error, one that is not made yet gets it then."""
         known, signo = self._by_process.get(process), int(signo)
@@ -290,7 +301,10 @@ class ProcessManager:
         if known is not None:
             if not known.id:
                 self._by_process.pop(known.process, None)
-            self._emit(SpawnFailed(known.process, step, text))
+            if step == "ADOPT":
+                self._emit(Exited(known.process, ExitCode.LOST, 0))
+            else:
+                self._emit(SpawnFailed(known.process, step, text))
             return
         answer = self._answers.pop(request, None)
         if answer is not None and not answer.done():

@@ -280,3 +280,34 @@ def test_no_shim_is_an_error(tmp_path):
             await ProcessManager(print).connect(tmp_path / "none", 0.05)
 
     asyncio.run(scenario())
+
+
+def test_a_process_not_spawned_here_is_adopted(play, tmp_path):
+    """A daemon that its parent left behind: the shim reaps it, and its true end is told."""
+    pid_file = tmp_path / "pid"
+    script = f"sleep 1000 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}"
+
+    async def scenario(connect):
+        manager = await connect()
+        parent, main = token("forking"), token("forking", 2)
+        manager.client.spawn(parent, spec("/bin/sh", "-c", script))
+        await manager.wait(Exited, parent)
+        pid = int(pid_file.read_text())
+        manager.client.adopt(main, pid, 0)
+        assert (await manager.wait(Spawned, main)).pid == pid
+        await manager.wait(Executed, main)
+        manager.client.signal(main, signal.SIGKILL)
+        ended = await manager.wait(Exited, main)
+        assert (ended.code, ended.status) == (ExitCode.KILLED, signal.SIGKILL)
+        assert ended.sequence
+
+    play(scenario)
+
+
+def test_a_process_that_is_gone_is_adopted_as_lost(play):
+    async def scenario(connect):
+        manager = await connect()
+        manager.client.adopt(token("gone"), 2**22 - 1, 0)
+        assert (await manager.wait(Exited, token("gone"))).code is ExitCode.LOST
+
+    play(scenario)

@@ -1,0 +1,67 @@
+"""Drift: where what is differs from what the commit in force wants, for reasons of its own.
+
+Work that is under way is no drift. What the kernel says of limits is compared by the caller, who can read
+it; this module knows holds, demands, and units that ended by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gitproc.core import schedule
+from gitproc.core.plan import compare
+from gitproc.core.states import Result, SubState
+from gitproc.core.world import UnitState, World
+from gitproc.units.directive import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference. `kind`: held, failed, ended, extra, outdated, limit. `heal`: what would end it."""
+
+    unit: str
+    kind: str
+    detail: str
+    heal: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The stable JSON form."""
+        return {"unit": self.unit, "kind": self.kind, "detail": self.detail, "heal": self.heal}
+
+
+def drifts(world: World) -> list[Drift]:
+    """Every difference, by unit."""
+    names = set(world.pulled) | world.units.keys()
+    return [found for name in sorted(names) if (found := _drift(world, name)) is not None]
+
+
+def _drift(world: World, name: str) -> Drift | None:
+    state = world.units.get(name)
+    if state is None:
+        return None
+    if state.hold is not None:
+        detail = f"stopped by {state.hold.who}; the commit wants it"
+        return Drift(name, "held", detail, f"gitproc start {name}")
+    if name in world.blocked:
+        return None  # the hold it follows says it
+    if state.demanded and state.up and name not in world.pulled:
+        return Drift(name, "extra", "started by an operator only", f"gitproc stop {name}")
+    unit = schedule.wanted(world, name)
+    if unit is None:
+        return None
+    if state.down and state.done == unit.fingerprint and not state.finished:
+        return _ended(name, state)
+    if state.up and state.unit is not None and not state.restart_wanted:
+        comparison = compare(state.unit, unit)
+        if comparison.change in (Change.RESTART, Change.RELOAD):
+            changed = ", ".join(comparison.directives)
+            return Drift(
+                name, "outdated", f"runs with another {changed}", f"gitproc restart {name}"
+            )
+    return None
+
+
+def _ended(name: str, state: UnitState) -> Drift:
+    if state.sub is SubState.FAILED or state.result is not Result.SUCCESS:
+        return Drift(name, "failed", state.message or state.result.value, "gitproc sync")
+    return Drift(name, "ended", "ended by itself, with success", "gitproc sync")
