@@ -193,6 +193,8 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
         return ""
     if state.down and state.done == unit.fingerprint and state.result is not Result.SUCCESS:
         return state.message or state.result.value
+    if state.sub is SubState.AUTO_RESTART and state.result is Result.HEALTH_CHECK:
+        return state.message  # it may be restarted for ever, and be up most of the time
     before = world.deploy.restarts.get(name, 0) if world.deploy is not None else 0
     count = state.restarts - before if state.restarts >= before else state.restarts
     if count >= world.settings.start_limit_burst:

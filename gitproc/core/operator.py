@@ -25,10 +25,12 @@ def asked(world: World, event: OperatorAsked) -> None:
     for name in event.units:
         world.tell("operator.asked", name, f"{event.who} asked: {event.verb} {name}", who=event.who)
         state = world.state(name)
-        request.invocations[name] = state.invocation
+        # A start that is under way is what `start` asks for; every other verb is about what follows.
+        underway = event.verb is Verb.START and state.starting
+        request.invocations[name] = "" if underway else state.invocation
         match event.verb:
             case Verb.START:
-                _start(world, name, event.who)
+                _start(world, request, state)
             case Verb.STOP:
                 _stop(world, name, event.who, event.realtime)
             case Verb.RESTART | Verb.TRY_RESTART:
@@ -57,34 +59,51 @@ def _answer(request: Request, state: UnitState, result: str, message: str = "") 
     request.outcomes[state.name] = _outcome(state, result, message)
 
 
-def _start(world: World, name: str, who: str) -> None:
-    """Let `name` run, with everything that it pulls in, in place of what conflicts with that."""
-    freed = _free(world, name, who)
-    rivals = {other for each in freed for other in world.graph.rivals(each)}
-    for other in sorted(rivals.difference(freed)):
+def _start(world: World, request: Request, state: UnitState) -> bool:
+    """Let a unit run, with everything that it pulls in, in place of what conflicts with that."""
+    name, who = state.name, request.who
+    chosen = _chosen(world, name)
+    for each in chosen:
+        for other in world.graph.rivals(each):
+            if other in chosen:
+                _answer(request, state, "failed", f"{each} and {other} conflict, and it needs both")
+                return False
+    _free(world, name, chosen, who)
+    rivals = {other for each in chosen for other in world.graph.rivals(each)}
+    for other in sorted(rivals):
         if schedule.wanted(world, other) is not None:
             _stop(world, other, f"{who}, by starting {name}", 0.0)
     schedule.refresh_blocked(world)
+    return True
 
 
-def _free(world: World, name: str, who: str) -> dict[str, None]:
-    """Let `name` run, and with it everything that it pulls in (systemctl(1), "start").
+def _chosen(world: World, name: str) -> dict[str, None]:
+    """`name` and everything that its start pulls in (systemctl(1), "start").
 
     What is only wanted, and not required, stays held if an operator has stopped it.
     """
-    freed: dict[str, None] = {}
+    chosen: dict[str, None] = {}
     todo = [(name, True)]
     while todo:
         current, required = todo.pop()
         unit = world.wanted_unit(current)
-        if unit is None or current in freed:
+        if unit is None or current in chosen:
             continue
-        state = world.state(current)
-        if state.hold is not None and not required:
+        state = world.units.get(current)
+        if state is not None and state.hold is not None and not required:
             continue
-        freed[current] = None
+        chosen[current] = None
         if world.desired is not None and current not in world.desired.units:
             world.graph.replace(current, edges_of(unit, world.desired.aliases))
+        todo += ((other, False) for other in world.graph.wants.of(current))
+        todo += ((other, True) for other in world.graph.requirements(current))
+    return chosen
+
+
+def _free(world: World, name: str, chosen: dict[str, None], who: str) -> None:
+    """Take away what keeps the chosen units down."""
+    for current in chosen:
+        state = world.state(current)
         state.hold = None
         if not state.finished or current == name:
             state.done = ""
@@ -95,9 +114,6 @@ def _free(world: World, name: str, who: str) -> dict[str, None]:
         if current not in world.pulled:
             state.demanded = True
         world.touch(current)
-        todo += ((other, False) for other in world.graph.wants.of(current))
-        todo += ((other, True) for other in world.graph.requirements(current))
-    return freed
 
 
 def _stop(world: World, name: str, who: str, realtime: float) -> None:
@@ -115,8 +131,7 @@ def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bo
     if state.down and only_if_up:
         _answer(request, state, "skipped", "not running")
         return
-    _start(world, state.name, request.who)
-    if not state.down and not state.stopping:
+    if _start(world, request, state) and not state.down and not state.stopping:
         schedule.want_restart(world, state, f"restart asked by {request.who}")
 
 

@@ -80,11 +80,16 @@ def wanted(world: World, name: str) -> Unit | None:
         return None
     if name in world.blocked or (state is not None and state.hold is not None):
         return None
-    if name not in world.pulled and any(o in world.pulled for o in world.graph.rivals(name)):
-        if any(wanted(world, o) is not None for o in world.graph.rivals(name) if o in world.pulled):
-            return None  # what was asked for gives way to what the commit asks for
+    if name not in world.pulled and _gives_way(world, name):
+        return None
     unit = world.wanted_unit(name)
     return None if unit is None or unit.masked else unit
+
+
+def _gives_way(world: World, name: str) -> bool:
+    """Whether what an operator alone asked for conflicts with what the commit asks for."""
+    rivals = (other for other in world.graph.rivals(name) if other in world.pulled)
+    return any(wanted(world, other) is not None for other in rivals)
 
 
 def satisfied(world: World, name: str) -> bool:
@@ -127,7 +132,7 @@ def pending(world: World, name: str) -> bool:
             return True
         if state.up:
             return bool(state.restart_wanted) and wanted(world, name) is not None
-        if state.sub is SubState.AUTO_RESTART:
+        if state.sub is SubState.AUTO_RESTART and not _restart_is_due(world, state):
             return False  # its start has been tried; who merely comes after it need not wait
     unit = wanted(world, name)
     if unit is None:
@@ -193,6 +198,9 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if state.sub is SubState.AUTO_RESTART:
             state.restart_at = None
             lifecycle.move(world, state, Cause.HALT)
+        if state.demanded and _gives_way(world, state.name):
+            state.demanded = False  # it does not come back by surprise
+            world.dirty[state.name] = None
         state.obstacle = ""
         _forget_wait(world, state)
         if state.hold is None and world.wanted_unit(state.name) is None:
@@ -200,8 +208,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         return
     changed = state.unit is None or state.unit.fingerprint != unit.fingerprint
     if state.sub is SubState.AUTO_RESTART:
-        early = changed or state.restart_wanted
-        if not early and state.restart_at is not None and state.restart_at > world.now:
+        if not changed and not _restart_is_due(world, state):
             return
     elif state.done == unit.fingerprint:
         state.obstacle = ""
@@ -214,6 +221,10 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         _wait(world, state, blocker, because)
         return
     lifecycle.begin(world, state, unit)
+
+
+def _restart_is_due(world: World, state: UnitState) -> bool:
+    return state.restart_at is None or state.restart_at <= world.now
 
 
 def _note_obstacle(world: World, state: UnitState, root: str) -> None:
