@@ -31,7 +31,7 @@ _WEB = """\
 Description=The front page
 
 [Service]
-ExecStart=/usr/bin/python3 -m http.server 8080
+ExecStart=/usr/bin/python3 -m http.server 8080 --bind 127.0.0.1
 MemoryMax=64M
 Restart=on-failure
 
