@@ -82,7 +82,7 @@ def _guests(world: World, units: UnitSet) -> dict[str, Unit]:
 def _put_in_force(
     world: World, event: CommitLoaded, pulled: frozenset[str], changed: set[str]
 ) -> None:
-    world.queue.update(dict.fromkeys(sorted(changed | (world.pulled ^ pulled))))
+    world.look_at(sorted(changed | (world.pulled ^ pulled)))
     world.do(Publish(event.commit.sha))
     world.desired = event.units
     world.applied = event.commit

@@ -26,8 +26,8 @@ from gitproc.units.unit import Unit
 def converge(world: World) -> dict[str, None]:
     """Run the rules to a fixed point over the queued units; returns those that were looked at.
 
-    Which instances are to be replaced is settled before the first start or stop, which cannot be taken
-    back: nothing may start after a unit that is about to be stopped for its new definition.
+    What follows from the facts alone is settled before each start or stop, which cannot be taken back:
+    which instances are to be replaced by a new definition, and which starts would be in vain.
     """
     seen: dict[str, None] = {}
     if not world.adopting and not world.undecided:
@@ -37,6 +37,7 @@ def converge(world: World) -> dict[str, None]:
             if unit is not None and state is not None and not state.down and not state.stopping:
                 _adopt_definition(world, state, unit)
     while world.queue:
+        _note_obstacles(world)
         name = next(iter(world.queue))
         del world.queue[name]
         seen[name] = None
@@ -46,11 +47,11 @@ def converge(world: World) -> dict[str, None]:
 
 def enqueue_all(world: World) -> None:
     """Look at every unit: something changed that concerns all (a commit, adoption, shutdown)."""
-    world.queue.update(dict.fromkeys(world.units))
+    world.look_at(world.units)
     if world.desired is not None:
-        world.queue.update(dict.fromkeys(sorted(world.pulled)))
+        world.look_at(sorted(world.pulled))
     for request in world.requests.values():
-        world.queue.update(dict.fromkeys(sorted(request.waiting)))
+        world.look_at(sorted(request.waiting))
 
 
 def demand(world: World, name: str) -> None:
@@ -68,7 +69,7 @@ def refresh_blocked(world: World) -> None:
     before = world.blocked
     held = [name for name, state in world.units.items() if state.hold is not None]
     world.blocked = world.graph.stop_closure(sorted(held))
-    world.queue.update(dict.fromkeys(sorted(before.keys() ^ world.blocked.keys())))
+    world.look_at(sorted(before.keys() ^ world.blocked.keys()))
 
 
 def wanted(world: World, name: str) -> Unit | None:
@@ -186,7 +187,6 @@ def _reconcile(world: World, name: str) -> None:
             _release_waiters(world, name)
             return
         state = world.state(name)
-        world.queue.update(dict.fromkeys(world.graph.requires.to(name)))
     if state.down:
         _reconcile_down(world, state, unit)
     elif not state.stopping:
@@ -201,7 +201,6 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if state.demanded and _gives_way(world, state.name):
             state.demanded = False  # it does not come back by surprise
             world.dirty[state.name] = None
-        state.obstacle = ""
         _forget_wait(world, state)
         if state.hold is None and world.wanted_unit(state.name) is None:
             world.forget(state.name)
@@ -211,12 +210,9 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if not changed and not _restart_is_due(world, state):
             return
     elif state.done == unit.fingerprint:
-        state.obstacle = ""
         _forget_wait(world, state)
         return
     blocker, because = _start_blocker(world, state.name)
-    root = dead_end(world, state.name) if blocker is not None else None
-    _note_obstacle(world, state, root or "")
     if blocker is not None:
         _wait(world, state, blocker, because)
         return
@@ -227,14 +223,23 @@ def _restart_is_due(world: World, state: UnitState) -> bool:
     return state.restart_at is None or state.restart_at <= world.now
 
 
-def _note_obstacle(world: World, state: UnitState, root: str) -> None:
-    """Who waits for `state` to come up, or cannot without it, must know whether that is in vain."""
-    if state.obstacle == root:
-        return
-    state.obstacle = root
-    world.queue.update(dict.fromkeys(world.graph.requires.to(state.name)))
-    world.queue.update(dict.fromkeys(world.graph.binds_to.to(state.name)))
-    _release_waiters(world, state.name)
+def _note_obstacles(world: World) -> None:
+    """Who waits for a unit to come up, or cannot without it, must know whether that is in vain."""
+    while world.unsure:
+        name = next(iter(world.unsure))
+        del world.unsure[name]
+        state = world.units.get(name)
+        if state is None and wanted(world, name) is not None:
+            state = world.state(name)
+        if state is None:
+            continue
+        vain = state.down and not _at_rest(world, name)
+        root = (dead_end(world, name) or "") if vain else ""
+        if root != state.obstacle:
+            state.obstacle = root
+            world.look_at(world.graph.requires.to(name))
+            world.look_at(world.graph.binds_to.to(name))
+            _release_waiters(world, name)
 
 
 def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
@@ -315,7 +320,7 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
         it = world.units.get(other)
         if it is not None and not it.down:
             if must_stop(world, it):
-                world.queue[other] = None
+                world.look_at((other,))
             return other, "conflicts and is not down yet"
     before = graph.waits_on(name)
     # Go on where the last look found a blocker: a target with thousands of members must not scan
@@ -350,7 +355,7 @@ def _wait(world: World, state: UnitState, blocker: str, because: str) -> None:
         state.waits_for, state.waits_because = blocker, because
     # A blocker nobody has looked at yet must be, or its waiters wait for ever.
     if blocker not in world.units and wanted(world, blocker) is not None:
-        world.queue[blocker] = None
+        world.look_at((blocker,))
 
 
 def _forget_wait(world: World, state: UnitState) -> None:
@@ -360,4 +365,4 @@ def _forget_wait(world: World, state: UnitState) -> None:
 
 def _release_waiters(world: World, name: str) -> None:
     """`name` rests where it is: who waits for it to move must look again."""
-    world.queue.update(world.waiters.pop(name, {}))
+    world.look_at(world.waiters.pop(name, ()))

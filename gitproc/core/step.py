@@ -202,7 +202,7 @@ def _alarms(world: World) -> dict[str, None]:
         if state.health.next_probe is not None:
             exits.probe_due(world, state)
         lifecycle.forget_restarts(world, state)
-        world.queue[name] = None
+        world.look_at((name,))
     return due
 
 

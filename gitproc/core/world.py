@@ -9,6 +9,7 @@ reboot, when nothing of the old world runs any more.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -227,6 +228,7 @@ class World:
     # Work of the present step.
     now: float = 0.0
     queue: dict[str, None] = field(default_factory=dict)
+    unsure: dict[str, None] = field(default_factory=dict)  # whose obstacle may be another now
     dirty: dict[str, None] = field(default_factory=dict)
     waiters: dict[str, dict[str, None]] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
@@ -272,12 +274,16 @@ class World:
     def touch(self, name: str) -> None:
         """The state of `name` has changed: record it, and look again at it and at who waits for it."""
         self.dirty[name] = None
-        self.queue[name] = None
-        self.queue.update(dict.fromkeys(self.graph.binds_to.to(name)))
+        self.look_at((name, *self.graph.binds_to.to(name)))
         state = self.units.get(name)
         if state is not None and state.down:
-            self.queue.update(dict.fromkeys(self.graph.requires.to(name)))
-        self.queue.update(self.waiters.pop(name, {}))
+            self.look_at(self.graph.requires.to(name))
+        self.look_at(self.waiters.pop(name, ()))
+
+    def look_at(self, names: Iterable[str]) -> None:
+        """Have the rules look at these units before the step is over."""
+        for name in names:
+            self.queue[name] = self.unsure[name] = None
 
     def alarm(self, at: float | None, name: str) -> None:
         """See to it that a step happens at `at`; alarms that have become pointless are harmless."""
