@@ -15,6 +15,7 @@ suffix, signals are numbers and instants are seconds since 1970.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -26,6 +27,8 @@ from gitproc.units.signals import parse_signal
 
 VERSION = 1
 MAX_LINE = 1 << 20  # bytes a request may have, its newline included
+MAX_DATA = 700_000  # characters of base64 in one request: 512 KiB and a little
+MAX_UPDATES = 1000  # references of one push
 MAX_BATCH = 100  # requests in one batch
 LOG_LINES = 100  # that `logs` shows unless asked otherwise
 
@@ -129,6 +132,45 @@ def _since(value: Any) -> float:
     return parse_since(value if isinstance(value, (int, float)) else _text(value))
 
 
+def _data(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_DATA:
+        raise UsageError(f"must be base64 of at most {MAX_DATA} characters")
+    return value
+
+
+def _commit(value: Any) -> str:
+    if not _COMMIT_ID.fullmatch(_text(value)):
+        raise UsageError("must be a commit's whole id")
+    return str(value)
+
+
+def _updates(value: Any) -> list[dict[str, Any]]:
+    """References of a push, each with ids before and after ("" for none)."""
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_UPDATES:
+        raise UsageError(f"must be a list of 1 to {MAX_UPDATES} updates")
+    return [_update(one) for one in value]
+
+
+def _update(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not {"ref", "old", "new"} <= value.keys() <= _UPDATE.keys():
+        raise UsageError(f"an update has {', '.join(_UPDATE)}")
+    return {name: _UPDATE[name](one) for name, one in value.items()}
+
+
+def _commit_or_none(value: Any) -> str:
+    return value if value == "" else _commit(value)
+
+
+_COMMIT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_UPDATE: Mapping[str, Callable[[Any], Any]] = {
+    "ref": _text,
+    "old": _commit_or_none,
+    "new": _commit_or_none,
+    "forward": _flag,
+    "commits": _count,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One method: its parameters (each with the check that also converts it), and what it needs."""
@@ -170,6 +212,18 @@ METHODS: Mapping[str, Method] = {
     "history": Method({"unit": _unit, "lines": _count}),
     "events": Method({"lines": _count, "follow": _flag}, streams=True),
     "doctor": Method(),
+    "push-begin": Method(
+        {"updates": _updates, "options": _texts, "ticket": _text},
+        frozenset({"updates"}),
+        operates=True,
+    ),
+    "push-objects": Method(
+        {"token": _text, "data": _data}, frozenset({"token", "data"}), operates=True
+    ),
+    "push-check": Method({"token": _text}, frozenset({"token"}), operates=True),
+    "deploy": Method(
+        {"sha": _commit, "limit": _count, "follow": _flag}, frozenset({"sha"}), streams=True
+    ),
 }
 
 LIFECYCLE = frozenset({"start", "stop", "restart", "reload", "try-restart", "reset-failed", "kill"})

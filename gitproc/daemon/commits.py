@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gitproc.core import dependency_resolver, plan
 from gitproc.core.events import CommitMeta
 from gitproc.core.records import commit_record
+from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_record
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
 from gitproc.errors import GitProcError, SourceError
-from gitproc.units.diagnostics import Diagnostic
-from gitproc.units.loader import UnitSet, load
 
 T = TypeVar("T")
 
@@ -49,60 +47,35 @@ class Commits:
 
         return await self._thread(work)
 
-    def _load(self, rev: str | None) -> tuple[CommitMeta, UnitSet, tuple[Diagnostic, ...]]:
+    def _compile(self, rev: str | None) -> tuple[CommitMeta, Compiled]:
         git = self._desired.git()
         sha = git.resolve(rev) if rev else git.head()
         if sha is None:
             raise SourceError(f"branch {git.branch} of {git.path} has no commit yet")
-        change = git.read(sha)
-        files = [file for file in change.files.values() if file is not None]
-        units = load(files, self._e.host, self._desired.options)
-        return git.commit_info(sha), units, change.diagnostics
+        target = self._e.world.settings.default_target
+        compiled = compile_commit(git.read(sha), None, self._e.host, self._desired.options, target)
+        return git.commit_info(sha), compiled
 
     async def verify(self, rev: str | None) -> dict[str, Any]:
         """Everything that is wrong with a revision (None: the branch)."""
-        commit, units, found = await self._thread(lambda: self._load(rev))
-        diagnostics = [*found, *units.diagnostics]
-        if not units.has_errors:
-            diagnostics += await self._thread(lambda: dependency_resolver.check(units))
+        commit, compiled = await self._thread(lambda: self._compile(rev))
         return {
             "version": 1,
             "commit": commit_record(commit),
-            "units": sum(1 for unit in units.units.values() if unit.fragment),
-            "diagnostics": [x.as_dict() for x in dict.fromkeys(diagnostics)],
+            "units": compiled.count,
+            "diagnostics": [x.as_dict() for x in compiled.diagnostics],
         }
 
     async def plan(self, rev: str | None) -> dict[str, Any]:
         """What putting a revision (None: the branch) in force would do now."""
-        commit, units, found = await self._thread(lambda: self._load(rev))
-        diagnostics = [*found, *units.diagnostics]
-        entries: list[plan.PlanEntry] = []
-        if not units.has_errors:
-            world = self._e.world
-            target = world.settings.default_target
-            graph = await self._thread(lambda: dependency_resolver.build(units))
-            roots = dependency_resolver.roots_of(units, target)
-            diagnostics += dependency_resolver.check_changed(graph, units, units.units, roots)
-            pulled = graph.closure(roots, units.units)
-            names = set(units.units) | world.units.keys()
-            entries = plan.compute(world, units, graph, pulled, names)
-        shown = [x for x in diagnostics if x.severity == "error"] or diagnostics
+        commit, compiled = await self._thread(lambda: self._compile(rev))
+        errors = compiled.errors
         return {
             "version": 1,
             "commit": commit_record(commit),
-            "actions": [
-                entry.as_dict()
-                for entry in entries
-                if not self._built_in(units, entry.unit)
-                and entry.action is not plan.PlannedAction.NONE
-            ],
-            "diagnostics": [x.as_dict() for x in dict.fromkeys(shown) if x.severity == "error"],
+            "actions": [] if errors else plan_record(plan_for(self._e.world, compiled)),
+            "diagnostics": [x.as_dict() for x in errors],
         }
-
-    @staticmethod
-    def _built_in(units: UnitSet, name: str) -> bool:
-        unit = units.units.get(name)
-        return unit is not None and not unit.fragment
 
     async def history(self, count: int, paths: list[str]) -> dict[str, Any]:
         """Commits of the branch, newest first, with their verdicts."""

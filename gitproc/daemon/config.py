@@ -40,6 +40,20 @@ class Defaults:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for pushes.
+
+    `max_removals`: a push that ends more running units than this, or all of several, needs
+    `-o confirm-prune`. `when_down`: what becomes of a push that the daemon cannot check because it does not
+    run; `accept` has the hook check it alone. `follow`: seconds a push waits for the commit to settle.
+    """
+
+    max_removals: int = 5
+    when_down: Literal["refuse", "accept"] = "refuse"
+    follow: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The settings in force. `settle_seconds` and `poll_interval` are seconds; all paths are absolute."""
 
@@ -59,6 +73,7 @@ class Config:
     poll_interval: float = 30.0
     logs: Logs = field(default_factory=Logs)
     defaults: Defaults = field(default_factory=Defaults)
+    policy: Policy = field(default_factory=Policy)
     file: Path | None = None
     """The file that was read; None if there is none."""
     root: Path | None = None
@@ -275,6 +290,12 @@ def _missing(value: Any) -> str:
     return str(value)
 
 
+def _when_down(value: Any) -> str:
+    if value not in ("refuse", "accept"):
+        raise ValueError('expected "refuse" or "accept"')
+    return str(value)
+
+
 def _count(least: int) -> _Converter:
     def convert(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -342,5 +363,9 @@ _SECTIONS: dict[str, tuple[Callable[..., Any], dict[str, _Converter]]] = {
             "start_limit_interval": _span(0, finite=False),
             "start_limit_burst": _count(0),
         },
+    ),
+    "policy": (
+        Policy,
+        {"max_removals": _count(0), "when_down": _when_down, "follow": _span(0, finite=True)},
     ),
 }

@@ -27,9 +27,9 @@ from gitproc.daemon.config import Config
 from gitproc.errors import ConfigError, GitProcError, HostError
 
 if TYPE_CHECKING:
+    from gitproc.api.caller import Access
     from gitproc.api.server import Server
     from gitproc.daemon.desired import Desired
-    from gitproc.daemon.handler import RpcHandler
     from gitproc.daemon.loop import Mailbox
     from gitproc.daemon.perform import Effects, Perform
     from gitproc.kernel.process_manager import ProcessManager, Welcome
@@ -223,15 +223,21 @@ class Daemon:
         await adopt(world, manager, mailbox, same_shim=same_shim)
         NotifySocket(welcome.notify_fd, perform.attribute, perform.notified, _rejected)
 
+        from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired
         from gitproc.daemon.handler import RpcHandler
+        from gitproc.daemon.receive_pack import ReceivePack, write_hooks
 
         desired = Desired(config, world, host, mailbox.post)
         perform.publish = desired.publish
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
-        server = self._server(handler)
+        access = self._access()
+        server = Server(config.socket, handler, access)
         await server.start()
+        door = ReceivePack(config, desired, access, handler.pushes.pushers)
+        door.start()
+        await loop.run_in_executor(None, write_hooks, config)
         for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(signo, self._signalled, signo, mailbox, perform, desired)
         self._ping(loop)
@@ -239,6 +245,7 @@ class Daemon:
         self._notifier.ready(f"{len(world.units)} units")
         log.info("ready: %s, branch %s", config.repository, config.branch)
         await perform.finished
+        await door.close()
         await self._end(server, desired, mailbox, effects, state)
         return self._status
 
@@ -259,16 +266,15 @@ class Daemon:
                     raise HostError(f"the shim ended with status {process.returncode}") from error
                 raise
 
-    def _server(self, handler: RpcHandler) -> Server:
+    def _access(self) -> Access:
         from gitproc.api.caller import Access
-        from gitproc.api.server import Server
 
         config = self.config
         try:
             gid = grp.getgrnam(config.group).gr_gid if config.group else None
         except KeyError:
             gid = None
-        return Server(config.socket, handler, Access(gid, config.readers, config.group))
+        return Access(gid, config.readers, config.group)
 
     def _notes(self, missing: list[str]) -> list[str]:
         notes = list(missing)

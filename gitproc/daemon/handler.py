@@ -62,6 +62,8 @@ class RpcHandler:
         await self._commit_known(method, params)
         if method in _VERBS:
             return await self._verb(Verb(method), params, caller)
+        if method in self.pushes.methods:
+            return await self.pushes.methods[method](params, caller)
         name = "_" + method.replace("-", "_")
         return await getattr(self, name)(params, caller)
 
@@ -358,15 +360,6 @@ class RpcHandler:
             if not paths:
                 raise NoSuchUnit(f"no unit {params['unit']} in the applied commit")
         return await self._commits.history(params.get("lines", 20), paths)
-
-    async def _push_begin(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        return await self.pushes.begin(params, caller)
-
-    async def _push_objects(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        return await self.pushes.objects(params, caller)
-
-    async def _push_check(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        return await self.pushes.check(params, caller)
 
     async def _deploy(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         raise UsageError("deploy is a stream: ask with follow")

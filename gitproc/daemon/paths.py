@@ -10,6 +10,9 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+RECEIVE_PACK_SOCKET = "receive-pack.sock"  # in run_dir
+HOOKS = "hooks"  # in state_dir
+
 
 class Paths(NamedTuple):
     """The default places, as absolute paths."""

@@ -72,6 +72,11 @@ class GitIntegration:
         return self._trust.owner
 
     @property
+    def trusted(self) -> trust.Trust:
+        """What git processes of this repository may do."""
+        return self._trust
+
+    @property
     def requests(self) -> int:
         """Objects asked for so far."""
         return self._objects.requests
