@@ -27,7 +27,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 PORT = "8080"  # that pages use; another one is taken when they are played
 HOME = "/home/ada"  # that pages show
 DEADLINE = 30.0  # seconds a command may take to print what the page says
-LOOKS = re.compile(r"^\s*(gitproc (?!(--user )?(init|start|stop|restart|rollback|sync|kill))|git (log|status))")
+LOOKS = re.compile(
+    r"^\s*(gitproc (?!(--user )?(init|start|stop|restart|rollback|sync|kill))|git (log|status))"
+)
 
 _FENCE = re.compile(r"^```(\w+)?[ ]?(.*)$")
 
@@ -77,7 +79,10 @@ def steps(page: str) -> list[Step]:
 _KINDS = [
     (re.compile(r"\w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+"), "DATE"),
     (re.compile(r"\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d"), "DATE"),
-    (re.compile(r"\bjust now\b|\b\d+(\.\d+)?(us|ms|s|min|h|d|w)( \d+(ms|s|min|h|d))*\b( ago)?"), "T"),
+    (
+        re.compile(r"\bjust now\b|\b\d+(\.\d+)?(us|ms|s|min|h|d|w)( \d+(ms|s|min|h|d))*\b( ago)?"),
+        "T",
+    ),
     (re.compile(r"\b\S+ \(uid \d+\)"), "WHO"),
     (re.compile(r"<gitproc@[^>]*>"), "<gitproc@HOST>"),
     (re.compile(r"CGroup: \S+"), "CGroup: PATH"),
@@ -87,7 +92,7 @@ _KINDS = [
 _SIZE = re.compile(r"\b\d+(\.\d+)?[KMG]\b")
 _SIZED = re.compile(r"Memory: \S+|peak: \S+|(?:running|exited|start) +\d+ +\S+")
 _ID = re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b")
-_PID = re.compile(r"((?:PID:? |PID=|[├└]─|(?:running|reload|start) +))(\d+)")
+_PID = re.compile(r"((?:PID:? |PID=|process |[├└]─|(?:running|reload|start) +))(\d+)")
 
 
 def normal(lines: list[str], names: dict[str, str]) -> list[str]:

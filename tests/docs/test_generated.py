@@ -18,7 +18,9 @@ def test_generated_parts_are_up_to_date():
 def test_the_size_of_core_is_as_told():
     told = re.search(r"`core/`\]\([^)]*\).*?fewer\s+than\s+([\d,]+)\s+lines", page(), re.DOTALL)
     assert told is not None
-    lines = sum(len(path.read_text().splitlines()) for path in (PROJECT / "gitproc/core").glob("*.py"))
+    lines = sum(
+        len(path.read_text().splitlines()) for path in (PROJECT / "gitproc/core").glob("*.py")
+    )
     most = int(told[1].replace(",", ""))
     assert most - 1000 < lines < most
 

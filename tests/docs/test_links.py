@@ -54,7 +54,9 @@ def test_links_lead_somewhere(path):
         target = (path.parent / name).resolve() if name else path
         assert target.exists(), f"{link}: there is no {target.relative_to(PROJECT)}"
         if anchor and target.suffix == ".md":
-            assert anchor in anchors(target), f"{link}: no such heading; there are {anchors(target)}"
+            assert anchor in anchors(target), (
+                f"{link}: no such heading; there are {anchors(target)}"
+            )
 
 
 def test_every_page_of_docs_is_on_the_map():

@@ -16,7 +16,7 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from tests.docs.pages import DEADLINE, LOOKS, Stage, Step, matches, normal, stage, steps  # noqa: E402
+from tests.docs.pages import DEADLINE, LOOKS, Step, matches, normal, stage, steps  # noqa: E402
 
 _CONFIG = "settle_seconds = 1.0\n"  # a page's reader takes longer between two commands
 _RUNS = """\
@@ -58,12 +58,16 @@ PAGES = {
     "docs/tutorial.md": Scene(("--root", "tour")),
     "docs/how-to/recover-after-bad-commit.md": Scene(before=(_RUNS, _SERVES)),
     "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
-    "docs/how-to/ci-gate.md": Scene(before=("mkdir ~/services && cd ~/services && git init -qb main",)),
+    "docs/how-to/ci-gate.md": Scene(
+        before=("mkdir ~/services && cd ~/services && git init -qb main",)
+    ),
     "docs/how-to/as-ordinary-user.md": Scene(("--user",)),
 }
 
 
-def play(name: str, home: Path, patience: float = DEADLINE / 3) -> Iterator[tuple[Step, list[str], bool]]:
+def play(
+    name: str, home: Path, patience: float = DEADLINE / 3
+) -> Iterator[tuple[Step, list[str], bool]]:
     """Play a page; each command's step, what it printed as pages show it, and whether the page says so.
 
     A command that only looks is tried again for `patience` seconds: the page may show what comes in a moment.
