@@ -76,6 +76,13 @@ class FindMain:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """A running instance has this definition from here on: keep it, to be stopped by after any crash."""
+
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
 class SetLimits:
     """Apply the unit's resource limits to its cgroup, live."""
 
@@ -155,6 +162,7 @@ Action: TypeAlias = (
     | SignalTree
     | WatchTree
     | FindMain
+    | Keep
     | SetLimits
     | Release
     | Probe

@@ -129,8 +129,11 @@ def unit_from(
     if "health" in record:
         passed, failures, detail = record["health"]
         state.health = Health(passed=passed, failures=failures, detail=detail)
-    fingerprint = record.get("fingerprint", "")
-    state.unit = definition(fingerprint) if fingerprint else None
+    # A live change may have been recorded and not kept: then what it was spawned by is as good.
+    spawned_by = [x.process.fingerprint for x in (state.main, state.control) if x is not None]
+    for fingerprint in (record.get("fingerprint", ""), *spawned_by):
+        if state.unit is None and fingerprint:
+            state.unit = definition(fingerprint)
     return state
 
 

@@ -13,7 +13,7 @@ whom it waits for and is looked at again when that one changes: work grows with 
 from __future__ import annotations
 
 from gitproc.core import health, lifecycle
-from gitproc.core.actions import SetLimits
+from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.plan import compare
 from gitproc.core.states import SubState
 from gitproc.core.transitions import Cause
@@ -277,6 +277,7 @@ def _adopt_definition(world: World, state: UnitState, unit: Unit) -> None:
     # Everything up to a reload goes on with the same process: the new definition is in force from here.
     state.unit = unit
     world.dirty[state.name] = None
+    world.do(Keep(unit))
     if comparison.limits:
         world.do(SetLimits(unit, state.invocation))
         text = "; ".join(str(difference) for difference in comparison.differences)

@@ -20,6 +20,7 @@ from gitproc.core.actions import (
     Announce,
     Exit,
     FindMain,
+    Keep,
     Probe,
     Publish,
     Record,
@@ -120,6 +121,8 @@ class Perform:
                 self._post(self._find_main(definition, invocation))
             case Adopt(process, pid, start_time):
                 self._e.manager.adopt(process, pid, start_time)
+            case Keep(unit=definition):
+                self._keep(definition)
             case SetLimits(unit=definition, invocation=invocation):
                 problems = self._e.controller.set_limits(definition)
                 self._limits_failed(definition.name, invocation, problems)

@@ -22,6 +22,7 @@ from gitproc.core.actions import (
     Announce,
     Exit,
     FindMain,
+    Keep,
     Probe,
     Publish,
     Record,
@@ -348,17 +349,16 @@ class Machine:
             self.disk.pop(record.key, None)
             return
         self.disk[record.key] = json.loads(json.dumps(record.value))
-        if record.key.startswith("unit/"):
-            state = self.world.units[record.key[5:]]
-            if state.unit is not None:
-                self.definitions[state.unit.fingerprint] = state.unit
 
     # -- orders ----------------------------------------------------------------------------------
 
     def perform(self, action: Action) -> None:
         """Carry out one order."""
         match action:
+            case Keep(unit):
+                self.definitions[unit.fingerprint] = unit
             case Spawn(process, unit, command):
+                self.definitions[unit.fingerprint] = unit
                 self._spawn(process, unit.name, command.path, command.argv)
             case Signal(process, signal):
                 if process in self.shim.born:
