@@ -18,6 +18,7 @@ from gitproc.core.states import SubState
 from gitproc.core.world import Running, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
+from gitproc.units.unit import Unit
 
 
 def adopted(world: World, event: Adopted) -> None:
@@ -26,6 +27,9 @@ def adopted(world: World, event: Adopted) -> None:
     slot = state.running(event.process) if state is not None else None
     if state is None or slot is None or state.unit is None:
         if not event.alive:
+            return
+        if event.unit is not None and event.process.slot is Slot.MAIN:
+            _believe(world, event, event.unit)
             return
         if event.process.slot is not Slot.HEALTH:
             text = f"process {event.pid} belongs to no instance any more"
@@ -39,6 +43,22 @@ def adopted(world: World, event: Adopted) -> None:
     exits.process_started(world, state, slot)
     if event.executed:
         exits.process_executed(world, state, slot)
+
+
+def _believe(world: World, event: Adopted, unit: Unit) -> None:
+    """The disk was full when this instance began: what runs is believed, and that it had come up."""
+    process = event.process
+    state = UnitState(process.unit, unit=unit, invocation=process.invocation)
+    state.main = Running(process, event.pid, event.start_time, executed=True)
+    state.tree_empty = False
+    state.born = True
+    state.sub = SubState.START if unit[d.TYPE] is ServiceType.ONESHOT else SubState.RUNNING
+    state.entered = world.now
+    state.active_since = world.now if state.up else None
+    world.units[process.unit] = state
+    world.announced.add(process)
+    world.touch(state.name)
+    world.tell("unit.adopted", state.name, f"process {event.pid} is in no record; it goes on")
 
 
 def adoption_done(world: World, event: AdoptionDone) -> None:

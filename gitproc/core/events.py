@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
+from gitproc.units.unit import Unit
 
 
 class Slot(StrEnum):
@@ -149,13 +150,17 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A process that an earlier manager ordered is in the shim's table. Not `alive`: its exit follows."""
+    """A process that an earlier manager ordered is in the shim's table. Not `alive`: its exit follows.
+
+    `unit`: the definition it runs by, where no record knows of the process since none could be written.
+    """
 
     process: Process
     pid: int
     start_time: int
     alive: bool = True
     executed: bool = True
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True, slots=True)

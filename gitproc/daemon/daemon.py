@@ -220,7 +220,7 @@ class Daemon:
         manager.on_warning = perform.warned
         manager.on_terminate = lambda signo: self._terminate(mailbox.post, signo)
         manager.on_lost = lambda: self._lose_shim(perform)
-        await adopt(world, manager, mailbox, same_shim=same_shim)
+        await adopt(world, manager, mailbox, definitions, host, same_shim=same_shim)
         NotifySocket(welcome.notify_fd, perform.attribute, perform.notified, _rejected)
 
         from gitproc.api.server import Server

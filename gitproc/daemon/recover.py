@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 
 from gitproc.core.events import Adopted, AdoptionDone, Process
 from gitproc.core.records import restore
@@ -24,6 +25,16 @@ from gitproc.units.unit import Unit
 log = logging.getLogger(__name__)
 
 
+def unit_keeper(definitions: Definitions, host: Host) -> Callable[[str], Unit | None]:
+    """How a kept definition is found by its fingerprint."""
+
+    def definition(fingerprint: str) -> Unit | None:
+        frozen = definitions.get(fingerprint)
+        return Unit.thaw(frozen, host) if frozen is not None else None
+
+    return definition
+
+
 def load_world(
     world: World, state: StateManager, definitions: Definitions, host: Host, epoch: str
 ) -> bool:
@@ -35,11 +46,7 @@ def load_world(
     same_boot = known.get("boot") == host.boot_id
     same_shim = same_boot and known.get("epoch") == epoch
     world.seed = secrets.token_hex(16)
-
-    def definition(fingerprint: str) -> Unit | None:
-        frozen = definitions.get(fingerprint)
-        return Unit.thaw(frozen, host) if frozen is not None else None
-
+    definition = unit_keeper(definitions, host)
     restore(world, records, definition, same_boot=same_boot, same_shim=same_shim)
     world.recorded = dict(records)
     world.adopting = True
@@ -48,27 +55,41 @@ def load_world(
         kind, _, name = key.partition("/")
         if kind == "unit" and name not in world.units:
             world.dirty[name] = None  # forgotten by `restore`: forget it on disk too
-    keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
-    definitions.prune(keep)
     return same_shim
 
 
 async def adopt(
-    world: World, manager: ProcessManager, mailbox: Mailbox, *, same_shim: bool
+    world: World,
+    manager: ProcessManager,
+    mailbox: Mailbox,
+    definitions: Definitions,
+    host: Host,
+    *,
+    same_shim: bool,
 ) -> None:
-    """Post what the shim's table says. With another shim: have it watch what survived its predecessor."""
+    """Post what the shim's table says. With another shim: have it watch what survived its predecessor.
+
+    A process that came after the last record is told with its kept definition, as the disk was full then.
+    """
+    definition = unit_keeper(definitions, host)
+    recorded = world.recorded.get("serial", 0)
+    keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
     for entry in await manager.list():
         try:
             process = entry.process
         except ValueError:
             continue
-        known = Adopted(process, entry.pid, entry.start_time, entry.alive, entry.executed)
-        mailbox.post(known)
+        unit = definition(process.fingerprint) if process.serial > recorded else None
+        keep.add(process.fingerprint)
+        mailbox.post(
+            Adopted(process, entry.pid, entry.start_time, entry.alive, entry.executed, unit)
+        )
     if not same_shim:
         for process, pid, started in _survivors(world):
             manager.adopt(process, pid, started)
             mailbox.post(Adopted(process, pid, started))
     mailbox.post(AdoptionDone(same_shim))
+    definitions.prune(keep)
 
 
 def _survivors(world: World) -> list[tuple[Process, int, int]]:
