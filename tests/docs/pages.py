@@ -193,6 +193,7 @@ class Stage:
         (home / "run").mkdir(exist_ok=True)
         self.shell = Shell(home, PROJECT)
         self.shells = [self.shell]
+        self.managed = False  # whether a manager has answered yet
 
     def real(self, text: str) -> str:
         """A page's text as it is played here."""
@@ -218,7 +219,12 @@ class Stage:
     def settle(self) -> None:
         """Wait until the manager has nothing left to do for the branch's commit."""
         deadline = time.monotonic() + DEADLINE
-        while status := self.status():
+        while (status := self.status()) or self.managed:
+            self.managed = True
+            if not status:  # it was killed, and comes back
+                assert time.monotonic() < deadline, "the manager is gone"
+                time.sleep(0.05)
+                continue
             commit, units = status["commit"], status["units"]
             known = {(commit[key] or {}).get("sha") for key in ("applied", "refused")}
             moving = {"activating", "deactivating", "reloading"}
