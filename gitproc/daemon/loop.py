@@ -1,9 +1,10 @@
 """The loop: one thread owns the world. Facts come in through the mailbox, orders go out after each turn.
 
 A turn takes in everything that has arrived, writes what became durable with one write(2), carries out the
-orders, and only when the journal is safely on disk (fdatasync, in a thread) are exits acknowledged to the
-shim. A crash between any two of these steps loses nothing: an order that was not carried out is repeated
-under the same token, an exit that was not acknowledged comes again.
+orders (what people are told comes after what is done to processes), and only when the journal is safely on
+disk (fdatasync, in a thread) are exits acknowledged to the shim. A crash between any two of these steps
+loses nothing: an order that was not carried out is repeated under the same token, an exit that was not
+acknowledged comes again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections import deque
 from typing import Protocol
 
-from gitproc.core.actions import Acknowledge, Action, Record
+from gitproc.core.actions import Acknowledge, Action, Announce, Record
 from gitproc.core.events import Event, Tick
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import World
@@ -59,6 +60,7 @@ class Mailbox:
         self._unsafe: list[int] = []
         self._syncing: asyncio.Future[None] | None = None
         self._disk_failed = False
+        self._sync_retry: asyncio.TimerHandle | None = None
         self._closed = False
 
     def post(self, event: Event) -> None:
@@ -84,6 +86,7 @@ class Mailbox:
     def _turn(self) -> None:
         self._scheduled = False
         orders: list[Action] = []
+        news: list[Action] = []
         for _ in range(min(len(self._events), _TURN)):
             event = self._events.popleft()
             try:
@@ -97,10 +100,12 @@ class Mailbox:
                     self._state.put(action.key, action.value)
                 elif isinstance(action, Acknowledge):
                     self._unsafe.append(action.sequence)
+                elif isinstance(action, Announce):
+                    news.append(action)
                 else:
                     orders.append(action)
         self._flush()
-        for action in orders:
+        for action in (*orders, *news):
             try:
                 self._performer.perform(action)
             except Exception:
@@ -136,7 +141,7 @@ class Mailbox:
             self._disk_failed = True
 
     def _sync(self) -> None:
-        if not self._unsafe or self._syncing is not None:
+        if not self._unsafe or self._syncing is not None or self._sync_retry is not None:
             return
         sequences, self._unsafe = self._unsafe, []
         self._syncing = self._loop.run_in_executor(None, self._state.sync)
@@ -149,7 +154,7 @@ class Mailbox:
             log.error("cannot make the journal safe: %s", error)
             self._unsafe = sequences + self._unsafe
             if not self._closed:
-                self._loop.call_later(_DISK_RETRY, self._sync)
+                self._sync_retry = self._loop.call_later(_DISK_RETRY, self._sync_again)
             return
         self._performer.acknowledge(sequences)
         if self._state.wants_checkpoint:
@@ -157,4 +162,8 @@ class Mailbox:
                 self._state.checkpoint()
             except StateError as failure:
                 log.error("%s", failure.message)
+        self._sync()
+
+    def _sync_again(self) -> None:
+        self._sync_retry = None
         self._sync()

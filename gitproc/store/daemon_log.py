@@ -42,10 +42,30 @@ class _RotatingHandler(logging.Handler):
 
 
 class _TimedFormatter(logging.Formatter):
-    """`2026-01-31 10:00:00.123 WARNING store.journal: text`, local time; indented further lines."""
+    """`2026-01-31 10:00:00.123 WARNING store.journal: text`, local time; indented further lines.
+
+    A thousand services that start say two lines each, into the file and to standard error: the second's
+    stamp and the last record's text are kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = (0, "")
+        self._last: tuple[logging.LogRecord | None, str] = (None, "")
 
     def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        known, text = self._last
+        if record is not known:
+            text = self._line(record)
+            self._last = (record, text)
+        return text
+
+    def _line(self, record: logging.LogRecord) -> str:
+        second, stamp = self._second
+        if int(record.created) != second:
+            second = int(record.created)
+            stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+            self._second = (second, stamp)
         name = record.name.removeprefix("gitproc.")
         text = super().format(record).replace("\n", "\n    ")
         return f"{stamp}.{int(record.msecs):03d} {record.levelname} {name}: {text}"
@@ -91,13 +111,15 @@ def set_up(
         if getattr(handler, "is_gitprocs", False):
             root.removeHandler(handler)
             handler.close()
+    timed = _TimedFormatter()
     if path is not None:
-        _add(_RotatingHandler(RotatingFile(path, max_bytes, files)), _TimedFormatter())
+        _add(_RotatingHandler(RotatingFile(path, max_bytes, files)), timed)
     if stderr:
-        journal = _is_journal(sys.stderr)
-        _add(logging.StreamHandler(), _JournalFormatter() if journal else _TimedFormatter())
+        _add(logging.StreamHandler(), _JournalFormatter() if _is_journal(sys.stderr) else timed)
     root.setLevel(level)
     logging.raiseExceptions = False
+    # What no line shows need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(True)
 
 

@@ -26,6 +26,7 @@ BUFFER_EVENTS = 10_000
 _BLOCK = 1 << 16
 
 _log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Subscription:
@@ -108,7 +109,7 @@ class EventLog:
         """
         when = round(clock.time() if time is None else time, 6)
         event = _event(when, kind, unit, message, dict(data or {}), who)
-        line = json.dumps(event, separators=(",", ":")).encode("ascii") + b"\n"
+        line = _encode(event).encode("ascii") + b"\n"
         if len(self._buffer) < BUFFER_EVENTS:
             self._buffer.append(line)
         else:

@@ -31,6 +31,7 @@ VERSION = 1
 COMPACT_BYTES = 1 << 20
 
 _log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make one for each value
 _TRAILER = re.compile(rb'\n"crc32": "([0-9a-f]{8})"}\n?\Z')
 _JOURNAL = re.compile(r"journal\.(\d{1,18})")
 
@@ -44,7 +45,7 @@ class Checkpoint(NamedTuple):
 
 def encode_value(value: Any) -> str:
     """Compact ASCII JSON; raises TypeError for what JSON cannot hold."""
-    return json.dumps(value, separators=(",", ":"))
+    return _encode(value)
 
 
 def encode_checkpoint(generation: int, entries: dict[str, str]) -> bytes:
