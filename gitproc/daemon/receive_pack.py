@@ -38,7 +38,7 @@ MAX_PUSHES = 16
 MAX_PER_USER = 4
 _PATIENCE = 10.0  # seconds for the request of a client that has connected
 _LONGEST = 3600.0  # seconds of one push
-_GRACE = 30.0  # seconds that git is given when its client is gone: what it has begun it may end
+_GRACE = 10.0  # seconds that git is given when its client is gone: what it has begun it may end
 _LAST = 5.0  # seconds between SIGTERM and SIGKILL
 
 

@@ -434,12 +434,12 @@ def _line(pid: int) -> str:
     return ""
 
 
-def made(**how: Any) -> Iterator[Callable[..., Machine]]:
+def made(kind: type[Machine] = Machine, **how: Any) -> Iterator[Callable[..., Machine]]:
     """For a fixture: makes machines, and closes them all."""
     machines: list[Machine] = []
 
     def make(*, start: bool = True, **options: Any) -> Machine:
-        machines.append(Machine(**{**how, **options}))
+        machines.append(kind(**{**how, **options}))
         return machines[-1].start() if start else machines[-1]
 
     yield make
