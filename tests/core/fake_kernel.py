@@ -156,6 +156,7 @@ class Machine:
         self.actions: list[tuple[float, Action]] = []
         self.replies: dict[int, dict[str, dict[str, Any]]] = {}
         self.published = ""
+        self.guesses = True  # which process of a tree is the main one can be told
         self.exited = False
         self.manager_up = True
         self.orders_left: int | None = None  # the manager dies after so many orders
@@ -502,7 +503,7 @@ class Machine:
             self.mail.append(TreeEmptied(unit, self._watches.pop(unit)))
 
     def _find_main(self, unit: Unit, invocation: str) -> MainFound:
-        for proc in self.alive(unit.name):
+        for proc in self.alive(unit.name) if self.guesses else ():
             if proc.token is None and (not unit[d.PID_FILE] or proc.pid_file_at <= self.now):
                 return MainFound(unit.name, invocation, proc.pid, proc.pid * 10)
         return MainFound(unit.name, invocation, None, message="no PID file")
@@ -618,7 +619,7 @@ def _line(argv: Iterable[str]) -> str:
 def service(*lines: str, unit: str = "", install: bool = True, own: str = "") -> str:
     """The text of a service: [Service] lines; `ExecStart=/bin/run` unless they say otherwise."""
     body = list(lines)
-    if not any(line.startswith(("ExecStart=", "ExecStop=")) for line in body):
+    if not any(line.startswith("ExecStart=") for line in body):
         body.insert(0, "ExecStart=/bin/run")
     text = f"[Unit]\n{unit}\n[Service]\n" + "\n".join(body) + "\n"
     if own:
