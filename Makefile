@@ -30,6 +30,9 @@ fmt: .venv/stamp    ## let ruff format, and mend what it can
 bench: .venv/stamp    ## measure, and print figures beside their floor
 	@$(BIN)/pytest -m bench -s -q --timeout 900 tests/bench/bench_*.py $(PYTEST)
 
+deb: .venv/stamp    ## the Debian package, dist/gitproc_VERSION_all.deb
+	@$(BIN)/python tools/deb
+
 vm:    ## the virtual machine's image for tests under systemd (root; once, about a minute)
 	@tools/debian vm
 
@@ -39,4 +42,4 @@ clean:    ## remove what make made (not the virtual machine's image)
 .venv/stamp: pyproject.toml tools/venv
 	@tools/venv
 
-.PHONY: help run demo test lint fmt bench vm clean
+.PHONY: help run demo test lint fmt bench deb vm clean
