@@ -249,7 +249,8 @@ class Stage:
                 self.shells.append(Shell(self.home, PROJECT))
             self.shells[1].begin(self.real(step.text))
             deadline = time.monotonic() + DEADLINE
-            while "daemon" in step.text and not self.status():
+            while "daemon" in step.text and not self.managed:
+                self.managed = bool(self.status())
                 assert time.monotonic() < deadline, "the manager does not answer"
                 time.sleep(0.05)
             return ""
@@ -259,19 +260,23 @@ class Stage:
 
     def close(self) -> None:
         """Stop the manager with all its units, then the shells."""
-        pid = (self.status().get("daemon") or {}).get("shim_pid")
-        if pid:
-            os.kill(pid, signal.SIGTERM)
-            deadline = time.monotonic() + DEADLINE
-            while self.status() or Path(f"/proc/{pid}/cmdline").exists():
-                if not Path(f"/proc/{pid}/cmdline").read_bytes():
-                    break  # a zombie: it has ended
-                assert time.monotonic() < deadline, "the manager does not end"
-                time.sleep(0.05)
+        if self.managed:
+            with contextlib.suppress(AssertionError):  # whatever the page did, it has to end
+                self.settle()
+            self._end(self.status()["daemon"]["shim_pid"])
         for shell in self.shells:
             shell.close()
         subprocess.run(["chmod", "-R", "u+w", self.home], check=False)
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def _end(self, pid: int) -> None:
+        os.kill(pid, signal.SIGTERM)
+        line = Path(f"/proc/{pid}/cmdline")
+        deadline = time.monotonic() + DEADLINE
+        with contextlib.suppress(FileNotFoundError):
+            while line.read_bytes():  # nothing: a zombie, which has ended
+                assert time.monotonic() < deadline, "the manager does not end"
+                time.sleep(0.05)
 
 
 @contextlib.contextmanager

@@ -57,7 +57,9 @@ PAGES = {
     "README.md": Scene(before=(_RUNS, _WRITES)),
     "docs/tutorial.md": Scene(("--root", "tour")),
     "docs/how-to/recover-after-bad-commit.md": Scene(before=(_RUNS, _SERVES)),
-    "docs/how-to/push.md": Scene(before=(_RUNS, f"mkdir ~/work && cd ~/work && git init -qb main\n{_WRITES}")),
+    "docs/how-to/push.md": Scene(
+        before=(_RUNS, f"mkdir ~/work && cd ~/work && git init -qb main\n{_WRITES}")
+    ),
     "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/ci-gate.md": Scene(
         before=("mkdir ~/services && cd ~/services && git init -qb main",)
