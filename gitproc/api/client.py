@@ -91,11 +91,19 @@ class Client:
             if message.get("id") in {request_id, None} and "method" not in message:
                 return _result(message)
 
-    def stream(self, method: str, params: Mapping[str, Any] | None = None) -> Iterator[Any]:
-        """The items of a stream, until the manager ends it; waits for ever between them."""
+    def stream(
+        self, method: str, params: Mapping[str, Any] | None = None, output: int | None = None
+    ) -> Iterator[Any]:
+        """The items of a stream, until the manager ends it; waits for ever between them.
+
+        `output`: the descriptor they are written to. BrokenPipeError when nobody reads it any more, which
+        a follower of a silent log would otherwise never find out.
+        """
         self._socket.settimeout(None)
         request_id = self._send(method, {**(params or {}), "follow": True})
         while True:
+            if output is not None and b"\n" not in self._buffer:
+                self._await(output)
             message = self._receive()
             if message.get("method") == "stream":
                 yield message["params"]["item"]
@@ -118,6 +126,15 @@ class Client:
                 raise unreachable(self._path, error) from error
             # the manager hung up: it may have said why before
         return self._next_id
+
+    def _await(self, output: int) -> None:
+        import select
+
+        poll = select.poll()
+        poll.register(self._socket.fileno(), select.POLLIN)
+        poll.register(output, 0)
+        if any(fd == output and event != select.POLLNVAL for fd, event in poll.poll()):
+            raise BrokenPipeError(errno.EPIPE, "nobody reads the output")
 
     def _receive(self) -> dict[str, Any]:
         parts = [self._buffer]

@@ -215,7 +215,7 @@ def _watch(args: argparse.Namespace, config: Config, sha: str) -> None:
         return
     with Client(str(config.socket)) as client:
         limit = int(config.policy.follow) or 1
-        for item in client.stream("deploy", {"sha": sha, "limit": limit}):
+        for item in client.stream("deploy", {"sha": sha, "limit": limit}, output=1):
             _say(*deploy_lines(item, Style()))
             if item.get("last"):
                 if item["kind"] == "deploy.timeout":

@@ -42,7 +42,7 @@ def _follow(args: argparse.Namespace, method: str, params: Mapping[str, Any]) ->
     """Print items as they come, until the manager ends the stream or the operator has seen enough."""
     style = output.style()
     with client(args) as connection:
-        for item in connection.stream(method, params):
+        for item in connection.stream(method, params, output=1):
             if args.json:
                 output.put_json(item, line=True)
                 continue

@@ -77,8 +77,10 @@ class Clone:
 class Server(Machine):
     """A machine with the hooks, and the clones made of it."""
 
-    def __init__(self, *, config: str = "", **how: bool) -> None:
-        super().__init__(config=CONFIG + config, **how)
+    def __init__(self, *, config: str = "", group: str = "", bare: bool = False) -> None:
+        if group:
+            config = f'group = "{group}"\n{config}'
+        super().__init__(bare=bare, config=CONFIG + config)
         self._clones = 0
         assert self.gitproc("init").status == 0
 
