@@ -207,7 +207,7 @@ def test_forking_with_a_pid_file(machine):
 
 def test_logs_rotate_and_no_line_is_lost(machines):
     machine = machines(config=f'{CONFIG}[logs]\nmax_bytes = "64K"\nfiles = 40\n')
-    count = 20000
+    count = 50000
     say = f"{PYTHON} -c 'for i in range({count}): print(i)'"
     machine.deploy({"a.service": service(say, "Type=oneshot")})
     until(lambda: lines(machine)[-1:] == [str(count - 1)], "all is written")
