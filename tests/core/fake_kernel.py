@@ -22,13 +22,13 @@ from gitproc.core.actions import (
     Announce,
     Exit,
     FindMain,
+    GoBack,
     Keep,
     Probe,
     Publish,
     Record,
     Release,
     Reply,
-    SetLimits,
     Signal,
     SignalTree,
     Spawn,
@@ -150,6 +150,7 @@ class Machine:
         self.world = World(settings=self.settings, seed="seed-0")
         self.shim = Shim()
         self.procs: dict[int, Proc] = {}
+        self.trees: dict[str, list[Proc]] = {}
         self.mail: deque[Event] = deque()
         self.disk: dict[str, Any] = {}
         self.definitions: dict[str, Unit] = {}
@@ -222,7 +223,8 @@ class Machine:
 
     def alive(self, unit: str | None = None) -> list[Proc]:
         """Living processes."""
-        return [p for p in self.procs.values() if p.alive and unit in (None, p.unit)]
+        some = self.procs.values() if unit is None else self.trees.get(unit, ())
+        return [proc for proc in some if proc.alive]
 
     def main(self, unit: str) -> Proc:
         """The main process of a unit."""
@@ -396,7 +398,10 @@ class Machine:
                 self.shim.exits.pop(sequence, None)
             case Exit():
                 self.exited = True
-            case Announce() | SetLimits() | Record():
+            case GoBack(to):
+                meta, units = self._commits[to.sha]
+                self.mail.append(CommitLoaded(meta, units, again=True, stand_in=True))
+            case _:  # told to people, or kept by the turn
                 pass
 
     def _spawn(self, process: Process, unit: str, path: str, argv: Iterable[str]) -> None:
@@ -445,6 +450,7 @@ class Machine:
     def _new(self, unit: str, invocation: str, program: Program) -> Proc:
         self._pid += 1
         proc = self.procs[self._pid] = Proc(self._pid, unit, invocation, program)
+        self.trees.setdefault(unit, []).append(proc)
         return proc
 
     def _begin(self, proc: Proc) -> None:
