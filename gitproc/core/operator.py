@@ -19,7 +19,13 @@ from gitproc.units.service_types import ServiceType
 
 
 def asked(world: World, event: OperatorAsked) -> None:
-    """Take on a request; unit names are canonical and known to the commit or to the world."""
+    """Take on a request; unit names are canonical and known to the commit or to the world.
+
+    While it is not known yet what runs and what is wanted, a request waits.
+    """
+    if world.adopting or world.undecided:
+        world.postponed.append(event)
+        return
     request = Request(event.verb, event.who, set(event.units))
     world.requests[event.request] = request
     for name in event.units:
@@ -42,6 +48,14 @@ def asked(world: World, event: OperatorAsked) -> None:
             case Verb.RESET_FAILED:
                 _reset_failed(world, request, state)
         world.touch(name)
+
+
+def take_postponed(world: World) -> None:
+    """Take on what had to wait, as soon as it need not any more."""
+    if world.postponed and not world.adopting and not world.undecided:
+        events, world.postponed = world.postponed, []
+        for event in events:
+            asked(world, event)
 
 
 def _outcome(state: UnitState, result: str, message: str = "") -> dict[str, Any]:
@@ -186,8 +200,6 @@ def sync_asked(world: World, event: SyncAsked) -> None:
 
 def look(world: World, name: str) -> None:
     """See whether requests that wait for `name` can be answered."""
-    if world.adopting or world.undecided:
-        return
     for request in world.requests.values():
         if name in request.waiting:
             _look(world, request, name)

@@ -50,8 +50,6 @@ def enqueue_all(world: World) -> None:
     world.look_at(world.units)
     if world.desired is not None:
         world.look_at(sorted(world.pulled))
-    for request in world.requests.values():
-        world.look_at(sorted(request.waiting))
 
 
 def demand(world: World, name: str) -> None:

@@ -49,6 +49,7 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     world.now = now
     world.actions = []
     _take_in(world, event)
+    operator.take_postponed(world)
     due = _alarms(world)
     seen = schedule.converge(world)
     for name in dict.fromkeys((*world.dirty, *due, *seen)):

@@ -16,7 +16,7 @@ from typing import Any
 
 from gitproc.core.actions import Action, Announce
 from gitproc.core.dependency_resolver import DependencyResolver
-from gitproc.core.events import CommitMeta, Process, Slot, Verb
+from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.states import (
     ACTIVE_STATE,
     DOWN,
@@ -222,6 +222,7 @@ class World:
     source_problem: str = ""
     units: dict[str, UnitState] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
+    postponed: list[OperatorAsked] = field(default_factory=list)
     adopting: bool = False
     stopping: bool = False
     exited: bool = False
