@@ -83,7 +83,11 @@ class FileWatch:
 
 
 class MemberWatch:
-    """Calls back once when `members` lists nobody any more, by the pidfds of those it lists."""
+    """Calls back once when `members` lists nobody any more, by the pidfds of those it lists.
+
+    A list is no snapshot: a process whose parent ends while it is read can be missed. So nobody counts as
+    gone before a second list, 10 ms later, is empty as well.
+    """
 
     def __init__(
         self, members: Callable[[], Collection[int]], callback: Callable[[], None]
@@ -91,6 +95,7 @@ class MemberWatch:
         self._members = members
         self._callback = callback
         self._handles: dict[int, int] = {}
+        self._empty_before = False
         self._loop = asyncio.get_running_loop()
         self._again: asyncio.Handle | None = self._loop.call_soon(self._look)
 
@@ -126,11 +131,13 @@ class MemberWatch:
                 self._handles[pid] = handle
                 self._loop.add_reader(handle, self._ended, pid)
         if self._handles:
+            self._empty_before = False
             return
         if short:
             self._again = self._loop.call_later(1.0, self._look)
-        elif listed:
-            # Listed and gone before it could be opened: look again, something may have come of it.
+        elif listed or not self._empty_before:
+            # Also where a process was listed and gone before it could be opened.
+            self._empty_before = not listed
             self._again = self._loop.call_later(0.01, self._look)
         else:
             self._callback()
