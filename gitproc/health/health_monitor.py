@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -41,7 +40,6 @@ class HealthMonitor:
     def __init__(self, deliver: Deliver) -> None:
         self._deliver = deliver
         self._running: dict[str, tuple[str, asyncio.Task[None]]] = {}
-        self._tls: ssl.SSLContext | None = None
 
     def probe(
         self, unit: str, invocation: str, *, url: str = "", tcp: str = "", timeout: float
@@ -113,29 +111,45 @@ class HealthMonitor:
                 f"GET {target.path} HTTP/1.1\r\nHost: {target.host_header}\r\n"
                 "User-Agent: gitproc\r\nAccept: */*\r\nConnection: close\r\n\r\n"
             )
-            writer.write(request.encode("ascii"))
-            await writer.drain()
-            status, reason = await _read_header(reader)
-            if status != 200:
-                raise _Unhealthy(f"HTTP status {status} {reason}".rstrip())
-            with contextlib.suppress(TimeoutError, OSError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await _drain(reader)
+            if target.tls:
+                await _through_tls(target, request.encode("ascii"), reader, writer)
+            else:
+                writer.write(request.encode("ascii"))
+                await writer.drain()
+                await _judge(reader)
         finally:
             writer.transport.abort()
 
     async def _connect(self, target: Target) -> _Streams:
         if target.socket:
             return await asyncio.open_unix_connection(target.socket, limit=HEADER_BYTES)
-        if target.tls:
-            if self._tls is None:
-                self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                self._tls.check_hostname = False
-                self._tls.verify_mode = ssl.CERT_NONE
-            return await asyncio.open_connection(
-                target.host, target.port, limit=HEADER_BYTES, ssl=self._tls
-            )
         return await asyncio.open_connection(target.host, target.port, limit=HEADER_BYTES)
+
+
+async def _through_tls(
+    target: Target, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    from gitproc.health.tls import Tunnel
+
+    tunnel = Tunnel(reader, writer, target.host)
+    await tunnel.open()
+    await tunnel.send(request)
+    plain = asyncio.StreamReader(limit=HEADER_BYTES)
+    pump = asyncio.create_task(tunnel.receive_into(plain))
+    try:
+        await _judge(plain)
+    finally:
+        pump.cancel()
+
+
+async def _judge(reader: asyncio.StreamReader) -> None:
+    """Read the answer; _Unhealthy if it is any but 200."""
+    status, reason = await _read_header(reader)
+    if status != 200:
+        raise _Unhealthy(f"HTTP status {status} {reason}".rstrip())
+    with contextlib.suppress(TimeoutError, OSError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await _drain(reader)
 
 
 async def _read_header(reader: asyncio.StreamReader) -> tuple[int, str]:
