@@ -237,13 +237,12 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
         # A simple service counts as up once forked; for people it is up once its program runs.
         if state.main is None or state.main.executed or not _simple(state):
             _answer(request, state, "done")
-    elif state.down and state.invocation != request.invocations.get(state.name):
-        if state.finished:
-            _answer(request, state, "done")
-        elif state.sub is not SubState.DEAD or state.done:
+    elif state.down:
+        tried = state.invocation != request.invocations.get(state.name)
+        if tried and (state.sub is not SubState.DEAD or state.done):
             good = state.result is Result.SUCCESS and state.sub is SubState.DEAD
             _answer(request, state, "done" if good else "failed", state.message)
-    elif state.down:
+            return
         obstacle = schedule.dead_end(world, state.name)
         if obstacle is not None:
             _answer(request, state, "dependency", f"it needs {obstacle}, which is not up")

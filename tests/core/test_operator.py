@@ -221,6 +221,16 @@ def test_restart_that_waits_for_a_requirement_that_fails_is_answered():
     assert machine.answer(number, "b.service") == "dependency"
 
 
+def test_restart_that_is_undone_because_of_what_it_is_bound_to_is_answered():
+    machine = machine_of(
+        0,
+        a=service("ExecStart=/bin/crash", install=False),
+        b=service("ExecStartPost=/bin/slow", unit="BindsTo=a.service", install=False),
+    )
+    machine.programs["slow"] = Program(lasts=2.0)
+    assert asked(machine, Verb.RESTART, "b.service") == "dependency"
+
+
 def test_reload_is_refused_where_it_cannot_be():
     machine = machine_of(a=service(), b=service("ExecReload=/bin/true", install=False))
     assert asked(machine, Verb.RELOAD, "a.service") == "failed"
