@@ -98,8 +98,9 @@ def process_exited(
     unit = state.definition
     result = result_of_exit(unit, code, status, main=is_main, oom=state.oom)
     command = command_of(state, is_main=is_main)
-    if command is not None and command.ignore_failure:
-        result = Result.SUCCESS
+    ignored = command is not None and command.ignore_failure
+    if ignored or (code is ExitCode.LOST and state.stopping and state.ordered_stop):
+        result = Result.SUCCESS  # whom we have told to end, and who is gone, has obeyed
     message = slot.problem or describe_exit(slot, code, status, result)
     if is_main:
         state.last_exit = LastExit(code.value, status, slot.pid, realtime)

@@ -195,7 +195,8 @@ class Machine:
 
     def said(self) -> str:
         """What the daemon wrote to its terminal."""
-        return (self.root / "said").read_text()
+        file = self.root / "said"
+        return file.read_text()[-4000:] if file.exists() else ""
 
     def answers(self) -> bool:
         """Whether a manager serves the socket."""
@@ -258,7 +259,7 @@ class Machine:
             left = self.left()
         finally:
             self._force()
-        assert left == [], f"{left}\n{self.said()}" if (self.root / "said").exists() else left
+        assert left == [], f"{left}\n{self.said()}"
         shutil.rmtree(self.root)
 
     def left(self) -> list[str]:
@@ -377,7 +378,7 @@ class Machine:
         try:
             until(there, f"{name} becomes {state}", deadline)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {seen}\n{self.said()[-4000:]}") from None
+            raise AssertionError(f"{error}: {seen}\n{self.said()}") from None
         return seen
 
     def verdict(self, sha: str, verdict: str = "good", deadline: float = DEADLINE) -> None:
@@ -392,8 +393,8 @@ class Machine:
         try:
             found = until(judged, f"{sha} is judged", deadline)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.said()[-4000:]}") from None
-        assert found == verdict, self.said()[-4000:]
+            raise AssertionError(f"{error}\n{self.said()}") from None
+        assert found == verdict, self.said()
 
     def deploy(self, files: Mapping[str, str | None], verdict: str = "good") -> str:
         """Commit and wait for the verdict; the commit's id."""

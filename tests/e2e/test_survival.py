@@ -253,7 +253,12 @@ def test_sigterm_to_the_manager_alone_stops_nothing(machine):
 
 
 def test_the_shim_is_killed_and_the_daemon_started_again(machine):
-    machine.deploy({"a.service": service(), "b.service": service(settings="Restart=on-failure")})
+    notes = machine.root / "notes"
+    notes.mkdir()
+    machine.repository.write({"writer.py": WRITER})
+    machine.deploy(
+        {"a.service": writer(notes), "b.service": writer(notes, settings="Restart=on-failure")}
+    )
     pids = machine.pids()
     assert machine.shim is not None
     machine.shim.kill()
@@ -267,8 +272,14 @@ def test_the_shim_is_killed_and_the_daemon_started_again(machine):
     after = machine.pids()
     assert after["a"] == pids["a"]
     assert after["b"] != pids["b"]
+    size = len(machine.log("a"))
+    until(lambda: len(machine.log("a")) > size, "its lines still come")
     machine.gitproc("stop", "a")
     assert not alive(pids["a"])
+    assert machine.unit("a")["active_state"] == "inactive"
+    machine.stop()
+    assert "Failed" not in machine.said()
+    check_lines(machine, notes, ["a", "b"])
 
 
 def test_a_full_disk_stops_no_service(machines):
