@@ -6,11 +6,18 @@ decides what is imported, only where this file lies.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import sys
 
 _HERE = __file__.rpartition("/gitproc/")[0]
 if _HERE and _HERE not in sys.path:
     sys.path.insert(0, _HERE)
+
+# One heap for all threads: by default glibc gives each one of its own, which is never shared nor given back.
+_M_ARENA_MAX = -8
+with contextlib.suppress(AttributeError):  # another libc
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 # asyncio takes all of OpenSSL along if it finds `ssl`: two megabytes and 9 ms of every start. Nothing here
 # speaks TLS through asyncio (see `gitproc/health/tls.py`).
