@@ -172,9 +172,16 @@ class Shell:
         return data.decode()[: -len(mark) - 1]
 
     def close(self) -> None:
-        """End the shell and what it left in the foreground."""
+        """End the shell and what it left running, at the latest with force."""
+        deadline = time.monotonic() + DEADLINE / 3
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
+            while True:
+                self.process.poll()  # reaps the shell; the group is gone when nobody is left in it
+                os.killpg(self.process.pid, 0)
+                if time.monotonic() > deadline:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                time.sleep(0.05)
         self.process.wait(DEADLINE)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
@@ -226,7 +233,8 @@ class Stage:
                 time.sleep(0.05)
                 continue
             commit, units = status["commit"], status["units"]
-            known = {(commit[key] or {}).get("sha") for key in ("applied", "refused")}
+            seen = ("applied", "refused", "failed")
+            known = {(commit.get(key) or {}).get("sha") for key in seen}
             moving = {"activating", "deactivating", "reloading"}
             if (
                 commit["head"] in known | {None}

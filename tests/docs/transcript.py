@@ -23,7 +23,7 @@ _RUNS = """\
 gitproc() { command gitproc --root $HOME/demo "$@"; }
 gitproc --quiet init
 gitproc daemon >$HOME/daemon.out 2>&1 &
-until gitproc --quiet status; do sleep 0.1; done
+until gitproc --quiet status 2>/dev/null; do sleep 0.1; done
 cd ~/demo/etc/gitproc/services
 """
 _WEB = """\
