@@ -1,0 +1,159 @@
+"""The plan: the smallest action for each difference, the directive that causes it, and who follows."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitproc.core import plan
+from gitproc.core.dependency_resolver import build, roots_of
+from gitproc.core.events import Verb
+from tests.core.fake_kernel import Machine, service
+from tests.units.trees import tree
+
+
+def planned(machine: Machine, files: dict[str, str]) -> dict[str, str]:
+    """`unit -> action: reason` for putting files in force now; the machine is left alone."""
+    units = tree(files)
+    graph = build(units)
+    pulled = graph.closure(roots_of(units, "default.target"), units.units)
+    names = units.units.keys() | machine.world.units.keys()
+    entries = plan.compute(machine.world, units, graph, pulled, names)
+    shown = [entry for entry in entries if entry.unit.endswith(".service")]
+    return {entry.unit: f"{entry.action}: {entry.reason}" for entry in shown}
+
+
+def machine_of(**units: str) -> tuple[Machine, dict[str, str]]:
+    files = {f"{name}.service": text for name, text in units.items()}
+    machine = Machine(files)
+    machine.run(10)
+    return machine, files
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (service("ExecReload=/bin/true", unit="Description=x"), "none: Description"),
+        (service("ExecReload=/bin/true", "MemoryMax=1G"), "live: MemoryMax"),
+        (service("ExecReload=/bin/true", "Restart=always"), "live: Restart"),
+        (service("ExecReload=/bin/true", "Environment=A=1"), "restart: Environment"),
+        (service("ExecReload=/bin/true", "Type=exec", "MemoryMax=1G"), "restart: Type"),
+        (service("ExecReload=/bin/true"), None),
+    ],
+)
+def test_the_smallest_action_and_the_directive_that_needs_it(change, expected):
+    machine, files = machine_of(a=service("ExecReload=/bin/true"))
+    found = planned(machine, {**files, "a.service": change})
+    assert found.get("a.service") == expected
+
+
+def test_a_changed_trigger_file_reloads_or_restarts_what_names_it():
+    for own, reload, expected in (
+        ("ReloadTriggers=conf", "ExecReload=/bin/true", "reload: ReloadTriggers conf"),
+        ("ReloadTriggers=conf", "", "restart: ReloadTriggers conf, and it has no ExecReload="),
+        ("RestartTriggers=conf", "ExecReload=/bin/true", "restart: RestartTriggers conf"),
+    ):
+        files = {"a.service": service(reload, own=own), "conf": "1"}
+        machine = Machine(files)
+        machine.run(10)
+        assert planned(machine, {**files, "conf": "2"}) == {"a.service": expected}
+        assert planned(machine, files) == {}
+        invocation = machine.state("a.service").invocation
+        machine.commit({**files, "conf": "2"})
+        machine.run(10)
+        restarted = machine.state("a.service").invocation != invocation
+        assert restarted is expected.startswith("restart")
+        assert ("true" in machine.spawns()) is expected.startswith("reload")
+
+
+def test_what_comes_goes_and_is_no_longer_wanted():
+    machine, _ = machine_of(a=service(), b=service(), c=service())
+    found = planned(
+        machine,
+        {
+            "a.service": service(),
+            "b.service": service(own="Enabled=no"),
+            "d.service": service(),
+            "c.service": "",
+        },
+    )
+    assert found == {
+        "b.service": "stop: no longer wanted",
+        "c.service": "stop: masked",
+        "d.service": "start: new",
+    }
+    assert planned(machine, {})["a.service"] == "stop: removed"
+
+
+def test_who_follows_a_restart():
+    machine, files = machine_of(
+        a=service(),
+        needs=service(unit="Requires=a.service"),
+        bound=service(unit="BindsTo=needs.service"),
+        part=service(unit="PartOf=a.service"),
+        wants=service(unit="Wants=a.service"),
+        demanded=service(unit="Requires=a.service", install=False),
+    )
+    machine.ask(Verb.START, "demanded.service")
+    machine.run(5)
+    found = planned(machine, {**files, "a.service": service("Environment=A=1")})
+    assert found == {
+        "a.service": "restart: Environment",
+        "needs.service": "restart: a.service restarts",
+        "bound.service": "restart: needs.service restarts",
+        "part.service": "restart: a.service restarts",
+        "demanded.service": "restart: a.service restarts",
+    }
+    assert planned(machine, {**files, "a.service": service("MemoryMax=1G")}) == {
+        "a.service": "live: MemoryMax"
+    }
+
+
+def test_what_is_held_stays_unless_it_is_changed_and_so_does_what_leans_on_it():
+    machine, files = machine_of(a=service(), b=service(unit="Requires=a.service"))
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(5)
+    new = service("Environment=A=1", unit="Requires=a.service")
+    assert planned(machine, {**files, "b.service": new, "c.service": new}) == {}
+    found = planned(machine, {**files, "a.service": service("Environment=A=1")})
+    assert found == {"a.service": "start: changed", "b.service": "start: not running"}
+
+
+def test_what_ended_is_started_again_only_if_it_changes():
+    machine, files = machine_of(
+        a=service("Type=oneshot", "ExecStart=/bin/true"), b=service("ExecStart=/bin/false")
+    )
+    assert planned(machine, files) == {}
+    found = planned(
+        machine,
+        {"a.service": service("Type=oneshot", "ExecStart=/bin/true x"), "b.service": service()},
+    )
+    assert found == {"a.service": "start: changed", "b.service": "start: changed"}
+
+
+def test_what_an_operator_started_gives_way():
+    machine, files = machine_of(a=service(install=False))
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    found = planned(machine, {**files, "b.service": service(unit="Conflicts=a.service")})
+    assert found == {"a.service": "stop: no longer wanted", "b.service": "start: new"}
+
+
+def test_the_order_is_that_of_the_start():
+    units = tree({"z.service": service(), "a.service": service(unit="After=z.service")})
+    machine = Machine()
+    graph = build(units)
+    pulled = graph.closure(roots_of(units, "default.target"), units.units)
+    entries = plan.compute(machine.world, units, graph, pulled, units.units)
+    names = [entry.unit for entry in entries if entry.unit.endswith(".service")]
+    assert names == ["z.service", "a.service"]
+
+
+def test_differences_are_shown_as_written_with_their_place():
+    machine, _ = machine_of(a=service("Environment=A=1", "Environment=B=2"))
+    units = tree({"a.service": service("Environment=A=1")})
+    old = machine.state("a.service").unit
+    assert old is not None
+    (difference,) = plan.compare(old, units.units["a.service"]).differences
+    assert (difference.old, difference.new) == ("A=1; B=2", "A=1")
+    assert str(difference) == "Environment A=1; B=2 → A=1"
+    assert str(difference.where) == "a.service:5"
