@@ -52,6 +52,9 @@ class Handler(Protocol):
     ) -> AsyncIterator[dict[str, Any]]:
         """The items of a stream; it is pulled only as fast as the client reads."""
 
+    def hung_up(self, caller: Caller) -> None:
+        """The connection of exactly this caller has ended, and with it all its calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -114,6 +117,7 @@ class Connection:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._handler.hung_up(self._caller)
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(1):

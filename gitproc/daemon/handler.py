@@ -102,6 +102,10 @@ class RpcHandler:
                 async for event in subscription:
                     yield event
 
+    def hung_up(self, caller: Caller) -> None:
+        """Nothing of a connection outlives it but a push that it had begun."""
+        self.pushes.hung_up(caller)
+
     def _deploy_items(self, params: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         sha = params["sha"]
         limit = min(params.get("limit", DEFAULT_LIMIT), MAX_LIMIT)

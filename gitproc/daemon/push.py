@@ -195,6 +195,11 @@ class Pushes:
         most = self._e.config.policy.max_removals
         return rules.mass_removal(services, len(running), push.options, most)
 
+    def hung_up(self, caller: Caller) -> None:
+        """Forget what this caller has begun."""
+        for token in [x for x, push in self._pushes.items() if push.caller is caller]:
+            self._forget(token)
+
     # -- bounds ----------------------------------------------------------------------------------
 
     def _make_room(self, caller: Caller) -> None:

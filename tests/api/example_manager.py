@@ -47,6 +47,7 @@ class ExampleManager:
 
     def __init__(self):
         self.calls = []
+        self.gone = []
         self.cancelled = threading.Event()
         self.streaming = threading.Event()
         self.units = {
@@ -76,6 +77,9 @@ class ExampleManager:
         if method in {"start", "stop", "restart"}:
             return {"units": {name: self._job(method, name) for name in params["units"]}}
         return await getattr(self, "_" + method.replace("-", "_"))(params)
+
+    def hung_up(self, caller):
+        self.gone.append(caller)
 
     def _job(self, verb, name):
         found = self.units.get(name)

@@ -485,3 +485,11 @@ def test_text_for_a_terminal_obeys_no_control_character(running):
             out = raw.ask(call(method, text=True, width=80, **params))["result"]["out"]
             assert not set("\x1b\x07\x9b\u202e") & set(out)
             assert "\\x1b" in out
+
+
+def test_the_manager_is_told_whose_connection_has_ended(running):
+    with Raw(running.path) as raw:
+        raw.ask(call("list", units=["web"]))
+        assert running.manager.gone == []
+    eventually(lambda: len(running.manager.gone) == 1)
+    assert running.manager.gone[0].pid == os.getpid()

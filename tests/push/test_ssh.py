@@ -28,7 +28,9 @@ pytestmark = [
 def team():
     """A group, a member of it, somebody who is none, and an sshd for all of them."""
     tag = f"{os.getpid() % 100000}"
-    folder = Path(tempfile.mkdtemp(prefix="gitproc-sshd-"))  # pytest's own are closed to other users
+    folder = Path(
+        tempfile.mkdtemp(prefix="gitproc-sshd-")
+    )  # pytest's own are closed to other users
     folder.chmod(0o755)
     sshd = Sshd(folder / "d")
     try:
