@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from gitproc.core import health
-from gitproc.core.actions import Release, Signal, SignalTree, Spawn, WatchTree
+from gitproc.core.actions import Keep, Release, Signal, SignalTree, Spawn, WatchTree
 from gitproc.core.events import Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, gone, order_signals, unknown_main
 from gitproc.core.restart import (
@@ -59,6 +59,7 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     state.health = Health()
     state.last_exit = LastExit()
     if unit.kind != "service":
+        world.do(Keep(unit))  # nothing is spawned by it, which would do that
         enter(world, state, SubState.ACTIVE)
         return
     world.tell("unit.starting", state.name, f"Starting {describe(unit)}")
