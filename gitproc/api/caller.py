@@ -24,6 +24,11 @@ class Caller:
     groups: frozenset[int]
     name: str
 
+    @property
+    def who(self) -> str:
+        """How they are spoken of in logs: `NAME (uid NUMBER)`."""
+        return f"{self.name} (uid {self.uid})"
+
 
 def of_socket(peer: socket.socket) -> Caller:
     """The caller at the other end of a connected unix socket; OSError if the kernel will not tell."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from gitproc.api.protocol import LIFECYCLE
-from gitproc.api.text_changes import history, plan, rollback, sync
+from gitproc.api.text_changes import apply, history, plan, rollback, sync
 from gitproc.api.text_status import diagnostic_line, overview, unit_status, unit_table
 from gitproc.api.text_style import Style, moment, number, safe
 from gitproc.errors import GitProcError, NoSuchUnit
@@ -215,6 +215,11 @@ def _sync(data: Mapping[str, Any], style: Style) -> Rendered:
     return Rendered(max(failed.status, int(refused)), _lines(lines), failed.err)
 
 
+def _apply(data: Mapping[str, Any], style: Style) -> Rendered:
+    found = [diagnostic_line(one) for one in data.get("diagnostics") or ()]
+    return Rendered(int(bool(found)), _lines([*apply(data, style), *found]))
+
+
 def _bad(data: Mapping[str, Any]) -> dict[str, Any]:
     fine = {"done", "skipped", "queued"}
     units: Mapping[str, Any] = data.get("units") or {}
@@ -259,6 +264,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Style], Rendered]] = {
     "verify": _verify,
     "plan": _plan,
     "sync": _sync,
+    "apply": _apply,
     "rollback": _rollback,
     "history": _history,
     "doctor": _doctor,

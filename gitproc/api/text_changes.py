@@ -19,6 +19,11 @@ def plan(data: Mapping[str, Any], style: Style) -> list[str]:
     lines = []
     if commit := data.get("commit"):
         lines.append(f"Plan for {commit_line(commit, style, time.time())}")
+    return lines + _actions(data, style)
+
+
+def _actions(data: Mapping[str, Any], style: Style) -> list[str]:
+    lines = []
     actions = list(data.get("actions") or ())
     for one in actions:
         mark = _MARKS.get(str(one.get("action")), "~")
@@ -48,14 +53,34 @@ def sync(data: Mapping[str, Any], style: Style) -> list[str]:
     return lines
 
 
+_APPLY = {
+    "applying": "Trying again",
+    "deploying": "Being deployed",
+    "in-force": "In force already",
+    "refused": "Refused again",
+}
+
+
+def apply(data: Mapping[str, Any], style: Style) -> list[str]:
+    """The branch's commit, and what is done with it."""
+    word = _APPLY.get(str(data.get("result")), "")
+    return [f"{word}: {commit_line(data.get('commit') or {}, style, time.time())}"]
+
+
 def rollback(data: Mapping[str, Any], style: Style) -> list[str]:
-    """The new commit, and whose tree it carries."""
+    """The new commit, whose tree it carries, what that does, and what the next pusher has to do."""
     now = time.time()
     commit, restored = data.get("commit") or {}, data.get("restored") or {}
-    return [
-        f"Rolled back to {commit_line(restored, style, now)}",
-        f"     as commit {commit_line(commit, style, now)}",
-    ]
+    units = f" {' '.join(map(safe, data['units']))}" if data.get("units") else ""
+    word = "Would roll back" if data.get("dry_run") else "Rolled back"
+    lines = [f"{word}{units} to {commit_line(restored, style, now)}"]
+    if not data.get("dry_run"):
+        lines.append(f"     as commit {commit_line(commit, style, now)}")
+    if "actions" in data:
+        lines += _actions(data, style)
+    if not data.get("dry_run"):
+        lines.append("Before the next push elsewhere: git pull --rebase")
+    return lines
 
 
 def history(data: Mapping[str, Any], style: Style) -> list[str]:

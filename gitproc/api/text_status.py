@@ -170,9 +170,8 @@ def overview(result: Mapping[str, Any], style: Style) -> list[str]:
     commit: Mapping[str, Any] = result.get("commit") or {}
     units = list(result.get("units") or ())
     failed = sum(unit.get("active_state") == "failed" for unit in units)
-    lines = [
-        f"{style.state('failed' if failed or commit.get('refused') else 'active', '●')} gitproc"
-    ]
+    bad = failed or commit.get("refused") or commit.get("failed")
+    lines = [f"{style.state('failed' if bad else 'active', '●')} gitproc"]
     for label, text in _summary(result, commit, style, now):
         lines.append(f"{label:>11}: {text}" if label else f"{'':13}{text}")
     lines.append(
@@ -196,6 +195,7 @@ def _summary(
         ("Applied", "applied"),
         ("Deploying", "deploying"),
         ("Refused", "refused"),
+        ("Failed", "failed"),
         ("Last good", "last_good"),
     ):
         one = commit.get(key)
@@ -206,7 +206,10 @@ def _summary(
         if key == "last_good" and one.get("sha") == (commit.get("applied") or {}).get("sha"):
             continue
         text = commit_line(one, style, now)
-        yield label, style.paint(text, "red") if key == "refused" else text
+        if key == "failed":
+            text += ", held back; `gitproc apply` tries it again"
+        yield label, style.paint(text, "red") if key in ("refused", "failed") else text
+        yield from (("", f"{safe(u)}: {safe(why)}") for u, why in (one.get("units") or {}).items())
         if key == "refused":
             yield from (("", diagnostic_line(found)) for found in commit.get("diagnostics") or ())
     if commit.get("error"):

@@ -1,4 +1,4 @@
-"""Verbs about commits: verify, plan, sync, rollback, history."""
+"""Verbs about commits: verify, plan, sync, apply, rollback, history."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from gitproc.api import text
 from gitproc.cli import output
 from gitproc.cli.ask import ask
+from gitproc.units.names import UNIT_SUFFIXES
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -29,8 +30,18 @@ def _sync(args: argparse.Namespace) -> int:
     return ask(args, "sync", {}, timeout=None)
 
 
+def _apply(args: argparse.Namespace) -> int:
+    return ask(args, "apply", {"sha": args.sha} if args.sha else {}, timeout=None)
+
+
 def _rollback(args: argparse.Namespace) -> int:
-    return ask(args, "rollback", {"sha": args.sha} if args.sha else {}, timeout=None)
+    words = list(args.what)
+    params: dict[str, Any] = {"dry_run": True} if args.dry_run else {}
+    if words and not words[0].endswith(UNIT_SUFFIXES):
+        params["sha"] = words.pop(0)
+    if words:
+        params["units"] = words
+    return ask(args, "rollback", params, timeout=None)
 
 
 def _history(args: argparse.Namespace) -> int:
@@ -52,8 +63,14 @@ def register(add: Any) -> None:
     plan = add("plan", _plan, "show what a commit would do to what runs")
     plan.add_argument("rev", nargs="?", metavar="REV", help="the branch's commit by default")
     add("sync", _sync, "reconcile now, and try again what gave up")
+    apply = add("apply", _apply, "try the branch's commit again, and judge it anew")
+    apply.add_argument("sha", nargs="?", metavar="SHA", help="to be sure which one is meant")
     rollback = add("rollback", _rollback, "commit the tree of an earlier commit, and apply it")
-    rollback.add_argument("sha", nargs="?", metavar="SHA", help="the last good one by default")
+    rollback.add_argument(
+        "what", nargs="*", metavar="[SHA] [UNIT...]",
+        help="the last good commit by default; only the files of these units (NAME.service)",
+    )  # fmt: skip
+    rollback.add_argument("--dry-run", action="store_true", help="show the plan, commit nothing")
     history = add("history", _history, "show commits and how they went")
     history.add_argument("unit", nargs="?", metavar="UNIT", help="only those that changed UNIT")
     history.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="at most N (20)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from gitproc.core.events import Process
+from gitproc.core.events import CommitMeta, Process
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand
 
@@ -118,6 +118,15 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class GoBack:
+    """`failed` is held back: load `to` in its place; with `revert` undo it on the branch first."""
+
+    to: CommitMeta
+    failed: CommitMeta
+    revert: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Make a fact durable before its exits are acknowledged. None forgets the key."""
 
@@ -167,6 +176,7 @@ Action: TypeAlias = (
     | Release
     | Probe
     | Publish
+    | GoBack
     | Record
     | Announce
     | Reply

@@ -7,9 +7,7 @@ Restart=; *refused* commits never touch anything; a newer commit *supersedes* on
 
 from __future__ import annotations
 
-from typing import Any
-
-from gitproc.core import plan, schedule
+from gitproc.core import plan, schedule, verdicts
 from gitproc.core.actions import Publish
 from gitproc.core.dependency_resolver import (
     check_changed,
@@ -20,6 +18,7 @@ from gitproc.core.events import CommitLoaded, CommitMeta
 from gitproc.core.health import has_check
 from gitproc.core.plan import PlannedAction
 from gitproc.core.states import Result, SubState
+from gitproc.core.verdicts import describe, settle
 from gitproc.core.world import Deploy, Refusal, UnitState, World
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
@@ -32,6 +31,7 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     """Accept or refuse a commit; put an accepted one in force."""
     if not event.stand_in:
         world.source_problem = ""
+    verdicts.moved_on(world, event)
     units, commit = event.units, event.commit
     errors = [x for x in (*event.findings, *units.diagnostics) if x.severity == "error"]
     if errors:
@@ -64,8 +64,12 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     if different or everything or before is None or before.units.keys() != units.units.keys():
         pulled = world.graph.closure(roots, units.units)
     entries = plan.compute(world, units, world.graph, pulled, changed | (pulled ^ world.pulled))
+    applied = world.applied
     _put_in_force(world, event, pulled, changed)
-    _judge_later(world, event, entries)
+    verdicts.came_in(world, event, applied)
+    if event.anew:
+        entries = _tried_again(world, entries)
+    _judge_later(world, event, entries, applied)
 
 
 def _guests(world: World, units: UnitSet) -> dict[str, Unit]:
@@ -103,14 +107,23 @@ def _put_in_force(
         schedule.refresh_blocked(world)
 
 
-def _judge_later(world: World, event: CommitLoaded, entries: list[plan.PlanEntry]) -> None:
+def _tried_again(world: World, entries: list[plan.PlanEntry]) -> list[plan.PlanEntry]:
+    known = {entry.unit for entry in entries}
+    names = [x for x in verdicts.given_up(world) if x not in known and schedule.wanted(world, x)]
+    start = PlannedAction.START
+    return [*entries, *(plan.PlanEntry(name, start, "tried again") for name in names)]
+
+
+def _judge_later(
+    world: World, event: CommitLoaded, entries: list[plan.PlanEntry], before: CommitMeta | None
+) -> None:
     commit = event.commit
     entries = [e for e in entries if not _built_in(event.units, e.unit)]
     if world.deploy is not None:
         if world.deploy.commit.sha == commit.sha:
             return  # heard of it before: it is still to prove itself
-        _verdict(world, "superseded", f"by {commit.sha[:12]}")
-    if event.again or world.verdicts.get(commit.sha) in ("good", "failed"):
+        settle(world, "superseded", f"by {commit.sha[:12]}")
+    if event.again or (not event.anew and _is_judged(world, commit, before)):
         return
     for entry in entries:
         world.tell("commit.plan", entry.unit, _line(entry), commit=commit.sha)
@@ -123,6 +136,12 @@ def _judge_later(world: World, event: CommitLoaded, entries: list[plan.PlanEntry
         world.dirty[name] = None
 
 
+def _is_judged(world: World, commit: CommitMeta, before: CommitMeta | None) -> bool:
+    verdict = world.verdicts.get(commit.sha)
+    in_force = before is not None and before.sha == commit.sha
+    return verdict == "good" or (verdict == "failed" and in_force)
+
+
 def _built_in(units: UnitSet, name: str) -> bool:
     unit = units.units.get(name)
     return unit is not None and not unit.fragment
@@ -133,18 +152,13 @@ def _line(entry: plan.PlanEntry) -> str:
     return f"{entry.action}: {details or entry.reason}"
 
 
-def describe(commit: CommitMeta) -> str:
-    """`1a2b3c4d5e6f Subject (Author)`."""
-    author = f" ({commit.author})" if commit.author else ""
-    return f"{commit.sha[:12]} {commit.subject}{author}".rstrip()
-
-
 def _refuse(world: World, commit: CommitMeta, errors: list[Diagnostic]) -> None:
     known = world.refused is not None and world.refused.commit.sha == commit.sha
     world.refused = Refusal(commit, tuple(errors))
     if world.deploy is not None and world.deploy.commit.sha == commit.sha:
         world.deploy = None
-    world.verdicts[commit.sha] = "refused"
+    count = f"{len(errors)} error{'s' if len(errors) != 1 else ''}"
+    verdicts.give(world, commit, "refused", f"{count}: {errors[0]}")
     if not known:
         world.tell(
             "commit.refused",
@@ -164,7 +178,7 @@ def look(world: World, name: str) -> None:
     failure = _failure(world, name, state)
     if failure:
         deploy.failed[name] = failure
-        _verdict(world, "failed", f"{name}: {failure}")
+        settle(world, "failed", f"{name}: {failure}")
     elif _proved(world, name, state):
         deploy.pending.discard(name)
         world.dirty[name] = None
@@ -178,7 +192,7 @@ def conclude(world: World) -> None:
         commit = deploy.commit
         others = [x for x in world.goods if x.sha != commit.sha]
         world.goods = [*others[1 - GOODS_KEPT :], commit]
-        _verdict(world, "good", f"{len(deploy.touched)} units settled")
+        settle(world, "good", f"{len(deploy.touched)} units settled")
 
 
 def _failure(world: World, name: str, state: UnitState | None) -> str:
@@ -224,22 +238,3 @@ def _proved(world: World, name: str, state: UnitState | None) -> bool:
         world.alarm(proved_at, name)
         return False
     return state.health.passed or not has_check(unit)
-
-
-def _verdict(world: World, verdict: str, reason: str) -> None:
-    deploy = world.deploy
-    if deploy is None:
-        return
-    commit = deploy.commit
-    world.verdicts[commit.sha] = verdict
-    world.deploy = None
-    results: dict[str, Any] = dict.fromkeys(deploy.touched - deploy.pending, "settled")
-    results.update(deploy.failed)
-    world.tell(
-        f"commit.{verdict}",
-        "",
-        f"{describe(commit)} is {verdict}: {reason}",
-        commit=commit.sha,
-        units=results,
-        seconds=round(world.now - deploy.since, 3),
-    )

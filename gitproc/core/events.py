@@ -64,7 +64,8 @@ class CommitLoaded:
     `changed` are the units whose definition may differ from those now in force (None: compare all).
     `findings` are about the tree rather than its units. `again`: a commit that was in force before (boot,
     recovery): it is applied but not judged anew. `stand_in`: the branch itself names another commit, which
-    is refused, or none that can be had; what was said about that still holds.
+    is refused or held back, or none that can be had; what was said about that still holds. `anew`: an
+    operator wants it tried and judged once more.
     """
 
     commit: CommitMeta
@@ -73,6 +74,7 @@ class CommitLoaded:
     findings: tuple[Diagnostic, ...] = ()
     again: bool = False
     stand_in: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,24 @@ class SyncAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ApplyAsked:
+    """The branch's commit shall be tried again, whatever became of it before."""
+
+    request: int
+    who: str
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeTold:
+    """One listener (`channel`) has heard how a commit ended. `last`: nobody else is to hear of it."""
+
+    delivery: str
+    channel: str
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownAsked:
     """Stop all units in order, then end."""
 
@@ -307,6 +327,8 @@ Event: TypeAlias = (
     | OperatorAsked
     | RequestDropped
     | SyncAsked
+    | ApplyAsked
+    | OutcomeTold
     | ShutdownAsked
     | Tick
 )

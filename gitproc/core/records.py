@@ -2,9 +2,10 @@
 
 Durable is what cannot be found out again: holds, demands, counters, deadlines, what ended how, which
 process was ordered under which token, verdicts. Definitions are kept apart, by fingerprint. A record is a
-JSON value under a key (`unit/NAME`, `deploy`, `proved/NAME`, `verdict/SHA`); only records that changed are
-written, and looking for them costs what a step touched: the lists of a deploy of thousands of units are
-written once, then one small record for each unit that has proved itself.
+JSON value under a key (`unit/NAME`, `deploy`, `proved/NAME`, `verdict/SHA`,
+`outbox/SHA:VERDICT`); only records that changed are written, and looking for them costs what a step
+touched: the lists of a deploy of thousands of units are written once, then one small record for each unit
+that has proved itself.
 """
 
 from __future__ import annotations
@@ -17,11 +18,22 @@ from typing import Any
 from gitproc.core.actions import Record
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.states import Result, SubState
-from gitproc.core.world import Deploy, Health, Hold, LastExit, Running, UnitState, World
+from gitproc.core.world import (
+    Deploy,
+    Health,
+    HeldBack,
+    Hold,
+    LastExit,
+    Outcome,
+    Running,
+    UnitState,
+    World,
+)
 from gitproc.units.unit import Unit
 
 VERSION = 1
 _PROVED = "proved/"
+OUTBOX = "outbox/"
 
 
 def commit_record(commit: CommitMeta | None) -> dict[str, Any] | None:
@@ -137,6 +149,47 @@ def unit_from(
     return state
 
 
+def held_back_record(held: HeldBack | None) -> dict[str, Any] | None:
+    """A commit held back as JSON."""
+    if held is None:
+        return None
+    return {
+        "commit": commit_record(held.commit),
+        "to": commit_record(held.to),
+        "units": held.units,
+        "revert": held.revert,
+    }
+
+
+def held_back_from(record: Mapping[str, Any] | None) -> HeldBack | None:
+    """Inverse of `held_back_record`."""
+    if not record:
+        return None
+    commit, to = CommitMeta(**record["commit"]), CommitMeta(**record["to"])
+    return HeldBack(commit, to, dict(record["units"]), record["revert"])
+
+
+def outcome_record(outcome: Outcome) -> dict[str, Any]:
+    """An outcome that is to be told, as JSON."""
+    return {
+        "commit": commit_record(outcome.commit),
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+        "seconds": outcome.seconds,
+        "units": outcome.units,
+        "at": outcome.at,
+        "told": list(outcome.told),
+    }
+
+
+def outcome_from(record: Mapping[str, Any], *, same_boot: bool) -> Outcome:
+    """Inverse of `outcome_record`."""
+    fields = dict(record)
+    if not same_boot:
+        fields["at"] = 0.0
+    return Outcome(**{**fields, "commit": CommitMeta(**record["commit"])})
+
+
 def deploy_record(world: World) -> dict[str, Any]:
     """Everything durable about commits."""
     deploy = world.deploy
@@ -146,6 +199,7 @@ def deploy_record(world: World) -> dict[str, Any]:
         "applied": commit_record(world.applied),
         "refused": commit_record(world.refused.commit) if world.refused else None,
         "goods": [commit_record(x) for x in world.goods],
+        "held_back": held_back_record(world.held_back),
         "deploy": {
             "commit": commit_record(deploy.commit),
             "since": deploy.since,
@@ -175,7 +229,7 @@ def write(world: World, last: dict[str, Any]) -> None:
     if world.dirty:
         _order(world, last, "serial", world.serial)
     # What is said of commits changes by replacing it (of a deploy, only who is pending does not).
-    commits = (world.applied, world.refused, world.goods, world.deploy)
+    commits = (world.applied, world.refused, world.goods, world.deploy, world.held_back)
     if any(now is not then for now, then in zip_longest(commits, world.recorded_commits)):
         world.recorded_commits = commits
         _write_commits(world, last)
@@ -190,6 +244,11 @@ def _write_commits(world: World, last: dict[str, Any]) -> None:
         name = key.removeprefix(_PROVED)
         if deploy is None or name not in deploy.touched or name in deploy.pending:
             _order(world, last, key, None)
+
+
+def order(world: World, key: str, value: Any) -> None:
+    """Make one value durable in this step; None forgets it."""
+    _order(world, world.recorded, key, value)
 
 
 def _order(world: World, last: dict[str, Any], key: str, value: Any) -> None:
@@ -222,10 +281,13 @@ def restore(
     world.serial = records.get("serial", 0) + 1000  # past any that a torn journal has lost
     world.applied = commit_from(deploy.get("applied"))
     world.goods = [c for c in map(commit_from, deploy.get("goods", ())) if c is not None]
+    world.held_back = held_back_from(deploy.get("held_back"))
     for key, value in records.items():
         kind, _, name = key.partition("/")
         if kind == "verdict":
             world.verdicts[name] = value
+        elif kind == "outbox":
+            world.outbox[name] = outcome_from(value, same_boot=same_boot)
         elif kind == "unit":
             state = unit_from(name, value, definition)
             if not same_boot or (not same_shim and state.down):

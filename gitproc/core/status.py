@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import schedule
+from gitproc.core import schedule, verdicts
 from gitproc.core.health import has_check
 from gitproc.core.records import commit_record
 from gitproc.core.states import ActiveState, SubState
@@ -81,17 +81,17 @@ def commits(world: World, head: str | None, branch: str) -> dict[str, Any]:
     def shown(commit: Any) -> dict[str, Any] | None:
         record = commit_record(commit)
         if record is not None:
-            record["verdict"] = world.verdicts.get(record["sha"])
+            deploying = world.deploy is not None and world.deploy.commit.sha == commit.sha
+            record["verdict"] = "deploying" if deploying else world.verdicts.get(commit.sha)
         return record
 
     deploying = shown(world.deploy.commit) if world.deploy else None
-    if deploying is not None:
-        deploying["verdict"] = "deploying"
     return {
         "branch": branch,
         "head": head,
         "applied": shown(world.applied),
         "refused": shown(world.refused.commit) if world.refused else None,
+        "failed": verdicts.failed_record(world),
         "deploying": deploying,
         "last_good": shown(world.goods[-1]) if world.goods else None,
         "diagnostics": [x.as_dict() for x in world.refused.diagnostics] if world.refused else [],

@@ -11,11 +11,12 @@ from __future__ import annotations
 import heapq
 from typing import assert_never
 
-from gitproc.core import adoption, deploy, exits, lifecycle, operator, records, schedule
+from gitproc.core import adoption, deploy, exits, lifecycle, operator, records, schedule, verdicts
 from gitproc.core.actions import Acknowledge, Action, Adopt, Exit, FindMain
 from gitproc.core.events import (
     Adopted,
     AdoptionDone,
+    ApplyAsked,
     BranchUnborn,
     CommitLoaded,
     Event,
@@ -25,6 +26,7 @@ from gitproc.core.events import (
     MainFound,
     Notified,
     OperatorAsked,
+    OutcomeTold,
     OutOfMemory,
     ProbeFailed,
     ProbeSucceeded,
@@ -136,6 +138,10 @@ def _take_in(world: World, event: Event) -> None:
             world.requests.pop(request, None)
         case SyncAsked():
             operator.sync_asked(world, event)
+        case ApplyAsked():
+            verdicts.apply_asked(world, event)
+        case OutcomeTold():
+            verdicts.told(world, event)
         case ShutdownAsked(reason):
             if not world.stopping:
                 world.tell("daemon.stopping", "", reason)

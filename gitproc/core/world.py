@@ -43,6 +43,7 @@ class Settings:
     restart_sec: float = 0.1
     start_limit_interval: float = 10.0
     start_limit_burst: int = 5
+    on_failure: str = "keep"  # what a failed commit leads to: keep, hold or revert
 
 
 @dataclass(slots=True)
@@ -192,6 +193,37 @@ class Refusal:
     diagnostics: tuple[Diagnostic, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A failed commit that the branch names and that is not to be tried again; `to` is in force instead.
+
+    `units`: which failed, and how. `revert`: it is to be undone on the branch, too.
+    """
+
+    commit: CommitMeta
+    to: CommitMeta
+    units: dict[str, str]
+    revert: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a commit ended, until everybody who listens has been told. `at`: 0 if before this boot."""
+
+    commit: CommitMeta
+    verdict: str
+    reason: str
+    seconds: float
+    units: dict[str, str]
+    at: float
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def delivery(self) -> str:
+        """What tells this outcome from every other, for listeners that hear of it twice."""
+        return f"{self.commit.sha}:{self.verdict}"
+
+
 @dataclass(slots=True)
 class Request:
     """An operator's verb under way: which units it still waits for, and what came of the others."""
@@ -218,6 +250,8 @@ class World:
     goods: list[CommitMeta] = field(default_factory=list)
     refused: Refusal | None = None
     deploy: Deploy | None = None
+    held_back: HeldBack | None = None
+    outbox: dict[str, Outcome] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
     source_problem: str = ""
     units: dict[str, UnitState] = field(default_factory=dict)

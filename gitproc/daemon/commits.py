@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import posixpath
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gitproc.core.events import CommitMeta
@@ -11,9 +13,31 @@ from gitproc.core.records import commit_record
 from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_record
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
-from gitproc.errors import GitProcError, SourceError
+from gitproc.errors import GitProcError, NoSuchUnit, SourceError
+from gitproc.units.unit import Unit
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A rollback that has not been committed. `tree`: what the commit on top of `head` would have."""
+
+    head: str
+    restored: CommitMeta
+    tree: str
+    units: tuple[str, ...]
+    compiled: Compiled
+
+
+def files_of(unit: Unit) -> list[str]:
+    """The files that make a unit: fragment, drop-ins of its own, and what its triggers name.
+
+    Drop-ins for all units of a type (`service.d/`) are nobody's own.
+    """
+    common = f"{unit.kind}.d"
+    own = [x for x in unit.drop_ins if posixpath.basename(posixpath.dirname(x)) != common]
+    return [x for x in (unit.fragment, *own, *unit.triggers) if x]
 
 
 class Commits:
@@ -36,16 +60,58 @@ class Commits:
         except GitProcError:
             return None
 
-    async def rollback(self, target: str, who: str) -> tuple[CommitMeta, CommitMeta]:
-        """Commit the tree of `target`; the new commit, and the one whose tree it carries."""
+    async def resolve(self, rev: str) -> str:
+        """The commit id that a revision names; SourceError if none."""
+        return await self._thread(lambda: self._desired.git().resolve(rev))
 
-        def work() -> tuple[CommitMeta, CommitMeta]:
+    async def draft(self, target: str, units: Sequence[str]) -> Draft:
+        """What a rollback to `target`, of these units alone or of everything, would commit."""
+
+        def work() -> Draft:
             git = self._desired.git()
-            sha = git.resolve(target)
-            made = git.rollback(sha, who)
-            return git.commit_info(made), git.commit_info(sha)
+            head, sha = git.head(), git.resolve(target)
+            if head is None:
+                raise SourceError(f"there is no branch {git.branch} to roll back")
+            whole = git.tree(sha)
+            names: list[str] = []
+            if units:
+                then, now = (
+                    self._compile_tree(whole).units,
+                    self._compile_tree(git.tree(head)).units,
+                )
+                paths: set[str] = set()
+                for name in units:
+                    found = [x for x in (then.resolve(name), now.resolve(name)) if x is not None]
+                    if not found:
+                        raise NoSuchUnit(f"no unit {name}, neither then nor now", unit=name)
+                    names.append(found[-1].name)
+                    paths.update(path for unit in found for path in files_of(unit))
+                whole = git.compose(head, sha, sorted(paths))
+            if whole == git.tree(head):
+                raise SourceError(
+                    f"nothing to roll back: the branch already has the files of {sha[:12]}"
+                )
+            return Draft(head, git.commit_info(sha), whole, tuple(names), self._compile_tree(whole))
 
         return await self._thread(work)
+
+    async def commit(self, draft: Draft, who: str) -> CommitMeta:
+        """Put a draft onto the branch, which must not have moved meanwhile; the new commit."""
+
+        def work() -> CommitMeta:
+            git = self._desired.git()
+            trailers = {"Rollback-Units": " ".join(draft.units)} if draft.units else {}
+            made = git.rollback(
+                draft.restored.sha, who, trailers, expected=draft.head, tree=draft.tree
+            )
+            return git.commit_info(made)
+
+        return await self._thread(work)
+
+    def _compile_tree(self, tree: str) -> Compiled:
+        target = self._e.world.settings.default_target
+        change = self._desired.git().read_tree(tree)
+        return compile_commit(change, None, self._e.host, self._desired.options, target)
 
     def _compile(self, rev: str | None) -> tuple[CommitMeta, Compiled]:
         git = self._desired.git()

@@ -7,17 +7,16 @@ who may ask, what to do where the host cannot give what a unit asks for, and def
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+from gitproc.daemon import config_values as kinds
+from gitproc.daemon.config_values import Converter
 from gitproc.daemon.paths import default_paths
 from gitproc.errors import ConfigError
-from gitproc.units.timespan import parse_span
-from gitproc.units.values import parse_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,29 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Deploy:
+    """What a commit that settles as failed leads to.
+
+    `hold`: the last good one is put in force again. `revert`: that is also committed to the branch.
+    `keep`: nothing.
+    """
+
+    on_failure: Literal["hold", "revert", "keep"] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who hears how each commit ended: a program (JSON on its standard input) and a URL (JSON by POST).
+
+    `timeout`: seconds that each may take.
+    """
+
+    command: tuple[str, ...] = ()
+    webhook: str = ""
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The settings in force. `settle_seconds` and `poll_interval` are seconds; all paths are absolute."""
 
@@ -71,9 +93,12 @@ class Config:
     on_missing_isolation: Literal["fail", "warn"] | None = None
     settle_seconds: float = 5.0
     poll_interval: float = 30.0
+    resync: Literal["off", "heal"] = "off"
     logs: Logs = field(default_factory=Logs)
     defaults: Defaults = field(default_factory=Defaults)
     policy: Policy = field(default_factory=Policy)
+    deploy: Deploy = field(default_factory=Deploy)
+    notify: Notify = field(default_factory=Notify)
     file: Path | None = None
     """The file that was read; None if there is none."""
     root: Path | None = None
@@ -170,7 +195,7 @@ class _Judge:
         return result
 
     def _convert(
-        self, table: dict[str, Any], known: Mapping[str, _Converter], prefix: str
+        self, table: dict[str, Any], known: Mapping[str, Converter], prefix: str
     ) -> dict[str, Any]:
         result = {}
         for key, value in table.items():
@@ -239,133 +264,47 @@ def _cgroup_name(root: Path) -> str:
     return f"gitproc-{name}-{hashlib.sha256(bytes(root)).hexdigest()[:8]}"
 
 
-_Converter = Callable[[Any], Any]
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"expected a text in quotes, not {_kind(value)}")
-    if "\0" in value or "\n" in value:
-        raise ValueError("a text of one line is expected")
-    return value
-
-
-def _path(value: Any) -> Path:
-    if not _text(value).startswith("/"):
-        raise ValueError(f"expected an absolute path, not {value!r}")
-    if ".." in Path(value).parts:
-        raise ValueError("a path without .. is expected")
-    return Path(value)
-
-
-def _branch(value: Any) -> str:
-    name = _text(value).removeprefix("refs/heads/")
-    if not name or re.search(r"^[-/.]|[/.]$|\.\.|//|@\{|\.lock$|[\x00-\x20\x7f~^:?*\[\\]", name):
-        raise ValueError(f"{value!r} is no name of a branch (git-check-ref-format(1))")
-    return name
-
-
-def _cgroup(value: Any) -> str:
-    name = _text(value).strip("/")
-    if not name or any(part in ("", ".", "..") for part in name.split("/")):
-        raise ValueError("expected a cgroup's name below the hierarchy's root, like gitproc")
-    return name
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, not {_kind(value)}")
-    return value
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError('expected a list of texts, like ["RestrictAddressFamilies"]')
-    return tuple(value)
-
-
-def _missing(value: Any) -> str:
-    if value not in ("fail", "warn"):
-        raise ValueError('expected "fail" or "warn" (leave it out for the default)')
-    return str(value)
-
-
-def _when_down(value: Any) -> str:
-    if value not in ("refuse", "accept"):
-        raise ValueError('expected "refuse" or "accept"')
-    return str(value)
-
-
-def _count(least: int) -> _Converter:
-    def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"expected a whole number of {least} or more, not {_kind(value)}")
-        return value
-
-    return convert
-
-
-def _span(least: float, *, finite: bool) -> _Converter:
-    def convert(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f'expected a time span like "90s" or seconds, not {_kind(value)}')
-        seconds = parse_span(value) if isinstance(value, str) else float(value)
-        if math.isnan(seconds) or seconds < least or (finite and math.isinf(seconds)):
-            raise ValueError(f"{value} is out of range: from {least:g} s")
-        return seconds
-
-    return convert
-
-
-def _timeout(value: Any) -> float:
-    """A span where 0 means never, as in TimeoutStopSec= (systemd.service(5))."""
-    return float(_span(0, finite=False)(value)) or math.inf
-
-
-def _bytes(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f'expected a size like "10M" or bytes, not {_kind(value)}')
-    size = parse_size(value) if isinstance(value, str) else value
-    if size < 4096:
-        raise ValueError("a log file has 4096 bytes at least")
-    return size
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a section"
-    if isinstance(value, list):
-        return "a list"
-    return repr(value) if isinstance(value, str | int | float) else str(value)
-
-
 _PATHS = ("repository", "socket", "run_dir", "state_dir", "log_dir")
-_KEYS: dict[str, _Converter] = {
-    **dict.fromkeys(_PATHS, _path),
-    "branch": _branch,
-    "cgroup_root": _cgroup,
-    "group": _text,
-    "readers": _flag,
-    "allow_unenforced": _names,
-    "default_private_pids": _flag,
-    "on_missing_isolation": _missing,
-    "settle_seconds": _span(0, finite=True),
-    "poll_interval": _span(1, finite=False),
+_KEYS: dict[str, Converter] = {
+    **dict.fromkeys(_PATHS, kinds.path),
+    "branch": kinds.branch,
+    "cgroup_root": kinds.cgroup,
+    "group": kinds.line,
+    "readers": kinds.flag,
+    "allow_unenforced": kinds.texts,
+    "default_private_pids": kinds.flag,
+    "on_missing_isolation": kinds.missing,
+    "settle_seconds": kinds.span(0, finite=True),
+    "poll_interval": kinds.span(1, finite=False),
+    "resync": kinds.one_of("off", "heal"),
 }
-_SECTIONS: dict[str, tuple[Callable[..., Any], dict[str, _Converter]]] = {
-    "logs": (Logs, {"max_bytes": _bytes, "files": _count(0)}),
+_SECTIONS: dict[str, tuple[Callable[..., Any], dict[str, Converter]]] = {
+    "logs": (Logs, {"max_bytes": kinds.size, "files": kinds.count(0)}),
     "defaults": (
         Defaults,
         {
-            "timeout_start": _timeout,
-            "timeout_stop": _timeout,
-            "restart_sec": _span(0, finite=True),
-            "start_limit_interval": _span(0, finite=False),
-            "start_limit_burst": _count(0),
+            "timeout_start": kinds.timeout,
+            "timeout_stop": kinds.timeout,
+            "restart_sec": kinds.span(0, finite=True),
+            "start_limit_interval": kinds.span(0, finite=False),
+            "start_limit_burst": kinds.count(0),
         },
     ),
     "policy": (
         Policy,
-        {"max_removals": _count(0), "when_down": _when_down, "follow": _span(0, finite=True)},
+        {
+            "max_removals": kinds.count(0),
+            "when_down": kinds.one_of("refuse", "accept"),
+            "follow": kinds.span(0, finite=True),
+        },
+    ),
+    "deploy": (Deploy, {"on_failure": kinds.one_of("hold", "revert", "keep")}),
+    "notify": (
+        Notify,
+        {
+            "command": kinds.command,
+            "webhook": kinds.webhook,
+            "timeout": kinds.span(0.1, finite=True),
+        },
     ),
 }

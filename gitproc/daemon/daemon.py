@@ -162,6 +162,7 @@ def settings(config: Config) -> Settings:
         restart_sec=config.defaults.restart_sec,
         start_limit_interval=config.defaults.start_limit_interval,
         start_limit_burst=config.defaults.start_limit_burst,
+        on_failure=config.deploy.on_failure,
     )
 
 
@@ -230,6 +231,7 @@ class Daemon:
 
         desired = Desired(config, world, host, mailbox.post)
         perform.publish = desired.publish
+        perform.look_again = desired.hint
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
         access = self._access()

@@ -129,6 +129,9 @@ class DeployStream:
             head = (self._desired.head or "nothing")[:12]
             return self._last("commit.superseded", f"the branch is at {head} by now")
         verdict = world.verdicts.get(sha)
+        if world.held_back is not None and world.held_back.commit.sha == sha:
+            text = f"{sha[:12]} failed before and is held back: `gitproc apply` tries it again"
+            return self._last("commit.failed", text)
         if world.applied is not None and world.applied.sha == sha and verdict is not None:
             text = f"{sha[:12]} is in force again; it was {verdict} before"
             return self._last("commit.in-force", text)

@@ -13,13 +13,14 @@ import asyncio
 import contextlib
 import logging
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitproc.core.events import BranchUnborn, CommitLoaded, CommitMeta, Event, SourceFailed
+from gitproc.core.verdicts import last_good, stand_in_for
 from gitproc.core.world import World
 from gitproc.daemon.config import Config
 from gitproc.errors import GitProcError, SourceError
@@ -58,6 +59,7 @@ class Desired:
         self._git: GitIntegration | None = None
         self._monitor: GitMonitor | None = None
         self._seen = ""
+        self._reverting = ""
         self._hinted: asyncio.TimerHandle | None = None
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,7 +116,7 @@ class Desired:
 
     async def watch(self) -> None:
         """Look for the first time, then watch. Returns after the first look."""
-        await self.look(first=True)
+        await self.look()
         self._looked.set()
         self._poll_again()
 
@@ -138,13 +140,13 @@ class Desired:
 
     # -- looks -----------------------------------------------------------------------------------
 
-    async def look(self, *, first: bool = False) -> None:
-        """Resolve the branch and post what is new. `first`: also what was in force before."""
+    async def look(self, *, anew: bool = False) -> None:
+        """Resolve the branch and post what is new. `anew`: its commit, even if nothing is new."""
         async with self._lock:
             if self._monitor is None:
                 await self._start_monitor()
             try:
-                await self._look()
+                await self._look(anew=anew)
             except GitProcError as error:
                 self._post(SourceFailed(error.message))
             except Exception as error:
@@ -154,21 +156,49 @@ class Desired:
             if self._world.undecided:
                 await self._fall_back()
 
-    async def _look(self) -> None:
+    async def _look(self, *, anew: bool) -> None:
         head = await self._loop.run_in_executor(None, self._resolve)
+        if head is not None and await self._reverted(head):
+            head = await self._loop.run_in_executor(None, self._resolve)
         self.head = head
         if head is None:
             return
+        stand_in = stand_in_for(self._world, head)
+        sha = stand_in.sha if stand_in is not None else head
         in_force = self._world.applied.sha if self._world.applied is not None else ""
-        known = head == self._seen and self._world.desired is not None
-        if known and not self._world.source_problem:
+        known = sha == self._seen and self._world.desired is not None
+        if known and not self._world.source_problem and not anew:
             return
         base = None
         if self._world.desired is not None and in_force:
             base = _Base(in_force, self._world.desired)
-        loaded = await self._loop.run_in_executor(None, self._read, head, base)
-        self._seen = head
-        self._post(replace(loaded, again=base is None and head == in_force))
+        if stand_in is not None:
+            loaded = await self._loop.run_in_executor(None, self._read_again, stand_in, base)
+        else:
+            loaded = await self._loop.run_in_executor(None, self._read, head, base)
+            again = base is None and head == in_force
+            loaded = replace(loaded, again=again, anew=anew and not again)
+        self._seen = sha
+        self._post(loaded)
+
+    async def _reverted(self, head: str) -> bool:
+        """Undo a failed commit on the branch, where that is configured and has not been tried."""
+        held = self._world.held_back
+        if held is None or not held.revert or head != held.commit.sha or head == self._reverting:
+            return False
+        self._reverting = head  # tried once: what is in the way now is a person's to clear away
+        git = self.git()
+        trailers = {"Failed-Commit": head, "Failed-Unit": "; ".join(_failures(held.units))}
+
+        def revert() -> None:
+            git.rollback(held.to.sha, "gitproc", trailers, expected=head)
+
+        try:
+            await self._loop.run_in_executor(None, revert)
+        except GitProcError as error:
+            log.warning("cannot revert %s on the branch: %s", head[:12], error.message)
+            return False
+        return True
 
     def _resolve(self) -> str | None:
         git = self.git()
@@ -205,7 +235,9 @@ class Desired:
         )
 
     def _kept_trees(self) -> tuple[str, ...]:
-        return (self._world.applied.sha,) if self._world.applied is not None else ()
+        applied = self._world.applied
+        good = last_good(self._world, applied.sha if applied is not None else "")
+        return tuple(x.sha for x in (applied, good) if x is not None)
 
     # -- the applied commit's files --------------------------------------------------------------
 
@@ -231,20 +263,26 @@ class Desired:
         if applied is None:
             return
         try:
-            loaded = await self._loop.run_in_executor(None, self._read_applied, applied)
+            loaded = await self._loop.run_in_executor(None, self._read_again, applied, None)
         except (GitProcError, OSError) as error:
             log.error("cannot bring back commit %s: %s", applied.sha[:12], error)
             return
         self._post(loaded)
         await asyncio.sleep(0)
 
-    def _read_applied(self, applied: CommitMeta) -> CommitLoaded:
+    def _read_again(self, commit: CommitMeta, base: _Base | None) -> CommitLoaded:
+        """A commit that was in force before, from the repository or as it was laid out."""
         try:
-            loaded = self._read(applied.sha, None)
+            loaded = self._read(commit.sha, base)
         except GitProcError:
-            files = list(files_below(self.trees / applied.sha))
-            loaded = CommitLoaded(applied, load(files, self._host, self.options))
+            files = list(files_below(self.trees / commit.sha))
+            loaded = CommitLoaded(commit, load(files, self._host, self.options))
         return replace(loaded, again=True, stand_in=True)
+
+
+def _failures(units: Mapping[str, str]) -> list[str]:
+    """`UNIT: REASON` of the first few."""
+    return [f"{name}: {reason}" for name, reason in list(units.items())[:10]]
 
 
 def _beside_units(files: object) -> bool:

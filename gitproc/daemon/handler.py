@@ -7,7 +7,7 @@ import contextlib
 import fnmatch
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 from gitproc import __version__
@@ -17,12 +17,12 @@ from gitproc.core.events import (
     Event,
     OperatorAsked,
     RequestDropped,
-    SyncAsked,
     Verb,
 )
 from gitproc.core.records import commit_record
 from gitproc.core.world import World
 from gitproc.daemon import doctor
+from gitproc.daemon.branch_verbs import BranchVerbs
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
 from gitproc.daemon.desired import Desired
@@ -52,6 +52,8 @@ class RpcHandler:
         self._desired = desired
         self._commits = Commits(effects, desired)
         self.pushes = Pushes(effects, desired)
+        branch = BranchVerbs(effects, desired, self._commits, self._asked)
+        self._others = {**self.pushes.methods, **branch.methods}
         self._next = 0
         self._since = time.time()
         self.notes: list[str] = []
@@ -62,8 +64,8 @@ class RpcHandler:
         await self._commit_known(method, params)
         if method in _VERBS:
             return await self._verb(Verb(method), params, caller)
-        if method in self.pushes.methods:
-            return await self.pushes.methods[method](params, caller)
+        if method in self._others:
+            return await self._others[method](params, caller)
         name = "_" + method.replace("-", "_")
         return await getattr(self, name)(params, caller)
 
@@ -151,6 +153,13 @@ class RpcHandler:
         self._next += 1
         return self._next
 
+    async def _asked(self, question: Callable[[int], Event]) -> dict[str, Any]:
+        """Post an event that is answered, by the number of the request it makes; the answer."""
+        request = self._request()
+        future = self._perform.expect(request)
+        self._post(question(request))
+        return await future
+
     async def _verb(self, verb: Verb, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         outcomes: dict[str, Any] = {}
         names: dict[str, None] = {}
@@ -176,7 +185,7 @@ class RpcHandler:
                     verb,
                     tuple(names),
                     request,
-                    _who(caller),
+                    caller.who,
                     params.get("signal", 15),
                     params.get("whom", "all"),
                     time.time(),
@@ -205,47 +214,6 @@ class RpcHandler:
         if unit.instance == "":
             return f"it is a template: name an instance, {unit.prefix}@INSTANCE.{unit.kind}"
         return None
-
-    async def _sync(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        await self._desired.look()
-        request = self._request()
-        future = self._perform.expect(request)
-        self._post(SyncAsked(request, _who(caller)))
-        tried = await future
-        shown = self._commit_overview()
-        result: dict[str, Any] = {
-            "version": 1,
-            "commit": shown["refused"] or shown["deploying"] or shown["applied"],
-            "units": {name: {**outcome, "result": "queued"} for name, outcome in tried.items()},
-        }
-        if shown["error"]:
-            result["warnings"] = [shown["error"]]
-        if shown["refused"]:
-            result["diagnostics"] = shown["diagnostics"]
-        return result
-
-    async def _rollback(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        target = params.get("sha") or self._last_good_before()
-        made, restored = await self._commits.rollback(target, _who(caller))
-        await self._desired.look()
-        return {
-            "version": 1,
-            "commit": {
-                **(commit_record(made) or {}),
-                "verdict": self._world.verdicts.get(made.sha),
-            },
-            "restored": commit_record(restored),
-        }
-
-    def _last_good_before(self) -> str:
-        applied = self._world.applied
-        present = applied.sha if applied is not None else ""
-        for commit in reversed(self._world.goods):
-            if commit.sha != present:
-                return commit.sha
-        raise UsageError(
-            "no earlier commit is known to be good: name one (`gitproc history` lists them)"
-        )
 
     # -- questions -------------------------------------------------------------------------------
 
@@ -377,10 +345,6 @@ _VERBS = frozenset(verb.value for verb in Verb)
 _LOOKS = frozenset(
     {"ping", "status", "list", "is-active", "is-failed", "show", "logs", "events", "doctor"}
 )
-
-
-def _who(caller: Caller) -> str:
-    return f"{caller.name} (uid {caller.uid})"
 
 
 def _line(line: LogLine) -> dict[str, Any]:

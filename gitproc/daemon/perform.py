@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from gitproc.core.actions import (
@@ -20,6 +20,7 @@ from gitproc.core.actions import (
     Announce,
     Exit,
     FindMain,
+    GoBack,
     Keep,
     Probe,
     Publish,
@@ -94,10 +95,21 @@ class Perform:
         self._post = post
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._kept: set[str] = set()
-        self._environment = dict(os.environ)
-        self._pid_namespaces = pid_namespace_problem()
+        config = effects.config
+        self._log_dir = str(config.log_dir)
+        self._surroundings = LaunchContext(
+            host=effects.host,
+            notify_socket=str(config.run_dir / "notify"),
+            tree=str(config.state_dir / TREES / "current"),
+            environment=dict(os.environ),
+            privileged=os.geteuid() == 0,
+            no_pid_namespace=pid_namespace_problem(),
+            warn_isolation=config.on_missing_isolation == "warn",
+        )
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
+        self.look_again: Callable[[], None] = lambda: None
+        """Has the branch looked at, where what is to be in force has changed."""
         self.warnings: dict[str, list[str]] = {}
         """What could not be done as a unit asks: unit -> sentences, of its present instance."""
         self.finished = asyncio.get_running_loop().create_future()
@@ -138,6 +150,8 @@ class Perform:
                 )
             case Publish(sha):
                 self.publish(sha)
+            case GoBack():
+                self.look_again()
             case Announce(kind, name, message, data):
                 self._announce(kind, name, message, dict(data))
             case Reply(request, outcomes):
@@ -269,24 +283,12 @@ class Perform:
         self._e.controller.watch_oom(unit, struck)
 
     def _context(self, unit: Unit) -> LaunchContext:
-        config = self._e.config
         paths = self._e.controller.paths(unit.name)
-        output = LogOutput(
-            str(config.log_dir / f"{log_name(unit.name)}.log"),
-            config.logs.max_bytes,
-            config.logs.files,
-        )
-        return LaunchContext(
-            host=self._e.host,
-            cgroup=paths.directory,
-            cgroup_procs=paths.procs,
-            log=output,
-            notify_socket=str(config.run_dir / "notify"),
-            tree=str(config.state_dir / TREES / "current"),
-            environment=self._environment,
-            privileged=os.geteuid() == 0,
-            no_pid_namespace=self._pid_namespaces,
-            warn_isolation=config.on_missing_isolation == "warn",
+        logs = self._e.config.logs
+        # Strings, not paths: pathlib would keep each name for good among the interned ones.
+        output = LogOutput(f"{self._log_dir}/{log_name(unit.name)}.log", logs.max_bytes, logs.files)
+        return replace(
+            self._surroundings, cgroup=paths.directory, cgroup_procs=paths.procs, log=output
         )
 
     def _signal_tree(self, unit: str, signal: int, spare: tuple[int, ...]) -> None:

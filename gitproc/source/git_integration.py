@@ -187,18 +187,45 @@ class GitIntegration:
         """Whether `descendant` builds on `ancestor`: if not, the branch was rewound."""
         return self._history.is_ancestor(ancestor, descendant)
 
-    def rollback(self, target: str, who: str, trailers: Mapping[str, str] | None = None) -> str:
+    def rollback(
+        self,
+        target: str,
+        who: str,
+        trailers: Mapping[str, str] | None = None,
+        expected: str | None = None,
+        tree: str | None = None,
+    ) -> str:
         """Commit the files of `target` on top of the branch; returns the new commit's id.
 
-        A work tree with the branch checked out follows. RefusedError when uncommitted work is in the way
+        `expected`: the commit that the branch must be at. `tree`: the files, if not all of `target`. A
+        work tree with the branch checked out follows. RefusedError when uncommitted work is in the way
         (`data["diagnostics"]` lists it); SourceError when the branch moved or nothing would change.
         """
         sha = self.resolve(target)
         head = self.head()
         if head is None:
             raise SourceError(f"there is no branch {self.branch} to roll back")
+        if expected not in (None, head):
+            raise SourceError(f"the branch has moved to {head[:12]}")
         subject = self.commit_info(sha).subject
-        return Rollback(self._command, self.branch).write(head, sha, subject, who, trailers or {})
+        rollback = Rollback(self._command, self.branch)
+        return rollback.write(head, sha, subject, who, trailers or {}, tree)
+
+    def tree(self, commit: str) -> str:
+        """The id of a commit's tree."""
+        with self._lock:
+            return self._commit(commit)[1]
+
+    def read_tree(self, tree: str) -> TreeChange:
+        """All files of a tree that belongs to no commit yet."""
+        with self._lock:
+            self._trust.check()
+            return self._reader.read(tree, tree, None, None)
+
+    def compose(self, head: str, source: str, paths: Sequence[str]) -> str:
+        """Write the tree of `head` with these files as they are in `source`, or not there; its id."""
+        with self._lock:
+            return Rollback(self._command, self.branch).compose(head, source, paths)
 
     def write_note(self, sha: str, text: str, when: float) -> None:
         """Set the note of a commit in refs/notes/gitproc, dated `when` (epoch seconds)."""

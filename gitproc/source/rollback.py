@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gitproc.errors import RefusedError, SourceError
 from gitproc.source.command import Command
@@ -24,23 +25,29 @@ class Rollback:
         self._ref = f"refs/heads/{branch}"
 
     def write(
-        self, head: str, target: str, subject: str, who: str, trailers: Mapping[str, str]
+        self,
+        head: str,
+        target: str,
+        subject: str,
+        who: str,
+        trailers: Mapping[str, str],
+        tree: str | None = None,
     ) -> str:
-        """Commit `target`'s tree on top of `head`, move the branch, return the new commit's id.
+        """Commit `tree` (`target`'s if None) on top of `head`, move the branch, return the commit's id.
 
         The message is "Roll back to `subject`" with trailers Rollback-To, Requested-By and those given.
         RefusedError when files of the work tree hold uncommitted changes; SourceError when the branch
         is no longer at `head` or there is nothing to undo.
         """
-        trees = [self._command.text("rev-parse", f"{rev}^{{tree}}") for rev in (head, target)]
-        if trees[0] == trees[1]:
+        tree = tree or self._command.text("rev-parse", f"{target}^{{tree}}")
+        if tree == self._command.text("rev-parse", f"{head}^{{tree}}"):
             raise SourceError(
                 f"nothing to roll back: the branch already has the files of {target[:12]}"
             )
         work_tree = self._work_tree()
         if work_tree:
-            self._refuse_dirty(work_tree, head, target)
-        new = self._commit(trees[1], head, target, subject, who, trailers)
+            self._refuse_dirty(work_tree, head, tree)
+        new = self._commit(tree, head, target, subject, who, trailers)
         if work_tree:
             self._switch(work_tree, head, new)
         moved = self._command.run(
@@ -53,6 +60,28 @@ class Rollback:
                     self._switch(work_tree, new, head)
             raise SourceError(f"the branch moved during the rollback, try again: {moved.err}")
         return new
+
+    def compose(self, head: str, source: str, paths: Sequence[str]) -> str:
+        """Write the tree of `head` with the files at `paths` as in `source` (or gone); its id."""
+        found = self._command.run(
+            "--literal-pathspecs", "ls-tree", "-r", "-z", "--full-tree", source, "--", *paths
+        ).out
+        lines = [b"0 %s\t%s" % (b"0" * len(head), path.encode()) for path in paths]
+        for record in filter(None, found.split(b"\0")):
+            attributes, _, path = record.partition(b"\t")
+            mode, _, oid = attributes.split(b" ")
+            lines.append(b"%s %s\t%s" % (mode, oid, path))
+        index = self._command.trust.place.git_dir / f"gitproc-{secrets.token_hex(8)}.index"
+        environment = {"GIT_INDEX_FILE": str(index)}
+        try:
+            self._command.run("read-tree", head, environment=environment)
+            self._command.run(
+                "update-index", "-z", "--add", "--replace", "--index-info",
+                stdin=b"".join(line + b"\0" for line in lines), environment=environment,
+            )  # fmt: skip
+            return self._command.text("write-tree", environment=environment)
+        finally:
+            index.unlink(missing_ok=True)
 
     def _commit(
         self,
@@ -73,7 +102,8 @@ class Rollback:
             "GIT_COMMITTER_NAME": "gitproc",
             "GIT_COMMITTER_EMAIL": mail,
         }
-        message = f'Roll back to "{_one_line(subject)}"\n\n{tail}\n'
+        what = f" {lines['Rollback-Units']}" if "Rollback-Units" in lines else ""
+        message = f'Roll back{what} to "{_one_line(subject)}"\n\n{tail}\n'
         return self._command.text(
             "commit-tree", tree, "-p", parent, stdin=message.encode(), environment=environment
         )
@@ -113,10 +143,10 @@ class Rollback:
                 number += 1
         return {**result, "GIT_CONFIG_COUNT": str(number)}
 
-    def _refuse_dirty(self, work_tree: Mapping[str, str], head: str, target: str) -> None:
+    def _refuse_dirty(self, work_tree: Mapping[str, str], head: str, tree: str) -> None:
         """RefusedError naming each file that the rollback would write and that is not as committed."""
         self._command.run("update-index", "-q", "--refresh", environment=work_tree, accept=(0, 1))
-        touched = self._names("diff-tree", "-r", "-z", "--name-only", head, target)
+        touched = self._names("diff-tree", "-r", "-z", "--name-only", head, tree)
         dirty = self._names(
             "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignored",
             environment=work_tree,

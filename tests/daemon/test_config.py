@@ -204,6 +204,30 @@ def test_a_config_json_alone_is_refused_with_a_pointer(tmp_path):
     assert load(root=tmp_path).branch == "main"
 
 
+def test_what_a_failed_commit_leads_to_and_who_hears_of_it(written):
+    config = written(
+        '[deploy]\non_failure = "revert"\n[notify]\ncommand = ["/bin/tell", "ops"]\n'
+        'webhook = "http://localhost:1/x"\ntimeout = "3s"\n'
+    )
+    assert config.deploy.on_failure == "revert"
+    assert config.notify.command == ("/bin/tell", "ops")
+    assert (config.notify.webhook, config.notify.timeout) == ("http://localhost:1/x", 3.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[deploy]\non_failure = "undo"', 'expected "hold" or "revert" or "keep"'),
+        ('[notify]\ncommand = ["tell"]', "expected a program"),
+        ('[notify]\ncommand = "/bin/tell"', "expected a list"),
+        ('[notify]\nwebhook = "ftp://x/"', "begins with none of"),
+        ('resync = "always"', 'expected "off" or "heal"'),
+    ],
+)
+def test_refused_values_of_deploy_and_notify(written, text, words):
+    assert words in refusal(written, text).message
+
+
 def test_the_shipped_file_changes_nothing():
     assert load(SHIPPED) == load_defaults(SHIPPED)
 

@@ -386,7 +386,7 @@ class Machine:
 
         def judged() -> str | None:
             commit = self.status()["commit"]
-            shown = [commit[key] for key in ("applied", "refused", "deploying", "last_good")]
+            shown = [commit[key] for key in ("applied", "refused", "failed", "last_good")]
             found = [x["verdict"] for x in shown if x and x["sha"] == sha]
             return next((x for x in found if x and x != "deploying"), None)
 
