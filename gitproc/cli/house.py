@@ -35,9 +35,8 @@ def _init(args: argparse.Namespace) -> int:
     if args.path and path.resolve() != config.repository.resolve():
         lines.append(f'set `repository = "{path.resolve()}"` in config.toml: it is not the default')
     if made.created and not args.bare:
-        lines.append(
-            f"next: commit unit files to {branch} in {made.place.path}, then `gitproc daemon`"
-        )
+        daemon = "gitproc daemon" + (f" --root {args.root}" if args.root else "")
+        lines.append(f"next: commit unit files to {branch} in {made.place.path}, then `{daemon}`")
     lines += _client_commands(config, made.place.path, args.root)
     return output.put(text.Rendered(0, "".join(f"{line}\n" for line in lines)), quiet=args.quiet)
 

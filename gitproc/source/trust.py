@@ -33,6 +33,7 @@ _PARTS = (
 )
 
 _SETTINGS = (
+    ("advice.graftFileDeprecated", "false"),  # /dev/null as graft file is meant as "none"
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
