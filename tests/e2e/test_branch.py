@@ -156,7 +156,7 @@ def test_rollback_is_a_commit_with_an_earlier_tree(machines, bare):
     machine = machines(bare=bare)
     first = machine.deploy({"a.service": service(), "b.service": service()})
     before = machine.pids()
-    machine.deploy({"a.service": service("/bin/false"), "c.service": service()}, "failed")
+    machine.deploy({"a.service": OTHER, "c.service": service()})
     status, out, _ = machine.gitproc("rollback")
     assert status == 0, out
     assert first[:10] in out
