@@ -188,8 +188,9 @@ def _accepted(verdict: Mapping[str, Any]) -> int:
         _say(*plan(verdict, Style()))
         _say(f"gitproc: `-o {rules.PLAN}` only shows; nothing was changed")
         return 1
+    units = int(verdict.get("units") or 0)
     commit = commit_line(verdict.get("commit") or {}, Style(), 0).partition(" (")[0]
-    _say(f"gitproc: {commit}: {verdict.get('units')} units, no errors")
+    _say(f"gitproc: {commit}: {units} unit{'s' * (units != 1)}, no errors")
     return 0
 
 

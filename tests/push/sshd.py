@@ -21,7 +21,6 @@ SSHD = "/usr/sbin/sshd"
 _LAUNCHER = """\
 #!{python} -I
 import sys
-sys.path[:0] = {paths!r}
 from gitproc.cli.main import main
 sys.exit(main())
 """
@@ -75,9 +74,13 @@ class Sshd:
         folder.mkdir(mode=0o755)
         self.bin = folder / "bin"
         self.bin.mkdir()
-        paths = [str(PROJECT), sysconfig.get_paths()["purelib"]]
+        venv = folder / "venv"
+        subprocess.run([interpreter(), "-m", "venv", "--without-pip", str(venv)], check=True)
+        [packages] = venv.glob("lib/*/site-packages")
+        (packages / "gitproc.pth").write_text(f"{PROJECT}\n{sysconfig.get_paths()['purelib']}\n")
+        self.python = str(venv / "bin/python")
         launcher = self.bin / "gitproc"
-        launcher.write_text(_LAUNCHER.format(python=interpreter(), paths=paths))
+        launcher.write_text(_LAUNCHER.format(python=self.python))
         launcher.chmod(0o755)
         for key in ("host", "user"):
             subprocess.run(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import harness
 from tests.e2e.harness import COMMAND, service, shell, until
 from tests.push.sshd import SSHD, Sshd, account, group, interpreter
 
@@ -66,6 +67,7 @@ def test_a_member_of_the_group_pushes(server, team):
     sha = clone.commit({"a.service": service()})
     status, _, said = clone.push()
     assert status == 0, said
+    assert "hint:" not in said
     assert "remote:     a.service: Started a.service" in said
     assert server.head() == sha
     [event] = server.events("push.accepted")
@@ -80,6 +82,25 @@ def test_a_member_of_the_group_pushes(server, team):
     assert server.events("push.refused")[0]["who"].startswith(member)
     assert clone.push("--force", "-oforce", ":main").status == 0
     assert clone.push("-oasync", f"{sha}:refs/heads/main").status == 0
+
+
+def test_the_owner_need_not_be_root(servers, team, monkeypatch):
+    sshd, members, member, owner = team  # an outsider: the group lets his git reach the daemon
+    monkeypatch.setattr(harness, "COMMAND", [sshd.python, "-I", "-m", "gitproc.cli.main"])
+    server = servers(bare=True, start=False, group=members)
+    subprocess.run(["chown", "-R", owner, str(server.repository.path)], check=True)
+    server.start()
+    clone = clone_of(server, team, member)
+    sha = clone.commit({"a.service": service()})
+    status, _, said = clone.push()
+    assert status == 0, said
+    assert "Started a.service" in said
+    assert server.head() == sha
+    assert server.events("push.accepted")[0]["who"].startswith(f"{member} (uid ")
+    files = [x for x in server.repository.path.rglob("*") if x.owner() != owner]
+    assert files == []
+    clone.commit({"a.service": "[Service]\nExecStrat=x\n"})
+    assert "remote: a.service:2: error: ExecStrat" in clone.push().err
 
 
 def test_root_pushes(server, team):
@@ -189,7 +210,7 @@ def followers(server) -> list[str]:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"logs" in words and str(server.root).encode() in words and b"ssh" not in words[0]:
+        if b"logs" in words and str(server.root).encode() in words:
             found.append(str(words))
     return found
 
