@@ -150,9 +150,11 @@ def compute(
         if state.demanded and name not in pulled and any(o in pulled for o in graph.rivals(name))
     }
     freed = world.blocked.keys() - blocked.keys()
-    for name in dict.fromkeys((*changed, *sorted(freed), *sorted(gives_way))):
-        down = name in blocked or name in gives_way
-        entry = _entry(world, units, pulled, name, stays_down=down)
+    asked = pulled | _demanded(world, units, graph)
+    also = sorted(freed | gives_way | (asked - pulled))
+    for name in dict.fromkeys((*changed, *also)):
+        run = name in asked and name not in blocked and name not in gives_way
+        entry = _entry(world, units, name, run=run)
         if entry is not None:
             entries[name] = entry
     todo = [
@@ -168,7 +170,7 @@ def compute(
                 continue
             present = entries.get(other)
             weaker = present is None or present.action in _WEAKER
-            if weaker and other not in blocked and (other in pulled or state.demanded):
+            if weaker and other not in blocked and other in asked:
                 entries[other] = PlanEntry(other, PlannedAction.RESTART, f"{name} restarts")
                 todo.append(other)
     return [entries[name] for name in graph.start_order(entries)]
@@ -177,6 +179,12 @@ def compute(
 def _definition(units: UnitSet, name: str) -> Unit | None:
     """What `units` says of `name`; of an instance that it does not mention, too."""
     return units.units.get(name) or (units.resolve(name) if "@" in name else None)
+
+
+def _demanded(world: World, units: UnitSet, graph: DependencyResolver) -> set[str]:
+    """What operators have started, and what that pulls in."""
+    names = {n for n, s in world.units.items() if s.demanded and _definition(units, n) is not None}
+    return names | graph.closure((x for n in names for x in graph.pulls(n)), units.units)
 
 
 def _held(world: World, units: UnitSet) -> Iterable[str]:
@@ -188,16 +196,14 @@ def _held(world: World, units: UnitSet) -> Iterable[str]:
                 yield name
 
 
-def _entry(
-    world: World, units: UnitSet, pulled: frozenset[str], name: str, *, stays_down: bool
-) -> PlanEntry | None:
+def _entry(world: World, units: UnitSet, name: str, *, run: bool) -> PlanEntry | None:
+    """`run`: something wants the unit, and nothing keeps it down."""
     state = world.units.get(name)
     new = _definition(units, name)
-    asked = name in pulled or (state is not None and state.demanded)
-    run = asked and new is not None and not new.masked and not stays_down
+    run = run and new is not None and not new.masked
     if state is not None and new is not None:
         held = state.hold is not None and state.hold.fingerprint == new.fingerprint
-        if held or (stays_down and name in world.blocked):
+        if held or (not run and name in world.blocked):
             return None
     if state is not None and not state.down and state.unit is not None:
         if not run or new is None:

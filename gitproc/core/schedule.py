@@ -12,7 +12,7 @@ whom it waits for and is looked at again when that one changes: work grows with 
 
 from __future__ import annotations
 
-from gitproc.core import health, lifecycle
+from gitproc.core import health, lifecycle, past_order
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.plan import compare
 from gitproc.core.states import SubState
@@ -341,7 +341,7 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
 
 def _stop_blocker(world: World, name: str) -> str | None:
     """Whom a unit that is to stop waits for: what is ordered after it and goes down too."""
-    for other in world.graph.followers(name):
+    for other in (*world.graph.followers(name), *past_order.followers(world, name)):
         state = world.units.get(other)
         if state is not None and must_stop(world, state):
             return other

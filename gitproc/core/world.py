@@ -266,6 +266,7 @@ class World:
     unsure: dict[str, None] = field(default_factory=dict)  # whose obstacle may be another now
     dirty: dict[str, None] = field(default_factory=dict)
     waiters: dict[str, dict[str, None]] = field(default_factory=dict)
+    past_order: dict[str, set[str]] = field(default_factory=dict)  # see `past_order.py`
     actions: list[Action] = field(default_factory=list)
     alarms: list[tuple[float, str]] = field(default_factory=list)
     announced: set[Process] = field(default_factory=set)

@@ -138,6 +138,17 @@ def test_what_an_operator_started_gives_way():
     assert found == {"a.service": "stop: no longer wanted", "b.service": "start: new"}
 
 
+def test_what_an_operator_started_is_planned_with_what_it_now_needs():
+    machine, files = machine_of(a=service(install=False), b=service(install=False))
+    machine.ask(Verb.START, "b.service")
+    machine.run(5)
+    needs = service(unit="BindsTo=a.service", install=False)
+    assert planned(machine, {**files, "b.service": needs}) == {
+        "a.service": "start: not running",
+        "b.service": "none: BindsTo",
+    }
+
+
 def test_the_order_is_that_of_the_start():
     units = tree({"z.service": service(), "a.service": service(unit="After=z.service")})
     machine = Machine()

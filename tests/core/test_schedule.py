@@ -105,6 +105,42 @@ def test_stop_is_the_reverse_of_start():
     assert not machine.alive()
 
 
+def test_a_commit_that_takes_units_and_their_order_away_still_stops_them_in_that_order():
+    files = {
+        "a.service": service("ExecStart=/bin/slow"),
+        "b.service": service("ExecStart=/bin/slow", unit=BOTH),
+        "c.service": service("ExecStart=/bin/slow", unit="Before=a.service"),
+    }
+    for later in ({}, {name: service("Environment=A=1") for name in files}):
+        machine = Machine(files)
+        machine.run(5)
+        machine.commit(later)
+        machine.run(30)
+        assert moments(machine, "unit.stopping", "unit.stopped")[:6] == [
+            "stopping b",
+            "stopped b",
+            "stopping a",
+            "stopped a",
+            "stopping c",
+            "stopped c",
+        ]
+
+
+def test_a_commit_that_turns_an_order_round_stops_and_starts_all_the_same():
+    files = {"a.service": service(), "b.service": service(unit="After=a.service")}
+    machine = Machine(files)
+    machine.run(5)
+    machine.commit(
+        {
+            "a.service": service("Environment=A=1", unit="After=b.service"),
+            "b.service": service("Environment=A=1"),
+        }
+    )
+    machine.run(30)
+    assert machine.subs() == {"a.service": "running", "b.service": "running"}
+    assert machine.spawns() == ["run"] * 4
+
+
 def test_between_a_stop_and_a_start_the_stop_goes_first_whatever_the_order_says():
     for order in ("After", "Before"):
         machine = machine_of(a=service("ExecStart=/bin/slow"))
