@@ -103,9 +103,9 @@ class GitMonitor:
             self.reason = "the repository was removed"
             self._notify()
             return
-        if any(
-            self._concerns(Path(str(name))) for name in (event.src_path, event.dest_path) if name
-        ):
+        # watchdog before 3.0 gives `dest_path` only to what moves
+        names = (event.src_path, getattr(event, "dest_path", ""))
+        if any(self._concerns(Path(str(name))) for name in names if name):
             self._notify()
 
     def _concerns(self, path: Path) -> bool:
