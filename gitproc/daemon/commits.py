@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -143,15 +145,34 @@ class Commits:
             "diagnostics": [x.as_dict() for x in errors],
         }
 
+    def _log(
+        self, count: int, paths: Sequence[str]
+    ) -> tuple[list[CommitMeta], dict[str, dict[str, Any]]]:
+        git = self._desired.git()
+        found = git.log(None, count, paths)
+        notes = {}
+        for commit in found:
+            with contextlib.suppress(ValueError):  # not of our making
+                note = json.loads(git.read_note(commit.sha) or "null")
+                if isinstance(note, dict) and isinstance(note.get("units", {}), dict):
+                    notes[commit.sha] = note
+        return found, notes
+
     async def history(self, count: int, paths: list[str]) -> dict[str, Any]:
         """Commits of the branch, newest first, with their verdicts."""
-        found = await self._thread(lambda: self._desired.git().log(None, count, paths))
+        found, notes = await self._thread(lambda: self._log(count, paths))
         verdicts = self._e.world.verdicts
         entries = []
         for commit in found:
             record = commit_record(commit) or {}
             deploy = self._e.world.deploy
             deploying = deploy is not None and deploy.commit.sha == commit.sha
-            record["verdict"] = "deploying" if deploying else verdicts.get(commit.sha)
+            note = notes.get(commit.sha, {})
+            known = verdicts.get(commit.sha) or note.get("verdict")
+            record["verdict"] = "deploying" if deploying else known
+            if note and not deploying:
+                units = note.get("units") or {}
+                record["units"] = {k: v for k, v in units.items() if v != "settled"}
+                record["outcome"] = note
             entries.append(record)
         return {"version": 1, "entries": entries}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import grp
 import json
 import logging
@@ -193,6 +194,7 @@ class Daemon:
         from gitproc.store.state_manager import StateManager
 
         config, world = self.config, self.world
+        gc.disable()  # what comes back from disk stays: looking it through for garbage costs adoption
         loop = asyncio.get_running_loop()
         host = read_host(user_mode=config.user_mode)
         state = StateManager(config.state_dir)
@@ -227,11 +229,14 @@ class Daemon:
         from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired
         from gitproc.daemon.handler import RpcHandler
+        from gitproc.daemon.outcome import Outcomes
         from gitproc.daemon.receive_pack import ReceivePack, write_hooks
 
         desired = Desired(config, world, host, mailbox.post)
         perform.publish = desired.publish
         perform.look_again = desired.hint
+        outcomes = Outcomes(effects, desired, mailbox.post)
+        perform.look_outbox = outcomes.look
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
         access = self._access()
@@ -244,10 +249,14 @@ class Daemon:
             loop.add_signal_handler(signo, self._signalled, signo, mailbox, perform, desired)
         self._ping(loop)
         await desired.watch()
+        gc.collect()
+        gc.freeze()  # what is there now stays: no collection need look at it
+        gc.enable()
         self._notifier.ready(f"{len(world.units)} units")
         log.info("ready: %s, branch %s", config.repository, config.branch)
         await perform.finished
         await door.close()
+        await outcomes.close()
         await self._end(server, desired, mailbox, effects, state)
         return self._status
 

@@ -110,6 +110,8 @@ class Perform:
         """Makes a commit's laid out files the current ones."""
         self.look_again: Callable[[], None] = lambda: None
         """Has the branch looked at, where what is to be in force has changed."""
+        self.look_outbox: Callable[[], None] = lambda: None
+        """Has outcomes of commits told, where there are some."""
         self.warnings: dict[str, list[str]] = {}
         """What could not be done as a unit asks: unit -> sentences, of its present instance."""
         self.finished = asyncio.get_running_loop().create_future()
@@ -173,6 +175,7 @@ class Perform:
     def turn_ends(self) -> None:
         """Write the events of the turn at once."""
         self._e.events.flush()
+        self.look_outbox()
 
     def expect(self, request: int) -> asyncio.Future[dict[str, Any]]:
         """The future answer to a request that is about to be posted."""

@@ -1,7 +1,7 @@
-"""TLS for one probe, spoken over a plain stream.
+"""TLS for one request, spoken over a plain stream.
 
 asyncio's own would need `ssl` when asyncio is imported, and with it all of OpenSSL in every manager: two
-megabytes and a tenth of the start, for checks that few units have. Here it comes with the first of them.
+megabytes and a tenth of the start, for checks that few units have. Here it comes with the first that needs it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 
 @cache
-def _context() -> ssl.SSLContext:
+def _context(verify: bool) -> ssl.SSLContext:
+    if verify:
+        return ssl.create_default_context()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -26,16 +28,21 @@ def _context() -> ssl.SSLContext:
 
 
 class Tunnel:
-    """The client's end over an open connection. Certificates are not verified (see `health_monitor`)."""
+    """The client's end over an open connection; `verify` its certificate, for `host`, or not."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        host: str,
+        *,
+        verify: bool,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._arrived = ssl.MemoryBIO()
         self._leaving = ssl.MemoryBIO()
-        self._tls = _context().wrap_bio(self._arrived, self._leaving, server_hostname=host)
+        self._tls = _context(verify).wrap_bio(self._arrived, self._leaving, server_hostname=host)
 
     async def open(self) -> None:
         """Shake hands. OSError (ssl.SSLError) if the other end speaks something else."""

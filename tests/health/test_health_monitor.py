@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from gitproc.core.events import ProbeFailed, ProbeSucceeded
-from gitproc.health import health_monitor
+from gitproc.health import http_client
 from gitproc.health.health_monitor import HealthMonitor
 
 
@@ -319,7 +319,7 @@ def test_a_fault_of_ours_is_a_failed_probe_and_not_silence(monkeypatch, caplog):
     async def broken(reader):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(health_monitor, "_read_header", broken)
+    monkeypatch.setattr(http_client, "_read_header", broken)
     verdict = verdict_of(OK)
     assert isinstance(verdict, ProbeFailed)
     assert "unforeseen" in caplog.text
