@@ -207,7 +207,8 @@ def test_verdicts_are_notes_on_the_commits(machine):
     text = machine.gitproc("history").out
     for sha, verdict in shas.items():
         assert any(sha[:10] in x and verdict in x for x in text.splitlines())
-    assert machine.gitproc("history", "a").out.count("\n") == 3
+    lines = machine.gitproc("history", "a").out.splitlines()
+    assert [x.split()[0] for x in lines if x[:1] != " "] == [x[:10] for x in [*shas][::-1]]
     machine.kill_manager()
     assert {e["sha"]: e["verdict"] for e in machine.rpc("history")["entries"]} == shas
 
