@@ -257,10 +257,11 @@ class Machine:
             if self.shim is not None and self.shim.poll() is None:
                 self.stop()
             left = self.left()
+            said = self.said()
         finally:
             self._force()
-        assert left == [], f"{left}\n{self.said()}"
-        shutil.rmtree(self.root)
+            shutil.rmtree(self.root)
+        assert left == [], f"{left}\n{said}"
 
     def left(self) -> list[str]:
         """What is left of a daemon that has ended: groups and their processes, sockets, mounts."""
