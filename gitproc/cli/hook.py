@@ -221,6 +221,10 @@ def _watch(args: argparse.Namespace, config: Config, sha: str) -> None:
             if item.get("last"):
                 if item["kind"] == "deploy.timeout":
                     _say(f"gitproc: it goes on without you; see `{command} status`")
+                if item.get("reverted"):
+                    _say(
+                        f"gitproc: {config.branch} goes back, too: `git pull --rebase` before you push"
+                    )
                 _say(*undo_line(item, command))
 
 

@@ -21,7 +21,8 @@ DEFAULT_LIMIT = 300.0  # seconds
 MAX_LIMIT = 86_400.0
 _PAST = 2000  # events of the log that are looked at where it is not known since when
 _ENDS = frozenset(f"commit.{x}" for x in ("good", "failed", "refused", "superseded"))
-_ABOUT = _ENDS | {"commit.plan", "commit.applied"}
+_HELD = "commit.held-back"
+_ABOUT = _ENDS | {_HELD, "commit.plan", "commit.applied"}
 
 
 class DeployStream:
@@ -51,7 +52,8 @@ class DeployStream:
     async def items(self) -> AsyncGenerator[dict[str, Any], None]:
         """Events, the last with `"last": true` and in `undo` the commit to roll back to, if one is known.
 
-        Its kind is `commit.good` and the like, `commit.in-force` for a commit that was judged before, or
+        Its kind is `commit.good` and the like (`commit.held-back` where an earlier one takes its place; with
+        `"reverted": true` also on the branch), `commit.in-force` for a commit that was judged before, or
         `deploy.timeout` when the limit was reached first.
         """
         with self._e.events.subscribe() as subscription:
@@ -114,9 +116,17 @@ class DeployStream:
         return kind.startswith("unit.") and event["unit"] in self._units
 
     def _item(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        if event["kind"] in _ENDS:
+        kind = event["kind"]
+        if kind == _HELD:
+            reverted = self._world.settings.on_failure == "revert"
+            return {**event, "last": True, "undo": "", "reverted": reverted}
+        if kind in _ENDS and not (kind == "commit.failed" and self._is_held()):
             return {**event, "last": True, "undo": self._undo()}
         return {**event, "last": False}
+
+    def _is_held(self) -> bool:
+        """Whether the word follows that an earlier commit takes its place."""
+        return self._world.settings.on_failure != "keep" and self._undo() != ""
 
     def _after_look(self) -> dict[str, Any] | None:
         """The end for a commit that brings no events though the branch has been looked at."""

@@ -120,11 +120,23 @@ def test_an_unknown_option_is_named(server, clone):
     assert server.head() is None
 
 
-def test_a_failed_deploy_is_told_and_how_to_undo_it(server, clone):
+@pytest.mark.parametrize("policy", ["hold", "keep", "revert"])
+def test_a_failed_deploy_is_told_and_what_follows(servers, policy):
+    server = servers(bare=True, config=f'[deploy]\non_failure = "{policy}"\n')
+    clone = server.clone()
     good, _ = pushed(clone, {"a.service": service()})
     _, said = pushed(clone, {"b.service": service("/bin/false")})
     assert "is failed: b.service" in said
-    assert f"rollback {good[:12]}" in said
+    assert (f"rollback {good[:12]}" in said) is (policy == "keep")
+    assert (f"is held back for {good[:12]}" in said) is (policy != "keep")
+    assert ("`git pull --rebase` before you push" in said) is (policy == "revert")
+    if policy == "revert":
+        until(lambda: server.git("log", "-1", "--format=%s", "main", cwd=server.repository.path)
+              != "change", "the branch goes back")  # fmt: skip
+        assert clone.push("--force").status != 0
+        clone.git("pull", "-q", "--rebase", "origin", "main")
+        clone.commit({"b.service": service()})
+        assert clone.push().status == 0
 
 
 def test_other_branches_and_tags_are_nobodys_business(server, clone):
