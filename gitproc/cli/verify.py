@@ -16,7 +16,6 @@ from gitproc.daemon.config import Config, load
 from gitproc.errors import SourceError
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, SourceFile
-from gitproc.units.loader import load as load_units
 from gitproc.units.specifiers import Host
 
 _LARGEST = 1 << 20  # bytes; a larger file is no unit file
@@ -39,17 +38,16 @@ def check(
     files: Iterable[SourceFile], config: Config, found: Iterable[Diagnostic] = ()
 ) -> dict[str, Any]:
     """Compile files and check their graph."""
-    from gitproc.core.dependency_resolver import check as check_graph
+    from gitproc.daemon.compiling import compile_commit
+    from gitproc.source.reading import TreeChange
 
     options = LoadOptions(frozenset(config.allow_unenforced), config.default_private_pids)
-    units = load_units(files, Host(), options)
-    diagnostics = [*found, *units.diagnostics]
-    if not units.has_errors:  # a graph with holes would only repeat what is known
-        diagnostics += check_graph(units)
+    change = TreeChange({file.path: file for file in files}, True, tuple(found))
+    compiled = compile_commit(change, None, Host(), options)
     return {
         "version": 1,
-        "units": sum(bool(unit.fragment) for unit in units.units.values()),
-        "diagnostics": [one.as_dict() for one in dict.fromkeys(diagnostics)],
+        "units": compiled.count,
+        "diagnostics": [one.as_dict() for one in compiled.diagnostics],
     }
 
 
