@@ -95,10 +95,24 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
     yield from _health(unit, style)
     if unit.get("restarts"):
         yield "Restarts", f"{unit['restarts']}"
+    if unit.get("restarts") or unit.get("active_state") == "failed":
+        yield from _change(unit, style, now)
     yield from _resources(unit)
     yield from _tree(unit)
     for index, warning in enumerate(unit.get("warnings") or ()):
         yield "" if index else "Warning", style.paint(safe(warning), "yellow")
+
+
+def _change(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
+    """Which commit last changed what the unit does, and how to go back: wanted when it does not do well."""
+    change = unit.get("change")
+    if not change:
+        return
+    yield "Changed by", commit_line(change, style, now)
+    for text in change.get("differences") or ("new",):
+        yield "", safe(text)
+    if change.get("rollback"):
+        yield "", f"to go back: gitproc rollback {safe(str(change['rollback'])[:12])}"
 
 
 def _loaded(unit: Unit) -> str:

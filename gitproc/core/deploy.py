@@ -7,7 +7,7 @@ Restart=; *refused* commits never touch anything; a newer commit *supersedes* on
 
 from __future__ import annotations
 
-from gitproc.core import past_order, plan, schedule, verdicts
+from gitproc.core import attribution, past_order, plan, schedule, verdicts
 from gitproc.core.actions import Publish
 from gitproc.core.dependency_resolver import (
     check_changed,
@@ -65,6 +65,8 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
         pulled = world.graph.closure(roots, units.units)
     entries = plan.compute(world, units, world.graph, pulled, changed | (pulled ^ world.pulled))
     applied = world.applied
+    if before is not None or not event.again:
+        attribution.note(world, event, before, changed)
     past_order.remember(world, edges.former)
     _put_in_force(world, event, pulled, changed)
     verdicts.came_in(world, event, applied)

@@ -8,8 +8,9 @@ no processes: they are up or down.
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from gitproc.core import health
+from gitproc.core import attribution, health
 from gitproc.core.actions import Keep, Release, Signal, SignalTree, Spawn, WatchTree
 from gitproc.core.events import Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, gone, order_signals, unknown_main
@@ -35,6 +36,7 @@ COMMANDS = {
     SubState.STOP: d.EXEC_STOP,
     SubState.STOP_POST: d.EXEC_STOP_POST,
 }
+LOOP = 2  # restarts in a row by which a unit is said to be in a loop
 _START_STATES = frozenset({SubState.START_PRE, SubState.START, SubState.START_POST})
 
 
@@ -295,12 +297,12 @@ def finish(world: World, state: UnitState) -> None:
         state.restart_at = world.now + delay
         enter(world, state, SubState.AUTO_RESTART)
         world.alarm(state.restart_at, state.name)
-        world.tell(
-            "unit.restarting",
-            state.name,
-            f"{state.message or 'ended'}; restart {state.restarts} in {delay:g} s",
-            result=state.result.value,
-        )
+        text = f"{state.message or 'ended'}; restart {state.restarts} in {delay:g} s"
+        data: dict[str, Any] = {"result": state.result.value}
+        if state.restarts == LOOP and state.result is not Result.SUCCESS:
+            text += attribution.blame(world, state.name)
+            data["change"] = attribution.record(world.changes.get(state.name))
+        world.tell("unit.restarting", state.name, text, **data)
         return
     if not replaced:
         state.done = unit.fingerprint
@@ -309,7 +311,9 @@ def finish(world: World, state: UnitState) -> None:
     enter(world, state, SubState.FAILED if bad else SubState.DEAD)
     if bad:
         text = f"Failed: {describe(unit)}: {state.message or state.result}"
-        world.tell("unit.failed", state.name, text, result=state.result.value)
+        text += attribution.blame(world, state.name)
+        change = attribution.record(world.changes.get(state.name))
+        world.tell("unit.failed", state.name, text, result=state.result.value, change=change)
     else:
         world.tell("unit.stopped", state.name, f"Stopped {describe(unit)}")
 

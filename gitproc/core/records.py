@@ -26,6 +26,7 @@ from gitproc.core.world import (
     LastExit,
     Outcome,
     Running,
+    UnitChange,
     UnitState,
     World,
 )
@@ -34,6 +35,7 @@ from gitproc.units.unit import Unit
 VERSION = 1
 _PROVED = "proved/"
 OUTBOX = "outbox/"
+CHANGED = "changed/"
 
 
 def commit_record(commit: CommitMeta | None) -> dict[str, Any] | None:
@@ -282,10 +284,13 @@ def restore(
     world.applied = commit_from(deploy.get("applied"))
     world.goods = [c for c in map(commit_from, deploy.get("goods", ())) if c is not None]
     world.held_back = held_back_from(deploy.get("held_back"))
+    changes: list[Mapping[str, Any]] = []
     for key, value in records.items():
         kind, _, name = key.partition("/")
         if kind == "verdict":
             world.verdicts[name] = value
+        elif kind == "changed":
+            changes.append(value)
         elif kind == "outbox":
             world.outbox[name] = outcome_from(value, same_boot=same_boot)
         elif kind == "unit":
@@ -295,6 +300,10 @@ def restore(
                     continue
                 state = UnitState(name, hold=state.hold)
             world.units[name] = state
+    for change in sorted(changes, key=lambda x: int(x["number"])):
+        by = CommitMeta(**change["commit"])
+        for name, texts in change["units"].items():
+            world.changes[name] = UnitChange(by, change["good"], tuple(texts))
     pending = deploy.get("deploy")
     commit = commit_from(pending["commit"]) if pending else None
     if pending and commit is not None and same_boot:

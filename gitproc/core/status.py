@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import schedule, verdicts
+from gitproc.core import attribution, schedule, verdicts
 from gitproc.core.health import has_check
 from gitproc.core.records import commit_record
 from gitproc.core.states import ActiveState, SubState
@@ -35,6 +35,7 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "drop_ins": list(unit.drop_ins) if unit is not None else [],
         "documentation": [*unit[d.DOCUMENTATION]] if unit is not None else [],
         "restarts": state.restarts,
+        "change": attribution.record(world.changes.get(name)),
         "hold": {"by": state.hold.who, "at": state.hold.realtime or None} if state.hold else None,
         "reason": reason(world, state, unit),
         "health": _health(state, unit),

@@ -206,6 +206,16 @@ class HeldBack:
     revert: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UnitChange:
+    """The commit that last gave a unit another definition, what differs (nothing: it was new), and the
+    good commit before that (its id; empty if none)."""
+
+    commit: CommitMeta
+    good: str
+    differences: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Outcome:
     """How a commit ended, until everybody who listens has been told. `at`: 0 if before this boot."""
@@ -252,6 +262,7 @@ class World:
     deploy: Deploy | None = None
     held_back: HeldBack | None = None
     outbox: dict[str, Outcome] = field(default_factory=dict)
+    changes: dict[str, UnitChange] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
     source_problem: str = ""
     units: dict[str, UnitState] = field(default_factory=dict)
