@@ -66,7 +66,8 @@ def compile_commit(
     found = [*change.diagnostics, *units.diagnostics]
     found += check_changed(graph, units, units.units, roots)
     pulled = graph.closure(roots, units.units)
-    return Compiled(units, changed, tuple(dict.fromkeys(found)), graph, pulled)
+    ordered = sorted(dict.fromkeys(found), key=lambda x: (*x.location, x.severity, x.message))
+    return Compiled(units, changed, tuple(ordered), graph, pulled)
 
 
 def plan_for(world: World, compiled: Compiled) -> list[plan.PlanEntry]:
