@@ -144,7 +144,7 @@ class Draw:
                     relation = "Requires"
                 index = self.order.index(model.name)
                 earlier = self.order[:index] or self.order
-                pool = earlier if self.random.random() < 0.9 else self.order
+                pool = earlier if self.random.random() < 0.8 else self.order
                 other = choose(pool)
                 if other != model.name:
                     model.relations[relation] ^= {other}
@@ -689,8 +689,8 @@ def history(seed: int, length: int = 40) -> Watcher:
     machine.excused = {*NAMES, TARGET, GUEST}
     script = happenings(draw, length)
     machine.edit(draw.files())
-    while machine.world.desired is None:  # a first commit that is refused: edit on
-        draw.edit(draw.models[draw.random.choice(NAMES)])
+    if machine.world.desired is None:  # the first commit was refused: begin with something plain
+        draw.models = {name: Model(name) for name in draw.order}
         machine.edit(draw.files())
     for happening in script:
         play(machine, draw, happening)
@@ -722,3 +722,4 @@ if __name__ == "__main__":
     print(
         f"{last - first} histories, {faults} faults, {judged} plans, {time.monotonic() - began:.1f} s"
     )
+    sys.exit(bool(faults))

@@ -1,0 +1,103 @@
+"""What services say of themselves, and who may say it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitproc.core.events import Notified, Spawned, Verb
+from tests.core.fake_kernel import Machine, Proc, Program, service
+
+MUTE = ("Type=notify", "ExecStart=/bin/mute")
+
+
+def machine_of(*lines: str, run: float = 1.0, **programs: Program) -> Machine:
+    machine = Machine({"a.service": service(*lines)}, programs)
+    machine.run(run)
+    return machine
+
+
+def child(machine: Machine) -> Proc:
+    """Another process of the unit."""
+    return machine._new("a.service", machine.state("a.service").invocation, Program())
+
+
+@pytest.mark.parametrize(
+    ("access", "main", "other"),
+    [
+        ("", True, False),
+        ("NotifyAccess=main", True, False),
+        ("NotifyAccess=exec", True, False),
+        ("NotifyAccess=all", True, True),
+    ],
+)
+def test_who_may_say_that_the_service_is_ready(access, main, other):
+    for speaks, heard in ((True, main), (False, other)):
+        machine = machine_of(*MUTE, access)
+        machine.say(machine.main("a.service") if speaks else child(machine), READY="1")
+        machine.run(0.1)
+        assert (machine.sub("a.service") == "running") is heard
+
+
+def test_a_control_process_may_speak_with_access_exec():
+    for access, heard in (("main", False), ("exec", True)):
+        machine = machine_of(*MUTE, "ExecStartPre=/bin/run", f"NotifyAccess={access}")
+        (control,) = machine.alive()
+        machine.say(control, STATUS="hello")
+        machine.run(0.1)
+        assert (machine.state("a.service").status_text == "hello") is heard
+
+
+def test_readiness_means_nothing_to_another_type_and_in_another_state():
+    machine = machine_of("Type=exec", "NotifyAccess=main")
+    machine.say(machine.main("a.service"), READY="1")
+    machine.run(0.1)
+    assert machine.told("unit.started") == ["unit.started a.service: Started a.service"]
+
+
+def test_readiness_may_overtake_the_news_of_the_birth():
+    machine = Machine({"a.service": service(*MUTE)})
+    state = machine.state("a.service")
+    assert state.main is not None
+    machine.post(Notified("a.service", state.invocation, 4711, (("READY", "1"),)))
+    machine.post(Spawned(state.main.process, 4711, 1))
+    assert machine.sub("a.service") == "running"
+
+
+def test_another_process_may_become_the_main_one():
+    machine = machine_of("Type=notify", "ExecStart=/bin/notify", "NotifyAccess=all", run=3)
+    first = machine.main("a.service")
+    second = child(machine)
+    machine.say(second, MAINPID=str(second.pid))
+    machine.run(0.1)
+    assert machine.main("a.service") is second
+    machine.exit(first, 1)
+    machine.run(0.1)
+    assert machine.sub("a.service") == "running"
+    machine.exit(second, 1)
+    machine.run(1)
+    assert machine.sub("a.service") == "failed"
+
+
+def test_the_status_text_is_kept_short_and_goes_with_its_instance():
+    machine = machine_of("Type=notify", "ExecStart=/bin/notify", run=3)
+    machine.say(machine.main("a.service"), STATUS="x" * 1000)
+    machine.run(0.1)
+    assert len(machine.state("a.service").status_text) == 256
+    machine.ask(Verb.RESTART, "a.service")
+    machine.run(3)
+    assert machine.state("a.service").status_text == ""
+
+
+def test_news_of_a_former_instance_means_nothing():
+    machine = machine_of(*MUTE)
+    main = machine.main("a.service")
+    machine.post(Notified("a.service", "0" * 32, main.pid, (("READY", "1"), ("STATUS", "x"))))
+    assert machine.sub("a.service") == "start"
+    assert machine.state("a.service").status_text == ""
+
+
+def test_what_is_said_after_the_end_means_nothing():
+    machine = machine_of("ExecStart=/bin/false", "NotifyAccess=all")
+    invocation = machine.state("a.service").invocation
+    machine.post(Notified("a.service", invocation, 1, (("STATUS", "x"),)))
+    assert machine.state("a.service").status_text == ""

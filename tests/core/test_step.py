@@ -1,0 +1,131 @@
+"""`step` itself: the same news give the same orders, news of the past change nothing, alarms ring in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitproc.core.actions import Acknowledge, Announce, Record
+from gitproc.core.events import (
+    Executed,
+    ExitCode,
+    Exited,
+    LimitsFailed,
+    MainFound,
+    OutOfMemory,
+    ProbeFailed,
+    Process,
+    SetupFailed,
+    Slot,
+    SourceFailed,
+    Spawned,
+    SpawnFailed,
+    Tick,
+    TreeEmptied,
+    Verb,
+)
+from gitproc.core.step import next_deadline
+from tests.core.fake_kernel import Machine, service
+from tests.core.histories import history
+
+OLD = Process("a.service", "0" * 32, Slot.MAIN, 3, "")
+
+
+def orders(machine: Machine, mark: int) -> list[object]:
+    return [a for _, a in machine.actions[mark:] if not isinstance(a, Announce | Record)]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Spawned(OLD, 5, 5),
+        Executed(OLD),
+        SetupFailed(OLD, "EXEC", 2, "x"),
+        SpawnFailed(OLD, "USER", "x"),
+        Exited(OLD, ExitCode.EXITED, 1),
+        TreeEmptied("a.service", "0" * 32),
+        OutOfMemory("a.service", "0" * 32),
+        MainFound("a.service", "0" * 32, 5),
+        ProbeFailed("a.service", "0" * 32, "x"),
+        LimitsFailed("a.service", "0" * 32, "x"),
+        Spawned(Process("gone.service", "0" * 32, Slot.MAIN, 3, ""), 5, 5),
+        Tick(),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+@pytest.mark.parametrize("down", [False, True])
+def test_news_of_a_former_instance_change_nothing(event, down):
+    machine = Machine({"a.service": service("Restart=no")})
+    machine.run(5)
+    if down:
+        machine.exit(machine.main("a.service"), 1)
+        machine.run(5)
+    mark = len(machine.actions)
+    machine.post(event)
+    assert machine.actions[mark:] == []
+
+
+@pytest.mark.parametrize("kind", [TreeEmptied, OutOfMemory])
+def test_late_news_of_an_instance_that_has_ended_change_nothing(kind):
+    machine = Machine({"a.service": service()})
+    machine.run(5)
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(5)
+    mark = len(machine.actions)
+    machine.post(kind("a.service", machine.state("a.service").invocation))
+    assert machine.actions[mark:] == []
+    assert machine.state("a.service").result == "success"
+
+
+def test_every_exit_is_acknowledged_once_the_stale_ones_too():
+    machine = Machine({"a.service": service()})
+    machine.run(5)
+    mark = len(machine.actions)
+    machine.post(Exited(OLD, ExitCode.EXITED, 1, sequence=77))
+    assert orders(machine, mark) == [Acknowledge(77)]
+
+
+def test_the_same_history_gives_the_same_orders():
+    first, second = history(7, 25), history(7, 25)
+    assert first.actions == second.actions
+
+
+def test_the_loop_may_sleep_until_the_next_deadline_and_for_ever_without_one():
+    machine = Machine(
+        {"a.service": service("Type=notify", "ExecStart=/bin/mute", "TimeoutStartSec=20")}
+    )
+    machine.run(1)
+    assert next_deadline(machine.world) == 1020.0
+    machine = Machine({"a.service": service()})
+    machine.run(100)
+    assert next_deadline(machine.world) is None
+
+
+def test_a_source_that_fails_is_told_once_and_changes_nothing():
+    machine = Machine({"a.service": service()})
+    machine.run(5)
+    for _ in range(3):
+        machine.post(SourceFailed("branch main is gone"))
+    assert machine.told("source.failed") == ["source.failed : branch main is gone"]
+    assert machine.sub("a.service") == "running"
+
+
+def test_shutdown_with_nothing_to_stop_ends_at_once():
+    machine = Machine()
+    machine.shutdown()
+    assert machine.exited
+
+
+def test_a_shutdown_ends_automatic_restarts_and_starts_under_way():
+    machine = Machine(
+        {
+            "a.service": service("ExecStart=/bin/crash", "Restart=always", "RestartSec=1h"),
+            "b.service": service("Type=notify", "ExecStart=/bin/mute"),
+            "c.service": service(unit="After=b.service"),
+        }
+    )
+    machine.run(1)
+    machine.shutdown()
+    machine.run(5)
+    assert machine.exited
+    assert not machine.alive()
+    assert machine.spawns("c.service") == []
