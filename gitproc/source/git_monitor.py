@@ -97,7 +97,10 @@ class GitMonitor:
             _end(observer)
 
     def _see(self, event: FileSystemEvent) -> None:
-        if event.event_type in {"opened", "closed_no_write"}:
+        # watchdog before 4.0 cannot be told in `schedule` what is not wanted
+        if event.event_type in {"opened", "closed", "closed_no_write"}:
+            return
+        if event.is_directory and event.event_type == "modified":
             return
         if event.event_type == "deleted" and Path(str(event.src_path)) == self._git_dir:
             self.reason = "the repository was removed"
