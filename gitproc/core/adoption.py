@@ -78,7 +78,8 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
                 _missing(world, state, slot, same_shim=event.same_shim)
         _resume(world, state)
     for state in world.units.values():
-        for at in (state.deadline, state.find_main_at, state.restart_at):
+        cured = lifecycle.cured_at(world, state)
+        for at in (state.deadline, state.find_main_at, state.restart_at, cured):
             world.alarm(at, state.name)
     world.announced.clear()
     world.adopting = False

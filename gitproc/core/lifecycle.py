@@ -123,8 +123,7 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
     world.touch(state.name)
     if state.up and not was_up:
         state.active_since = world.now
-        if state.restarts:
-            world.alarm(world.now + restart_reset(state.definition, world.settings), state.name)
+        world.alarm(cured_at(world, state), state.name)
     match sub:
         case SubState.START:
             _enter_start(world, state)
@@ -318,12 +317,19 @@ def finish(world: World, state: UnitState) -> None:
         world.tell("unit.stopped", state.name, f"Stopped {describe(unit)}")
 
 
+def cured_at(world: World, state: UnitState) -> float | None:
+    """When a unit that has been restarted will have been up for long enough (RestartResetSec=)."""
+    if not state.restarts or not state.up or state.active_since is None:
+        return None
+    return state.active_since + restart_reset(state.definition, world.settings)
+
+
 def forget_restarts(world: World, state: UnitState) -> None:
-    """A unit that has been up for long enough counts as cured (RestartResetSec=)."""
-    if state.restarts and state.up and state.active_since is not None:
-        if world.now >= state.active_since + restart_reset(state.definition, world.settings):
-            state.restarts = 0
-            world.dirty[state.name] = None
+    """Count a unit as cured if it is."""
+    at = cured_at(world, state)
+    if at is not None and world.now >= at:
+        state.restarts = 0
+        world.dirty[state.name] = None
 
 
 def timed_out(world: World, state: UnitState) -> None:

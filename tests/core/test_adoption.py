@@ -165,6 +165,18 @@ def test_an_automatic_restart_that_came_due_happens():
     assert machine.state("a.service").restarts == 1
 
 
+def test_restarts_are_forgotten_in_time_over_a_crash():
+    machine = Machine({"a.service": service("ExecStart=/bin/crash", "Restart=always")})
+    machine.run(0.1)
+    machine.programs["crash"] = Program()
+    machine.run(30)
+    assert machine.state("a.service").restarts == 1
+    machine.crash()
+    machine.restart()
+    machine.run(31)
+    assert machine.state("a.service").restarts == 0
+
+
 def test_a_process_that_belongs_to_no_instance_is_ended():
     machine = Machine({"a.service": service()})
     machine.run(5)
