@@ -1,5 +1,6 @@
 """The project under a real systemd: each test boots a machine of its own."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -29,5 +30,52 @@ def test_systemd_keeps_to_what_the_unit_file_counts_on():
     assert shown(vm.run_tests("systemd_mechanics.py"))
 
 
-def test_gitproc_under_systemd():
-    assert shown(vm.run_tests("gitproc_service.py", timeout=600))
+#: Everything from Debian's packages: no pip, no virtual environment. Before the reboot, and after it.
+PACKAGE = """\
+cd /src
+inside() {    # without the suite's own conftest: what runs is to go on
+    for f; do set -- "$@" tests/vm/inside/$f.py; shift; done
+    python3 -m pytest --noconftest -p no:cacheprovider -v -s --tb=short "$@"
+}
+if [[ ! -e /var/lib/rebooted ]]; then
+    inside package_installed gitproc_service limits
+    rm -f /var/lib/stopped
+    touch /var/lib/rebooted
+    systemctl reboot
+    sleep infinity
+fi
+inside package_removed
+"""
+
+#: Parts of the suite behind which a package of Debian's stands, and those of cgroups, on the installed package.
+SUBSET = """\
+cd /src
+dpkg -i /debs/*.deb
+rm -rf gitproc
+ln -s /usr/lib/gitproc/gitproc gitproc
+export PYTHONPATH=/usr/lib/gitproc
+python3 -m pytest -p no:cacheprovider -q --tb=short tests/vm/inside/debian_packages.py
+systemctl stop gitproc
+python3 -m pytest -p no:cacheprovider -q --tb=short tests/kernel/test_resource_controller.py \
+    tests/kernel/test_cgroup_layout.py tests/kernel/test_processes.py tests/kernel/test_host.py \
+    tests/source/test_git_monitor.py tests/source/test_rollback.py::TestWithWorkTree tests/daemon/test_config.py
+"""
+
+
+@pytest.fixture
+def debs():
+    made = vm.packages("0.1.0", "0.1.1")
+    yield made
+    shutil.rmtree(made)
+
+
+def test_the_package_from_its_installation_to_its_purge(debs):
+    outcome = vm.run(PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=600)
+    assert shown(outcome)
+
+
+@pytest.mark.debian
+def test_the_oldest_packages_are_debians_own(debs):
+    for newer in sorted(debs.iterdir())[1:]:
+        newer.unlink()
+    assert shown(vm.run(SUBSET, "--mount", f"{debs}:/debs", timeout=600))

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,34 +63,32 @@ def wheels() -> Path:
     return folder
 
 
-def run(script: str, *, out: Path | None = None, timeout: int = 300) -> Outcome:
-    """Boot, install the project, run a bash script as root beside the sources (/src); `out` gets /out.
+def packages(*versions: str) -> Path:
+    """A folder with builds of the Debian package, one for each version; made anew."""
+    folder = Path(tempfile.mkdtemp(prefix="gitproc-debs-"))
+    for version in versions:
+        tool = [sys.executable, str(PROJECT / "tools/deb")]
+        subprocess.run([*tool, "--version", version, "--out", str(folder)], check=True)
+    return folder
 
-    `timeout` is seconds for the script, installation included.
+
+def run(script: str, *options: object, timeout: int = 300) -> Outcome:
+    """Boot and run a bash script as root beside the sources (/src); `options` are those of the `run` beside.
+
+    `timeout` is seconds for the script.
     """
-    command: list[object] = [
-        HERE / "run",
-        "--timeout",
-        timeout,
-        "--src",
-        PROJECT,
-        "--wheels",
-        wheels(),
-    ]
-    for left_out in (".venv", ".run", ".git", ".mypy_cache", ".ruff_cache"):
+    command = [HERE / "run", "--timeout", timeout, "--src", PROJECT, *options]
+    for left_out in (".venv", ".run", ".git", ".mypy_cache", ".ruff_cache", "dist"):
         command += ["--exclude", f"./{left_out}"]
-    if out is not None:
-        command += ["--out", out]
-    command += ["--", "bash", "-euc", INSTALL + script]
+    command += ["--", "bash", "-euc", script]
     done = subprocess.run(
         list(map(str, command)), capture_output=True, text=True, errors="replace", check=False
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
-def run_tests(*files: str, options: str = "", timeout: int = 300) -> Outcome:
-    """Run test files of `inside/` in the guest, with its pytest."""
+def run_tests(*files: str, timeout: int = 300) -> Outcome:
+    """Run test files of `inside/` in the guest, with the project and its tests' packages from pip."""
     paths = " ".join(f"tests/vm/inside/{name}" for name in files)
-    return run(
-        f"/venv/bin/pytest -p no:cacheprovider -v -s --tb=short {options} {paths}", timeout=timeout
-    )
+    script = f"{INSTALL}/venv/bin/pytest -p no:cacheprovider -v -s --tb=short {paths}"
+    return run(script, "--wheels", wheels(), timeout=timeout)

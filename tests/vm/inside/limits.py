@@ -1,0 +1,73 @@
+"""Inside the machine: limits hold in the unified cgroup tree, and are named when they are reached."""
+
+import time
+
+import pytest
+
+from tests.vm.inside.machine import asked, commit, group, pid, run, up, wait_for
+
+HUNGRY = (
+    "[Service]\nMemoryMax=24M\nMemorySwapMax=0\n"
+    "ExecStart=/usr/bin/python3 -c 'x = bytearray(200 << 20); input()'\n"
+)
+BUSY = "[Service]\nCPUQuota=30%\nExecStart=/bin/sh -c 'while :; do :; done'\n"
+BOMB = (
+    "[Service]\nTasksMax=20\nCPUQuota=40%\nKillMode=control-group\nTimeoutStopSec=3s\n"
+    "ExecStart=/bin/bash -c 'f() { f | f & sleep 1; f; }; f'\n"
+)
+
+
+@pytest.fixture
+def unit():
+    """Commits a unit's file; removes it at the end."""
+    names = []
+
+    def make(name, text, *, wanted=True):
+        names.append(name)
+        commit({f"{name}.service": text}, wanted=wanted)
+        wait_for(lambda: asked(name, "LoadState") == "loaded")
+
+    up()
+    yield make
+    commit({f"{name}.service": None for name in names})
+    wait_for(lambda: all(asked(name, "LoadState") != "loaded" for name in names))
+
+
+def test_the_oom_killer_is_named(unit):
+    unit("hungry", HUNGRY, wanted=False)
+    run("gitproc", "start", "hungry")
+    wait_for(lambda: asked("hungry", "ActiveState") == "failed")
+    assert asked("hungry", "Result") == "oom-kill"
+
+
+def used(at):
+    """Seconds of CPU time."""
+    lines = (at / "cpu.stat").read_text().splitlines()
+    return int(next(x for x in lines if x.startswith("usage_usec")).split()[1]) / 1e6
+
+
+def test_a_cpu_quota_is_kept_within_a_tenth(unit):
+    unit("busy", BUSY)
+    wait_for(lambda: pid("busy"))
+    at = group(pid("busy"))
+    assert (at / "cpu.max").read_text() == "30000 100000\n"
+    began, before = time.monotonic(), used(at)
+    time.sleep(5)
+    share = (used(at) - before) / (time.monotonic() - began)
+    print(f"CPUQuota=30%: {share:.1%}")
+    assert share == pytest.approx(0.30, rel=0.1)
+
+
+def test_a_fork_bomb_is_held_and_the_manager_answers(unit):
+    unit("bomb", BOMB)
+    wait_for(lambda: pid("bomb"))
+    at = group(pid("bomb"))
+    wait_for(lambda: "max 0" not in (at / "pids.events").read_text())
+    assert int((at / "pids.current").read_text()) <= 20
+    began = time.monotonic()
+    assert "bomb.service" in run("gitproc", "status")
+    took = time.monotonic() - began
+    print(f"status beside a fork bomb: {took * 1e3:.0f} ms")
+    assert took < 3
+    run("gitproc", "stop", "bomb")
+    wait_for(lambda: not at.exists() or (at / "cgroup.procs").read_text() == "")
