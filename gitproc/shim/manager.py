@@ -1,5 +1,8 @@
 """The manager as the shim's own child (standalone mode): started, restarted with pauses, asked to terminate.
 
+It dies with the shim, even if it stands still: a manager that lived on would keep the next one, which adopts the
+services through a new shim, from the state directory. Being killed costs it nothing.
+
 A manager that never got as far as saying hello and ended while nothing runs is an error of start-up
 (a wrong configuration, say): the shim then ends with the same status instead of trying for ever.
 """
@@ -15,7 +18,7 @@ from gitproc.shim.loop import Loop
 from gitproc.shim.mini_init import CLD_EXITED
 
 _LONGEST_PAUSE = 5.0  # seconds
-_STEADY = 10.0  # seconds a manager must have lived to be restarted at once
+_STEADY = 3.0  # seconds a manager must have lived to be restarted at once
 
 
 class Manager:
@@ -46,11 +49,12 @@ class Manager:
         if self.pid or not self._argv:
             return
         self._since = time.monotonic()
+        shim = os.getpid()
         process.block_signals()
         try:
             pid, pidfd, _ = clone(0)
             if pid == 0:
-                self._become()
+                self._become(shim)
             os.close(pidfd)
             self.pid = pid
         except OSError as error:
@@ -81,12 +85,13 @@ class Manager:
         self._loop.after("manager", self._pause if self._pause > 0.1 else 0.0, self.start)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
-    def _become(self) -> None:
+    def _become(self, parent: int) -> None:
         try:
             process.default_signals(self._host.altered_signals)
             os.setpgid(0, 0)  # Ctrl-C is for the shim, which asks in order
             if self._host.oom_lowered:
                 process.write_small("/proc/self/oom_score_adj", "0")
+            process.die_with_parent(parent)
             process.unblock_signals()
             os.execv(self._argv[0], self._argv)
         except BaseException as error:

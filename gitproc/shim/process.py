@@ -15,6 +15,7 @@ import resource
 import select
 
 _libc = ctypes.PyDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_MM = 35
 _PR_SET_MM_ARG_END = 9
@@ -46,6 +47,13 @@ def prctl(option: int, *args: int) -> None:
 def become_subreaper() -> None:
     """Orphans of descendants become children of this process."""
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """SIGKILL for this process when its parent ends, kept over exec; at once if `parent` is gone already."""
+    prctl(_PR_SET_PDEATHSIG, 9)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), 9)
 
 
 def no_new_privileges() -> None:

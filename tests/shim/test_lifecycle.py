@@ -141,6 +141,14 @@ def test_a_manager_that_is_down_is_started_to_stop_everything(standalone, tmp_pa
     assert time.monotonic() - asked < 1.5  # the pause would have been 1.6 s
 
 
+def test_a_manager_that_stands_still_ends_with_its_shim(standalone, tmp_path):
+    [manager] = until(lambda: managers(tmp_path))
+    os.kill(manager, signal.SIGSTOP)
+    standalone.process.kill()
+    standalone.process.wait(10)
+    until(lambda: not Path(f"/proc/{manager}/cmdline").exists() or not title(manager))
+
+
 def test_the_manager_has_its_own_process_group_and_the_given_title(standalone, tmp_path):
     [manager] = until(lambda: managers(tmp_path))
     assert os.getpgid(manager) == manager
