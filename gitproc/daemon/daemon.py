@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gitproc.daemon.desired import Desired
     from gitproc.daemon.loop import Mailbox
     from gitproc.daemon.perform import Effects, Perform
+    from gitproc.kernel.notify_socket import NotifySocket
     from gitproc.kernel.process_manager import ProcessManager, Welcome
     from gitproc.store.state_manager import StateManager
 
@@ -199,13 +200,16 @@ class Daemon:
         host = read_host(user_mode=config.user_mode)
         state = StateManager(config.state_dir)
         definitions = Definitions(config.state_dir / "definitions")
+        events = EventLog(config.log_dir)
         manager = ProcessManager(lambda event: perform.take(event))  # noqa: PLW0108 -- made below
+        asked: list[int] = []  # a shim that is to end says so with its welcome
+        manager.on_terminate = asked.append
         welcome = await self._connect(manager)
         controller = ResourceController(
             detect(welcome.shim_pid), welcome.shim_pid, config.cgroup_root
         )
         controller.prepare()
-        same_shim = load_world(world, state, definitions, host, welcome.epoch)
+        same_shim = load_world(world, state, definitions, events, host, welcome.epoch)
         health = HealthMonitor(lambda event: mailbox.post(event))  # noqa: PLW0108 -- made below
         effects = Effects(
             config,
@@ -215,7 +219,7 @@ class Daemon:
             controller,
             health,
             definitions,
-            EventLog(config.log_dir),
+            events,
             welcome.shim_pid,
         )
         perform = Perform(effects, lambda event: mailbox.post(event))  # noqa: PLW0108 -- made below
@@ -223,8 +227,10 @@ class Daemon:
         manager.on_warning = perform.warned
         manager.on_terminate = lambda signo: self._terminate(mailbox.post, signo)
         manager.on_lost = lambda: self._lose_shim(perform)
+        for signo in asked:
+            self._terminate(mailbox.post, signo)
         await adopt(world, manager, mailbox, definitions, host, same_shim=same_shim)
-        NotifySocket(welcome.notify_fd, perform.attribute, perform.notified, _rejected)
+        notify = NotifySocket(welcome.notify_fd, perform.attribute, perform.notified, _rejected)
 
         from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired
@@ -257,7 +263,7 @@ class Daemon:
         await perform.finished
         await door.close()
         await outcomes.close()
-        await self._end(server, desired, mailbox, effects, state)
+        await self._end(server, desired, mailbox, notify, effects, state)
         return self._status
 
     # -- beginning -------------------------------------------------------------------------------
@@ -327,9 +333,13 @@ class Daemon:
         server: Server,
         desired: Desired,
         mailbox: Mailbox,
+        notify: NotifySocket,
         effects: Effects,
         state: StateManager,
     ) -> None:
+        if self._stepped_aside:  # what is said from now on is for the next manager
+            notify.close()
+            effects.manager.close()
         await server.close()
         desired.close()
         await mailbox.close()

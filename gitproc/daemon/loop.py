@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 from gitproc.core.actions import Acknowledge, Action, Announce, Record
 from gitproc.core.events import Event, Tick
@@ -24,6 +24,8 @@ from gitproc.store.state_manager import StateManager
 
 log = logging.getLogger(__name__)
 
+TOLD = "told"
+"""The record of the last events told."""
 _TURN = 256  # events taken in before orders go out, so that a flood does not delay them
 _DISK_RETRY = 5.0  # seconds
 
@@ -33,6 +35,9 @@ class Performer(Protocol):
 
     def perform(self, action: Action) -> None:
         """Carry out one order; whatever comes of it is posted as an event."""
+
+    def tell(self, news: list[Announce]) -> list[dict[str, Any]]:
+        """Put these into the event log, which is written when the turn ends; as they stand there."""
 
     def acknowledge(self, sequences: list[int]) -> None:
         """These exits are safe."""
@@ -65,6 +70,8 @@ class Mailbox:
 
     def post(self, event: Event) -> None:
         """Put an event in; it is taken in soon, in order. Only from the loop's thread."""
+        if self._closed:
+            return  # it could not be recorded any more
         self._events.append(event)
         if not self._scheduled:
             self._scheduled = True
@@ -75,7 +82,9 @@ class Mailbox:
         self._loop.call_soon_threadsafe(self.post, event)
 
     async def close(self) -> None:
-        """No more alarms; returns when what became durable is safe and acknowledged."""
+        """Take in what has arrived, then nothing more; returns when what became durable is safe."""
+        while self._events:
+            self._turn()
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
@@ -86,7 +95,7 @@ class Mailbox:
     def _turn(self) -> None:
         self._scheduled = False
         orders: list[Action] = []
-        news: list[Action] = []
+        news: list[Announce] = []
         for _ in range(min(len(self._events), _TURN)):
             event = self._events.popleft()
             try:
@@ -104,6 +113,8 @@ class Mailbox:
                     news.append(action)
                 else:
                     orders.append(action)
+        if news:  # they are in the journal before they are in their log: see `recover.load_world`
+            self._state.put(TOLD, self._performer.tell(news))
         self._flush()
         for action in (*orders, *news):
             try:

@@ -154,8 +154,9 @@ class Perform:
                 self.publish(sha)
             case GoBack():
                 self.look_again()
-            case Announce(kind, name, message, data):
-                self._announce(kind, name, message, dict(data))
+            case Announce(kind, name, message):
+                level = logging.WARNING if kind in _LOUD else logging.INFO
+                log.log(level, "%s: %s", name or kind, message)
             case Reply(request, outcomes):
                 future = self._replies.pop(request, None)
                 if future is not None and not future.done():
@@ -171,6 +172,15 @@ class Perform:
     def acknowledge(self, sequences: list[int]) -> None:
         """These exits are safe on disk."""
         self._e.manager.acknowledge(sequences)
+
+    def tell(self, news: list[Announce]) -> list[dict[str, Any]]:
+        """Put these into the event log, which is written when the turn ends; as they stand there."""
+        now, told = time.time(), []
+        for one in news:
+            data = dict(one.data)
+            who = data.pop("who", "")
+            told.append(self._e.events.append(one.kind, one.unit, one.message, data, who, now))
+        return told
 
     def turn_ends(self) -> None:
         """Write the events of the turn at once."""
@@ -344,12 +354,6 @@ class Perform:
             log.warning("shim: %s", text)
         else:
             self._warn(process.unit, text)
-
-    def _announce(self, kind: str, unit: str, message: str, data: dict[str, Any]) -> None:
-        who = data.pop("who", "")
-        self._e.events.append(kind, unit, message, data, who, time.time())
-        level = logging.WARNING if kind in _LOUD else logging.INFO
-        log.log(level, "%s: %s", unit or kind, message)
 
 
 def describe_error(error: BaseException) -> str:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from gitproc.core.events import Adopted, AdoptionDone, Process
 from gitproc.core.records import restore
 from gitproc.core.world import World
-from gitproc.daemon.loop import Mailbox
+from gitproc.daemon.loop import TOLD, Mailbox, boottime
 from gitproc.kernel import processes
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.store.definitions import Definitions
+from gitproc.store.event_log import EventLog
 from gitproc.store.state_manager import StateManager
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
@@ -36,19 +37,31 @@ def unit_keeper(definitions: Definitions, host: Host) -> Callable[[str], Unit | 
 
 
 def load_world(
-    world: World, state: StateManager, definitions: Definitions, host: Host, epoch: str
+    world: World,
+    state: StateManager,
+    definitions: Definitions,
+    events: EventLog,
+    host: Host,
+    epoch: str,
 ) -> bool:
-    """Bring `world` back from disk. True if the shim is the one of the records."""
+    """Bring `world` back from disk. True if the shim is the one of the records.
+
+    What a manager decided and did not live to tell is told now.
+    """
     records = state.load()
+    events.complete(records.get(TOLD, ()))
     for warning in state.warnings:
         log.warning("%s", warning)
     known = records.get("shim") or {}
     same_boot = known.get("boot") == host.boot_id
     same_shim = same_boot and known.get("epoch") == epoch
-    world.seed = secrets.token_hex(16)
     definition = unit_keeper(definitions, host)
     restore(world, records, definition, same_boot=same_boot, same_shim=same_shim)
     world.recorded = dict(records)
+    # What the disk never took must not be named again: neither instances nor processes of a manager
+    # whose last records are lost.
+    world.seed = secrets.token_hex(16)
+    world.serial = max(world.serial, int(boottime() * 1000))
     world.adopting = True
     state.put("shim", {"boot": host.boot_id, "epoch": epoch})
     for key in records:

@@ -14,7 +14,7 @@ import os
 import time as clock
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ MAX_BYTES = 10 << 20
 FILES = 5
 BUFFER_EVENTS = 10_000
 _BLOCK = 1 << 16
+_LOOK_BACK = 2000  # lines; more than a turn of the manager's loop tells
 
 _log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -117,6 +118,21 @@ class EventLog:
         for subscription in self._subscriptions:
             subscription.offer(event)
         return event
+
+    def complete(self, told: Iterable[Mapping[str, Any]]) -> None:
+        """Write those of these events that are not in the log: a crash came between deciding and writing.
+
+        They are the last of all that were decided, so only the log's last lines are looked at.
+        """
+        lines = [_encode(event).encode("ascii") for event in told]
+        if not lines:
+            return
+        try:
+            known = set(islice(self._backwards(), _LOOK_BACK))
+        except OSError:
+            return
+        self._buffer += [line + b"\n" for line in lines if line not in known]
+        self.flush()
 
     def flush(self) -> None:
         """Write what was appended: one write(2). A refusing disk is logged once and costs the events."""

@@ -90,6 +90,17 @@ def test_a_torn_line_spoils_only_itself(tmp_path):
     assert messages(log.read()) == ["after"]
 
 
+def test_what_a_crash_kept_from_the_log_is_written_once(log):
+    told = [log.append("unit.started", "a.service", str(n), time=float(n)) for n in range(3)]
+    log.flush()
+    lost = EventLog(log.path.parent)  # of a manager that was killed before it wrote
+    told.append(lost.append("unit.main-exited", "a.service", "3", {"status": 1}, time=3.0))
+    for _ in range(2):
+        log.complete(told)
+    assert messages(log.read()) == ["0", "1", "2", "3"]
+    log.complete([])
+
+
 def test_no_file_is_no_events(log):
     assert log.read() == []
 

@@ -1,0 +1,71 @@
+"""The mailbox between the journal and the orders: nothing that was decided is told twice, or never."""
+
+import asyncio
+
+import pytest
+
+from gitproc.core.events import SyncAsked, Tick
+from gitproc.core.world import World
+from gitproc.daemon.loop import TOLD, Mailbox
+from gitproc.store.event_log import EventLog
+from gitproc.store.state_manager import StateManager
+
+
+class Performer:
+    """Tells news to an event log; `mortal`: does not live to write it."""
+
+    def __init__(self, log: EventLog, *, mortal: bool) -> None:
+        self._log = log
+        self._mortal = mortal
+
+    def perform(self, action):
+        pass
+
+    def tell(self, news):
+        return [self._log.append(x.kind, x.unit, x.message, dict(x.data)) for x in news]
+
+    def acknowledge(self, sequences):
+        pass
+
+    def turn_ends(self):
+        if not self._mortal:
+            self._log.flush()
+
+
+def events(folder):
+    return [event["kind"] for event in EventLog(folder).read()]
+
+
+@pytest.mark.parametrize("mortal", [False, True])
+def test_an_event_is_in_the_journal_before_it_is_in_its_log(tmp_path, mortal):
+    async def live():
+        state = StateManager(tmp_path / "state")
+        state.load()
+        mailbox = Mailbox(World(), state, Performer(EventLog(tmp_path), mortal=mortal))
+        mailbox.post(SyncAsked(1, "Ada"))
+        await mailbox.close()
+        state.close()
+
+    asyncio.run(live())
+    assert events(tmp_path) == ([] if mortal else ["operator.asked"])
+    state = StateManager(tmp_path / "state")
+    EventLog(tmp_path).complete(state.load()[TOLD])
+    state.close()
+    assert events(tmp_path) == ["operator.asked"]
+
+
+def test_what_comes_after_the_end_is_left_to_the_next_manager(tmp_path):
+    async def live():
+        state = StateManager(tmp_path / "state")
+        state.load()
+        mailbox = Mailbox(World(), state, Performer(EventLog(tmp_path), mortal=False))
+        mailbox.post(SyncAsked(1, "Ada"))  # arrived: is taken in
+        await mailbox.close()
+        state.close()
+        mailbox.post(SyncAsked(2, "Ada"))
+        mailbox.post(Tick())
+        await asyncio.sleep(0)
+        return state.dirty
+
+    assert asyncio.run(live()) is False
+    assert events(tmp_path) == ["operator.asked"]
