@@ -213,6 +213,7 @@ METHODS: Mapping[str, Method] = {
     "history": Method({"unit": _unit, "lines": _count}),
     "events": Method({"lines": _count, "follow": _flag}, streams=True),
     "doctor": Method(),
+    "daemon-reexec": Method(operates=True),
     "push-begin": Method(
         {"updates": _updates, "options": _texts, "ticket": _text},
         frozenset({"updates"}),

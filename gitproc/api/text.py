@@ -268,4 +268,5 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Style], Rendered]] = {
     "rollback": _rollback,
     "history": _history,
     "doctor": _doctor,
+    "daemon-reexec": lambda _data, _style: Rendered(0, ""),
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from gitproc.api import text
 from gitproc.cli import output
-from gitproc.cli.ask import client
+from gitproc.cli.ask import ask, client
 from gitproc.daemon.config import Config, load
 from gitproc.daemon.paths import HOOKS
 from gitproc.errors import DaemonError
@@ -68,6 +68,10 @@ def _daemon(args: argparse.Namespace) -> int:
     return main(args.rest)
 
 
+def _reexec(args: argparse.Namespace) -> int:
+    return ask(args, "daemon-reexec", {})
+
+
 def _doctor(args: argparse.Namespace) -> int:
     from gitproc.cli.render import doctor
 
@@ -107,6 +111,9 @@ def register(add: Any) -> None:
     init.add_argument("--owner", metavar="USER", help="whose it shall be (the caller's)")
     init.add_argument("--force", action="store_true", help="replace a foreign core.hooksPath")
     add("daemon", _daemon, "run the manager here; Ctrl-C stops everything in order")
+    add(
+        "daemon-reexec", _reexec, "replace shim and manager by the programs installed; units run on"
+    )
     add("doctor", _doctor, "check the host and the manager, and say what to do")
     verb = add("receive-pack", _receive_pack, "take a push for `git push`, over ssh")
     verb.add_argument("path", metavar="PATH", help="the repository, as it is configured")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fnmatch
 import os
+import signal
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
@@ -37,6 +38,7 @@ from gitproc.store.logs import LogReader
 _TAIL = 10  # log lines that `status UNIT` shows
 _PROCESSES = 100  # that `status UNIT` lists
 _PATIENCE = 10.0  # seconds
+_LAST_WORDS = 0.1  # seconds
 
 
 class RpcHandler:
@@ -335,6 +337,12 @@ class RpcHandler:
 
     async def _deploy(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         raise UsageError("deploy is a stream: ask with follow")
+
+    async def _daemon_reexec(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """Both programs anew, as they are on disk now; the answer goes out before this one steps aside."""
+        await self._e.manager.reexec()
+        asyncio.get_running_loop().call_later(_LAST_WORDS, os.kill, os.getpid(), signal.SIGTERM)
+        return {"version": 1}
 
     async def _doctor(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         checks = doctor.checks(self._e, self._desired)

@@ -205,6 +205,7 @@ def test_help_and_version(gitproc):
         "init", "daemon", "status", "list", "start", "stop", "restart", "reload",
         "try-restart", "kill", "reset-failed", "is-active", "is-failed", "show", "cat", "logs",
         "verify", "plan", "sync", "rollback", "history", "events", "doctor",
+        "daemon-reexec",
     )
     # fmt: on
     for verb in verbs:

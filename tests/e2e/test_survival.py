@@ -324,3 +324,33 @@ def test_verbs_wait_until_a_new_manager_knows_the_commit(machine):
     machine.kill_manager()
     assert machine.gitproc("stop", "a").status == 0
     assert machine.unit("a")["hold"]
+
+
+def test_both_programs_are_replaced_and_services_go_on(machine, notes):
+    machine.deploy({"a.service": writer(notes), "b.service": writer(notes, settings="Type=exec")})
+    pids, manager, logger = machine.pids(), machine.manager, machine.logger
+    shim = machine.rpc("status")["daemon"]["shim_pid"]
+    done = machine.gitproc("daemon-reexec")
+    assert done.status == 0, done
+    until(lambda: machine.manager != manager and machine.logger != logger, "others")
+    machine.ready()
+    assert machine.rpc("status")["daemon"]["shim_pid"] == shim
+    assert machine.pids() == pids
+    machine.stop()
+    check_lines(machine, notes, ["a", "b"])
+
+
+def test_a_manager_that_stands_still_is_no_obstacle_when_the_shim_has_died(machine):
+    machine.deploy({"a.service": service(settings="PrivatePIDs=yes"), "b.service": service()})
+    pids, manager = machine.pids(), machine.manager
+    os.kill(manager, signal.SIGSTOP)
+    assert machine.shim is not None
+    machine.shim.kill()
+    machine.shim.wait()
+    machine.start()
+    assert not alive(manager)
+    until(lambda: machine.pids() == pids, "both are adopted")
+    for pid in pids.values():
+        os.kill(pid, signal.SIGABRT)
+    for name in pids:
+        assert machine.wait(name, "failed")["exec_main_code"] in ("killed", "lost")
