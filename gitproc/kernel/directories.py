@@ -6,10 +6,12 @@ goes by directory descriptors, no link is followed, and no other file system is 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
 
+from gitproc.kernel import safe_path
 from gitproc.units import directives as d
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
@@ -35,21 +37,23 @@ def release(unit: Unit, host: Host, *, keep_runtime: bool = False) -> list[str]:
 def remove_pid_file(path: str) -> list[str]:
     """Remove a PID file that the service left; links and folders in its place are left alone."""
     try:
-        parent = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        parent = safe_path.reach(os.path.dirname(path))
     except FileNotFoundError:
         return []
     except OSError as error:
         return [f"cannot remove PID file {path}: {error.strerror}"]
     try:
+        if parent.led_astray():
+            return [f"PID file {path} is not removed: a link leads to somebody else's folder"]
         name = os.path.basename(path)
-        if stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=parent)
+        if stat.S_ISREG(os.stat(name, dir_fd=parent.fd, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=parent.fd)
     except FileNotFoundError:
         pass
     except OSError as error:
         return [f"cannot remove PID file {path}: {error.strerror}"]
     finally:
-        os.close(parent)
+        os.close(parent.fd)
     return []
 
 
@@ -68,7 +72,7 @@ def remove_tree(root: str, name: str) -> list[str]:
             deeper = os.open(part, _OPEN, dir_fd=here)
             os.close(here)
             here = deeper
-        _remove(here, parts[-1], None)
+        _remove(here, parts[-1])
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -79,22 +83,57 @@ def remove_tree(root: str, name: str) -> list[str]:
     return []
 
 
-def _remove(parent: int, name: str, device: int | None) -> None:
-    """Remove one entry. `device`: the file system to stay on (None: that of the entry)."""
+def _remove(parent: int, name: str) -> None:
+    """Remove one entry and all below it that lies on the same file system.
+
+    Without recursion, and with few descriptors: who fills a folder may nest it deeper than any stack goes.
+    The way back up is by `..`, which is held against where we came from.
+    """
     info = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if not stat.S_ISDIR(info.st_mode):
         os.unlink(name, dir_fd=parent)
         return
-    if device is not None and info.st_dev != device:
-        return
     here = os.open(name, _OPEN, dir_fd=parent)
     try:
-        if os.fstat(here).st_dev == info.st_dev:
-            with os.scandir(here) as entries:
-                names = [entry.name for entry in entries]
-            for each in names:
-                with suppress(FileNotFoundError):
-                    _remove(here, each, info.st_dev)
+        way = [(name, _identity(info), _strip(here, info.st_dev))]
+        while True:
+            last, _, folders = way[-1]
+            if folders:
+                following = folders.pop()
+                below = os.open(following, _OPEN, dir_fd=here)
+                os.close(here)
+                here = below
+                way.append((following, _identity(os.fstat(here)), _strip(here, info.st_dev)))
+                continue
+            way.pop()
+            if not way:
+                break
+            above = os.open("..", _OPEN, dir_fd=here)
+            os.close(here)
+            here = above
+            if _identity(os.fstat(here)) != way[-1][1]:
+                raise OSError(errno.ESTALE, "a folder in it was moved meanwhile")
+            with suppress(OSError):  # something in it stays: so will the whole, which is told
+                os.rmdir(last, dir_fd=here)
     finally:
         os.close(here)
     os.rmdir(name, dir_fd=parent)
+
+
+def _identity(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino
+
+
+def _strip(folder: int, device: int) -> list[str]:
+    """Remove what is no folder; the names of folders of the same file system."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    folders = []
+    for name in names:
+        with suppress(FileNotFoundError):
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISDIR(info.st_mode):
+                os.unlink(name, dir_fd=folder)
+            elif info.st_dev == device:
+                folders.append(name)
+    return folders

@@ -12,6 +12,7 @@ import os
 from functools import cache
 
 from gitproc.core.events import Process, Slot
+from gitproc.kernel import safe_path
 from gitproc.kernel.accounts import Account
 from gitproc.kernel.launch import LaunchContext, LaunchError
 from gitproc.units import directives as d
@@ -22,6 +23,7 @@ from gitproc.units.unit import Unit
 from gitproc.units.values import EnvFile
 
 _FILE_BYTES_MAX = 4 << 20
+_NULL = os.makedev(1, 3)  # /dev/null
 _SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 #: What an ordinary user's services need of the session to reach it.
 _USER_VARIABLES = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
@@ -147,10 +149,22 @@ def _read(file: EnvFile) -> list[tuple[str, str]]:
 
 
 def _text(path: str) -> str:
-    # O_NONBLOCK: a FIFO without a writer reads as empty instead of stopping the manager.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    # Read as root: what a service's user put in the place of the file is not.
+    found = safe_path.reach(path)
+    try:
+        if found.led_astray():
+            raise ValueError(
+                "a link on the way, made by an ordinary user, leads to a file of somebody else"
+            )
+        if not safe_path.is_regular(found.fd):
+            if os.fstat(found.fd).st_rdev == _NULL:
+                return ""
+            raise ValueError("it is not a regular file")
+        fd = safe_path.reopen(found.fd)
+    finally:
+        os.close(found.fd)
     with open(fd, "rb") as file:
-        raw = file.read(_FILE_BYTES_MAX + 1) or b""
+        raw = file.read(_FILE_BYTES_MAX + 1)
     if len(raw) > _FILE_BYTES_MAX:
         raise ValueError(f"it is larger than {_FILE_BYTES_MAX} bytes")
     return raw.decode("utf-8", "surrogateescape")

@@ -8,14 +8,12 @@ somebody else's.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Collection
 from typing import NamedTuple
 
 from gitproc.errors import HostError
-from gitproc.kernel import processes
+from gitproc.kernel import processes, safe_path
 
-_LINKS_MAX = 32
 _SIZE_MAX = 64
 
 
@@ -63,41 +61,14 @@ def read_pid_file(path: str, members: Collection[int], reaper: int) -> MainProce
 
 
 def _open(path: str) -> tuple[int, bool]:
-    """Open `path` for reading, following links by hand; False: a step was not safe (see `_crossed`)."""
-    pending = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-    here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    owner, safe, links = os.fstat(here).st_uid, True, 0
+    """Open `path` for reading; False: a step led from an unprivileged owner's file to somebody else's."""
     try:
-        while pending:
-            part = pending.pop()
-            step = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
-            info = os.fstat(step)
-            safe = safe and not _crossed(owner, info.st_uid)
-            if stat.S_ISLNK(info.st_mode):
-                links += 1
-                if links > _LINKS_MAX:
-                    os.close(step)
-                    raise HostError(f"too many links in {path}")
-                target = os.readlink("", dir_fd=step)
-                os.close(step)
-                pending.extend(x for x in reversed(target.split("/")) if x not in ("", "."))
-                if target.startswith("/"):
-                    os.close(here)
-                    here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-                owner = info.st_uid
-                continue
-            os.close(here)
-            here, owner = step, info.st_uid
-        # A FIFO would block and a device may act when it is opened.
-        if not stat.S_ISREG(os.fstat(here).st_mode):
-            raise HostError(f"PID file {path} is not a regular file")
-        return os.open(f"/proc/self/fd/{here}", os.O_RDONLY | os.O_CLOEXEC), safe
+        found = safe_path.reach(path)
+        try:
+            if not safe_path.is_regular(found.fd):
+                raise HostError(f"PID file {path} is not a regular file")
+            return safe_path.reopen(found.fd), not found.crossed
+        finally:
+            os.close(found.fd)
     except OSError as error:
         raise HostError(f"cannot read PID file {path}: {error.strerror}") from error
-    finally:
-        os.close(here)
-
-
-def _crossed(owner: int, following: int) -> bool:
-    """Whether a step leads from an unprivileged owner's file to somebody else's."""
-    return owner not in (0, following)
