@@ -235,6 +235,7 @@ class Daemon:
         from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired
         from gitproc.daemon.handler import RpcHandler
+        from gitproc.daemon.inquiries import resync
         from gitproc.daemon.outcome import Outcomes
         from gitproc.daemon.receive_pack import ReceivePack, write_hooks
 
@@ -243,6 +244,8 @@ class Daemon:
         perform.look_again = desired.hint
         outcomes = Outcomes(effects, desired, mailbox.post)
         perform.look_outbox = outcomes.look
+        if config.resync == "heal":
+            desired.polled = lambda: resync(effects, mailbox.post)
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
         access = self._access()
@@ -255,7 +258,6 @@ class Daemon:
             loop.add_signal_handler(signo, self._signalled, signo, mailbox, perform, desired)
         self._ping(loop)
         await desired.watch()
-        gc.collect()
         gc.freeze()  # what is there now stays: no collection need look at it
         gc.enable()
         self._notifier.ready(f"{len(world.units)} units")
