@@ -350,6 +350,8 @@ class Daemon:
             effects.manager.shutdown()
             self._status = 0
             log.info("all units are down")
+        elif self._service is not None:  # systemd asked for it, and it is no failure
+            self._status = 0
         effects.controller.close()
         effects.events.close()
         state.close()

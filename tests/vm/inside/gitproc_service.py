@@ -47,6 +47,7 @@ def test_restart_keeps_every_pid(up):
     run("systemctl", "restart", UNIT)
     print(f"restart: {(time.monotonic() - started) * 1e3:.0f} ms")
     assert shown("MainPID") != main
+    assert "exit-code" not in run("journalctl", "-b", "-u", UNIT, "--no-pager", "-n", "15")
     unharmed(up)
 
 
