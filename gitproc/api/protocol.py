@@ -212,6 +212,8 @@ METHODS: Mapping[str, Method] = {
     "rollback": Method({"sha": _text, "units": _units, "dry_run": _flag}, operates=True),
     "history": Method({"unit": _unit, "lines": _count}),
     "events": Method({"lines": _count, "follow": _flag}, streams=True),
+    "why": Method({"unit": _unit}, frozenset({"unit"})),
+    "diff": Method(),
     "doctor": Method(),
     "daemon-reexec": Method(operates=True),
     "push-begin": Method(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from gitproc.api.protocol import LIFECYCLE
 from gitproc.api.text_changes import apply, history, plan, rollback, sync
+from gitproc.api.text_reasons import diff, timeline, why
 from gitproc.api.text_status import diagnostic_line, overview, unit_status, unit_table
 from gitproc.api.text_style import Style, moment, number, safe
 from gitproc.errors import GitProcError, NoSuchUnit
@@ -230,8 +231,17 @@ def _rollback(data: Mapping[str, Any], style: Style) -> Rendered:
     return Rendered(0, _lines(rollback(data, style)))
 
 
+def _why(data: Mapping[str, Any], style: Style) -> Rendered:
+    return Rendered(0, _lines(why(data, style)))
+
+
+def _diff(data: Mapping[str, Any], style: Style) -> Rendered:
+    return Rendered(int(bool(data.get("drifts"))), _lines(diff(data, style)))
+
+
 def _history(data: Mapping[str, Any], style: Style) -> Rendered:
-    return Rendered(0, _lines(history(data, style)))
+    shown = timeline if "timeline" in data else history
+    return Rendered(0, _lines(shown(data, style)))
 
 
 # ------------------------------------------------------------------ the house itself
@@ -267,6 +277,8 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Style], Rendered]] = {
     "apply": _apply,
     "rollback": _rollback,
     "history": _history,
+    "why": _why,
+    "diff": _diff,
     "doctor": _doctor,
     "daemon-reexec": lambda _data, _style: Rendered(0, ""),
 }

@@ -1,4 +1,4 @@
-"""Verbs about commits: verify, plan, sync, apply, rollback, history."""
+"""Verbs about commits: verify, plan, sync, apply, diff, rollback, history."""
 
 from __future__ import annotations
 
@@ -50,7 +50,11 @@ def _history(args: argparse.Namespace) -> int:
     params: dict[str, Any] = {"lines": args.lines}
     if args.unit:
         params["unit"] = args.unit
-    return ask(args, "history", params, shower=history)
+    return ask(args, "history", params, shower=None if args.unit else history)
+
+
+def _diff(args: argparse.Namespace) -> int:
+    return ask(args, "diff", {})
 
 
 def register(add: Any) -> None:
@@ -65,6 +69,7 @@ def register(add: Any) -> None:
     add("sync", _sync, "reconcile now, and try again what gave up")
     apply = add("apply", _apply, "try the branch's commit again, and judge it anew")
     apply.add_argument("sha", nargs="?", metavar="SHA", help="to be sure which one is meant")
+    add("diff", _diff, "show what is not as the commit says, and exit 1 if anything is not")
     rollback = add("rollback", _rollback, "commit the tree of an earlier commit, and apply it")
     rollback.add_argument(
         "what", nargs="*", metavar="[SHA] [UNIT...]",
@@ -72,5 +77,7 @@ def register(add: Any) -> None:
     )  # fmt: skip
     rollback.add_argument("--dry-run", action="store_true", help="show the plan, commit nothing")
     history = add("history", _history, "show commits and how they went")
-    history.add_argument("unit", nargs="?", metavar="UNIT", help="only those that changed UNIT")
+    history.add_argument(
+        "unit", nargs="?", metavar="UNIT", help="what changed UNIT and happened to it"
+    )
     history.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="at most N (20)")

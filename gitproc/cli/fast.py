@@ -35,6 +35,8 @@ _VERBS = {
     "is-failed": (1, 1 << 20, ()),
     "show": (1, 1 << 20, ("property", "value")),
     "logs": (1, 1, ("lines", "since")),
+    "why": (1, 1, ()),
+    "diff": (0, 0, ()),
 }
 _ALIASES = {"list-units": "list"}
 _ANYWHERE = ("socket", "root", "config", "user", "no-pager", "quiet")
@@ -164,7 +166,7 @@ def terminal() -> tuple[int, bool]:
 def _request(verb: str, units: list[str], options: dict[str, str]) -> str | None:
     width, colored = terminal()
     params = [f'"width":{width},"color":{"true" if colored else "false"}']
-    if verb == "logs":
+    if verb in {"logs", "why"}:
         params.append(f'"unit":{quote(units[0])}')
     elif units:
         params.append(f'"units":[{",".join([quote(unit) for unit in units])}]')

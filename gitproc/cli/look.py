@@ -24,6 +24,10 @@ def _show(args: argparse.Namespace) -> int:
     return ask(args, "show", params, value=args.value)
 
 
+def _why(args: argparse.Namespace) -> int:
+    return ask(args, "why", {"unit": args.unit})
+
+
 def _logs(args: argparse.Namespace) -> int:
     params: dict[str, Any] = {"unit": args.unit}
     if args.lines is not None:
@@ -72,6 +76,8 @@ def register(add: Any) -> None:
     show.add_argument("units", nargs="+", metavar="UNIT")
     show.add_argument("-p", "--property", action="append", default=[], metavar="NAME[,NAME]")
     show.add_argument("--value", action="store_true", help="print values only")
+    why = add("why", _why, "say why a unit runs, waits or rests")
+    why.add_argument("unit", metavar="UNIT")
     cat = add("cat", _units, "show the files of units, as committed")
     cat.add_argument("units", nargs="+", metavar="UNIT")
     logs = add("logs", _logs, "show what a unit wrote")

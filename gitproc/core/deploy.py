@@ -25,6 +25,7 @@ from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 
 GOODS_KEPT = 50
+_CHANGES = ("new", "removed", "masked")  # reasons of a plan that are changes of the unit itself
 
 
 def commit_loaded(world: World, event: CommitLoaded) -> None:
@@ -129,7 +130,8 @@ def _judge_later(
     if event.again or (not event.anew and _is_judged(world, commit, before)):
         return
     for entry in entries:
-        world.tell("commit.plan", entry.unit, _line(entry), commit=commit.sha)
+        changed = bool(entry.differences) or entry.reason in _CHANGES
+        world.tell("commit.plan", entry.unit, _line(entry), commit=commit.sha, changed=changed)
     touched = frozenset(e.unit for e in entries if e.action is not PlannedAction.NONE)
     restarts = {name: world.units[name].restarts for name in touched if name in world.units}
     world.deploy = Deploy(commit, world.now, touched, set(touched), restarts=restarts)

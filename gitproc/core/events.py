@@ -270,10 +270,14 @@ class RequestDropped:
 
 @dataclass(frozen=True, slots=True)
 class SyncAsked:
-    """Reconcile now: try again what a commit asks for and what gave up or ended by itself."""
+    """Reconcile now: try again what a commit asks for and what gave up or ended by itself.
+
+    `thorough`: an operator asked. If not, what ended with success stays so, and no work is no news.
+    """
 
     request: int
     who: str
+    thorough: bool = True
 
 
 @dataclass(frozen=True, slots=True)

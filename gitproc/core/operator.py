@@ -187,14 +187,21 @@ def _reset_failed(world: World, request: Request, state: UnitState) -> None:
 
 def sync_asked(world: World, event: SyncAsked) -> None:
     """Heal: what gave up, or ended by itself, is tried again, as the commit asks for it."""
-    world.tell("operator.asked", "", f"{event.who} asked: sync", who=event.who)
+    if event.thorough:
+        world.tell("operator.asked", "", f"{event.who} asked: sync", who=event.who)
+        schedule.enqueue_all(world)
     tried = []
     for name in sorted(world.pulled):
         state = world.units.get(name)
         if state is not None and state.down and state.done and not state.finished:
+            if state.result is Result.SUCCESS and not event.thorough:
+                continue
             state.done = ""
             world.touch(name)
             tried.append((name, _outcome(state, "started", state.message)))
+    if tried and not event.thorough:
+        names = " ".join(name for name, _ in tried)
+        world.tell("operator.asked", "", f"{event.who} tries again: {names}", who=event.who)
     world.do(Reply(event.request, tuple(tried)))
 
 

@@ -53,13 +53,14 @@ def pulled_by(world: World, name: str) -> list[str]:
             other
             for relation in (world.graph.requires, world.graph.binds_to, world.graph.wants)
             for other in relation.to(top)
-            if other in world.pulled and other not in parents
+            if other in world.pulled
         ]
         if not above:
-            break
+            break  # nothing pulls it in but its being a root
         for other in above:
-            parents[other] = top
-            todo.append(other)
+            if other not in parents:
+                parents[other] = top
+                todo.append(other)
     chain = [top]
     while parents[chain[-1]]:
         chain.append(parents[chain[-1]])

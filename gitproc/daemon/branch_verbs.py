@@ -18,6 +18,7 @@ from gitproc.core.records import commit_record
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.compiling import plan_for, plan_record
 from gitproc.daemon.desired import Desired
+from gitproc.daemon.inquiries import heal_limits
 from gitproc.daemon.perform import Effects
 from gitproc.errors import RefusedError, SourceError, UsageError
 
@@ -41,6 +42,7 @@ class BranchVerbs:
     async def sync(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Look at the branch, and try again what gave up."""
         await self._desired.look()
+        healed = list(heal_limits(self._e, caller.who))
         tried = await self._ask(lambda request: SyncAsked(request, caller.who))
         shown = self._overview()
         result: dict[str, Any] = {
@@ -48,6 +50,9 @@ class BranchVerbs:
             "commit": shown["refused"] or shown["deploying"] or shown["applied"],
             "units": {name: {**outcome, "result": "queued"} for name, outcome in tried.items()},
         }
+        for name in healed:
+            state = self._world.units[name].active.value
+            result["units"].setdefault(name, {"result": "done", "active_state": state})
         if shown["error"]:
             result["warnings"] = [shown["error"]]
         if shown["failed"]:

@@ -146,10 +146,15 @@ class Commits:
         }
 
     def _log(
-        self, count: int, paths: Sequence[str]
+        self, count: int, paths: Sequence[str], also: Sequence[str]
     ) -> tuple[list[CommitMeta], dict[str, dict[str, Any]]]:
         git = self._desired.git()
-        found = git.log(None, count, paths)
+        found = git.log(None, count, paths) if paths or not also else []
+        known = {commit.sha for commit in found}
+        for sha in also:
+            with contextlib.suppress(SourceError):  # it may be gone from the repository
+                found += [git.commit_info(sha)] if sha not in known else []
+        found.sort(key=lambda commit: commit.time, reverse=bool(also))
         notes = {}
         for commit in found:
             with contextlib.suppress(ValueError):  # not of our making
@@ -158,9 +163,11 @@ class Commits:
                     notes[commit.sha] = note
         return found, notes
 
-    async def history(self, count: int, paths: list[str]) -> dict[str, Any]:
-        """Commits of the branch, newest first, with their verdicts."""
-        found, notes = await self._thread(lambda: self._log(count, paths))
+    async def history(
+        self, count: int, paths: list[str], also: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Commits of the branch (of `paths`, and those named), newest first, with their verdicts."""
+        found, notes = await self._thread(lambda: self._log(count, paths, also))
         verdicts = self._e.world.verdicts
         entries = []
         for commit in found:

@@ -27,6 +27,7 @@ from gitproc.daemon.branch_verbs import BranchVerbs
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
 from gitproc.daemon.desired import Desired
+from gitproc.daemon.inquiries import Inquiries
 from gitproc.daemon.loop import Mailbox, boottime
 from gitproc.daemon.perform import Effects, Perform
 from gitproc.daemon.push import Pushes
@@ -55,7 +56,8 @@ class RpcHandler:
         self._commits = Commits(effects, desired)
         self.pushes = Pushes(effects, desired)
         branch = BranchVerbs(effects, desired, self._commits, self._asked)
-        self._others = {**self.pushes.methods, **branch.methods}
+        inquiries = Inquiries(effects, self._commits, self._canonical)
+        self._others = {**self.pushes.methods, **branch.methods, **inquiries.methods}
         self._next = 0
         self._since = time.time()
         self.notes: list[str] = []
@@ -325,15 +327,6 @@ class RpcHandler:
 
     async def _plan(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         return await self._commits.plan(params.get("rev"))
-
-    async def _history(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        paths: list[str] = []
-        if params.get("unit"):
-            name = self._canonical(params["unit"])
-            paths = self._files(name) if name is not None else []
-            if not paths:
-                raise NoSuchUnit(f"no unit {params['unit']} in the applied commit")
-        return await self._commits.history(params.get("lines", 20), paths)
 
     async def _deploy(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         raise UsageError("deploy is a stream: ask with follow")

@@ -129,6 +129,20 @@ class Hierarchies:
                 with suppress(ProcessLookupError):
                     cgroup_v2.write(self.path(controller, group), "cgroup.procs", str(pid))
 
+    def limit_of(self, controller: str, group: str) -> float | None:
+        """The limit a unit has there (bytes, CPUs or threads); None without one, or without a group."""
+        with suppress(OSError, ValueError):
+            if controller == "memory":
+                found = self.memory(group)
+                return found[2] if found is not None else None
+            if controller == "pids":
+                tasks = self.tasks(group)
+                return tasks[1] if tasks is not None else None
+            held = self._open(controller, group)
+            quota, period = int(held.cfs_quota_us), int(held.cfs_period_us)
+            return quota / period if quota > 0 else None
+        return None
+
     def freeze(self, group: str, frozen: bool) -> None:
         """Stop or resume every process of the group, where the machine has a freezer."""
         if self.has("freezer"):

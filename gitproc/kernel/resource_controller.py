@@ -21,6 +21,7 @@ from gitproc.errors import HostError
 from gitproc.kernel import cgroup_base, cgroup_v2, processes
 from gitproc.kernel.cgroup_layout import Kind, Layout, group_name, parse_membership, unit_name
 from gitproc.kernel.limits import Limits, limits_of
+from gitproc.kernel.live_limits import differences, read_limits
 from gitproc.kernel.loose_tracker import LooseTracker
 from gitproc.kernel.oom_watch import OomWatch
 from gitproc.kernel.tree_watch import FileWatch, MemberWatch
@@ -138,6 +139,16 @@ class ResourceController:
     def set_limits(self, unit: Unit) -> list[str]:
         """Apply the unit's limits to its running group; returns what could not be set."""
         return self._apply(unit, limits_of(unit), fresh=False)
+
+    def differing_limits(self, unit: Unit) -> list[str]:
+        """Limits of the running group that are not the unit's: changed by hand. One sentence each."""
+        live = read_limits(
+            self._directory(unit.name) if self._base else "",
+            self._controllers,
+            self._v1,
+            group_name(unit.name),
+        )
+        return differences(live, limits_of(unit))
 
     def paths(self, unit: str) -> CgroupPaths:
         """Where the unit's next process goes; its group must have been made."""

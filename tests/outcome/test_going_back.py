@@ -74,7 +74,7 @@ def test_a_manager_killed_on_the_way_back(machines):
     good = machine.deploy({"a.service": service(settings="TimeoutStopSec=2")})
     for number in range(3):
         bad = machine.commit({"a.service": service(f"/bin/false {number}")})
-        until(lambda: machine.events("commit.failed")[number:], "the verdict")
+        until(lambda n=number: machine.events("commit.failed")[n:], "the verdict")
         machine.kill_manager()
         until(lambda: in_force(machine) == good, "the good one is in force")
         machine.wait("a")

@@ -162,7 +162,7 @@ def test_a_program_is_not_run_twice_when_the_manager_dies_beside_it(hooked):
         "cat >> $root/told; touch $root/runs; while test ! -e $root/go; do sleep 0.05; done"
     )
     good = hooked.deploy({"a.service": service()})
-    until(lambda: (hooked.root / "runs").exists(), "the program runs")
+    until((hooked.root / "runs").exists, "the program runs")
     hooked.kill_manager()
     (hooked.root / "go").touch()
     newer = hooked.deploy({"b.service": service()})
@@ -178,7 +178,7 @@ def test_a_program_that_fails_hangs_or_is_not_there_harms_nobody(hooked):
     late = hooked.deploy({"b.service": service()})
     until(lambda: "cannot run" in hooked.said(), "it is said")
     hooked.tells("cat >> $root/told")
-    until(lambda: hooked.told(), "it is tried again")
+    until(hooked.told, "it is tried again")
     assert [x["delivery"] for x in hooked.told()] == [f"{late}:good"]
 
 

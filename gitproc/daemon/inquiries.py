@@ -1,0 +1,115 @@
+"""Questions that join what several parts know: why a unit is as it is, what drifts, what happened to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gitproc.api.caller import Caller
+from gitproc.core.drift import Drift, drifts
+from gitproc.core.events import Event, SyncAsked
+from gitproc.core.why import why
+from gitproc.daemon.commits import Commits, files_of
+from gitproc.daemon.loop import boottime
+from gitproc.daemon.perform import Effects
+from gitproc.errors import NoSuchUnit
+
+_TOLD = frozenset(
+    {
+        "commit.plan", "operator.asked", "unit.failed", "unit.limits-changed", "unit.main-exited",
+        "unit.oom-kill", "unit.restarting", "unit.started", "unit.unhealthy",
+    }
+)  # fmt: skip
+_EVENTS_PER_LINE = 10  # of the log that are looked at for each line asked for
+
+
+class Inquiries:
+    """Answers them. `canonical` is the unit a name means, None if there is none."""
+
+    def __init__(
+        self, effects: Effects, commits: Commits, canonical: Callable[[str], str | None]
+    ) -> None:
+        self._e = effects
+        self._world = effects.world
+        self._commits = commits
+        self._canonical = canonical
+        self.methods = {"why": self.why, "diff": self.diff, "history": self.history}
+
+    async def why(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """The reasons behind a unit's state."""
+        name = self._canonical(params["unit"])
+        if name is None:
+            raise NoSuchUnit(f"no unit {params['unit']} in the applied commit", unit=params["unit"])
+        return {"version": 1, **why(self._world, name, time.time() - boottime())}
+
+    async def diff(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Where what is differs from what the commit in force wants."""
+        found = sorted([*drifts(self._world), *limits(self._e)], key=lambda x: (x.unit, x.kind))
+        return {"version": 1, "drifts": [x.as_dict() for x in found]}
+
+    async def history(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Commits with their verdicts; of one unit: those that changed it, and what happened to it."""
+        count = params.get("lines", 20)
+        if not params.get("unit"):
+            return await self._commits.history(count, [])
+        name = self._canonical(params["unit"]) or params["unit"]
+        unit = self._world.wanted_unit(name)
+        paths = files_of(unit) if unit is not None else []
+        events = await asyncio.get_running_loop().run_in_executor(
+            None, lambda: self._e.events.read(count * _EVENTS_PER_LINE, units=[name])
+        )
+        told = [x for x in events if x["kind"] in _TOLD]
+        if not paths and not told:
+            raise NoSuchUnit(f"no unit {name} in the applied commit, nor in the event log")
+        plans = {
+            x["data"]["commit"]: x
+            for x in told
+            if x["kind"] == "commit.plan" and x["data"].get("changed", True)
+        }
+        found = await self._commits.history(count, paths, list(plans)) if paths or plans else {}
+        entries = found.get("entries", [])
+        timeline = [_happening(x) for x in told if x["kind"] != "commit.plan"]
+        for entry in entries:
+            plan = plans.get(entry["sha"])
+            entry["change"] = plan["message"] if plan is not None else None
+            entry["applied"] = plan["time"] if plan is not None else None
+            at = plan["time"] if plan is not None else entry["time"]
+            timeline.append({"time": at, "kind": "commit", "commit": entry})
+        timeline.sort(key=lambda x: float(x["time"]), reverse=True)
+        return {"version": 1, "unit": name, "entries": entries, "timeline": timeline[:count]}
+
+
+def _happening(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: event[key] for key in ("time", "kind", "message", "who")}
+
+
+def limits(effects: Effects) -> list[Drift]:
+    """Limits of running units that somebody has changed by hand."""
+    found = []
+    for name, state in effects.world.units.items():
+        if state.down or state.tree_empty or state.unit is None or state.unit.kind != "service":
+            continue
+        differing = effects.controller.differing_limits(state.unit)
+        if differing:
+            found.append(Drift(name, "limit", "; ".join(differing), "gitproc sync"))
+    return found
+
+
+def heal_limits(effects: Effects, who: str) -> Iterable[str]:
+    """Set them again as the commit says; the units."""
+    for drift in limits(effects):
+        unit = effects.world.units[drift.unit].definition
+        problems = effects.controller.set_limits(unit)
+        text = "; ".join(problems) or f"set again as the commit says: {drift.detail}"
+        kind = "unit.limits-failed" if problems else "unit.limits-changed"
+        effects.events.append(kind, drift.unit, text, {}, who, time.time())
+        yield drift.unit
+
+
+def resync(effects: Effects, post: Callable[[Event], None]) -> None:
+    """What `resync = "heal"` has every slow poll do."""
+    for _ in heal_limits(effects, "gitproc"):
+        pass
+    post(SyncAsked(0, "gitproc", thorough=False))
