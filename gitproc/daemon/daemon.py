@@ -135,7 +135,7 @@ def _refuse_second(config: Config) -> None:
 
 
 def manage(args: Sequence[str]) -> int:
-    """Be the manager until all is stopped (0), or until it has to step aside (1)."""
+    """Be the manager until all is stopped (0), or it has to step aside (1, under systemd 0)."""
     try:
         config = read_config(arguments(args))
         prepare_directories(config)
