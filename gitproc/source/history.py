@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from gitproc.core.events import CommitMeta
 from gitproc.errors import SourceError
 from gitproc.source.command import Command
 
-_FORMAT = "%H%x1f%ct%x1f%an <%ae>%x1f%s"
+# No field but the last can hold a newline, and none a NUL, as long as git does not recode them.
+_FORMAT = "%H%n%ct%n%an <%ae>%n%s"
 _CACHED = 20_000
 
 
@@ -23,8 +25,7 @@ def parse_commit(sha: str, data: bytes) -> tuple[CommitMeta, str]:
         elif key == b"author" and not author:
             author = value.decode(errors="replace").rpartition("> ")[0] + ">"
         elif key == b"committer" and not when:
-            seconds = value.rpartition(b"> ")[2].split(b" ")[0]
-            when = float(seconds) if seconds.isdigit() else 0.0
+            when = _instant(value.rpartition(b"> ")[2].split(b" ")[0].decode(errors="replace"))
     if not tree:
         raise SourceError(f"{sha} is a damaged commit: run `git fsck` in the repository")
     lines = message.decode(errors="replace").strip("\n").split("\n\n", 1)[0].split("\n")
@@ -68,8 +69,8 @@ class History:
     def log(self, start: str, count: int = 20, paths: Sequence[str] = ()) -> list[CommitMeta]:
         """The last `count` commits from `start` back; only those that changed `paths`, if given."""
         text = self._command.text(
-            "log", "-z", f"--max-count={count}", f"--format={_FORMAT}", "--end-of-options", start,
-            "--", *paths,
+            "log", "-z", "--encoding=none", f"--max-count={count}", f"--format={_FORMAT}",
+            "--end-of-options", start, "--", *paths,
         )  # fmt: skip
         return [_commit(record) for record in text.split("\0") if record]
 
@@ -96,5 +97,10 @@ class History:
 
 
 def _commit(record: str) -> CommitMeta:
-    sha, when, author, subject = record.split("\x1f", 3)
-    return CommitMeta(sha, author, float(when), subject)
+    sha, when, author, subject = record.split("\n", 3)
+    return CommitMeta(sha, author, _instant(when), subject)
+
+
+def _instant(seconds: str) -> float:
+    """Seconds since 1970 as a commit says; 0 for what is no instant: anything can be written there."""
+    return float(seconds) if re.fullmatch(r"[0-9]{1,11}", seconds) else 0.0

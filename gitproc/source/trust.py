@@ -14,6 +14,8 @@ import pwd
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from gitproc.errors import SourceError
@@ -31,6 +33,8 @@ _PARTS = (
     "refs/heads",
     "reftable",
 )
+
+_OVERFLOW = 65534  # how owners look that a user namespace has no number for
 
 _SETTINGS = (
     ("advice.graftFileDeprecated", "false"),  # /dev/null as graft file is meant as "none"
@@ -91,6 +95,20 @@ def owner_of_uid(uid: int) -> Owner:
     return Owner(uid, entry.pw_gid, entry.pw_name)
 
 
+@cache
+def _in_user_namespace() -> bool:
+    try:
+        words = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+    except OSError:
+        return False
+    return words != ["0", "0", "4294967295"]
+
+
+def _is_outside(uid: int) -> bool:
+    """Whether an owner is outside of our user namespace: who made that answers for it."""
+    return uid == _OVERFLOW and _in_user_namespace()
+
+
 class Trust:
     """The owner of one repository, pinned when made: a repository that changes hands is refused."""
 
@@ -134,14 +152,29 @@ class Trust:
                     f"{path} can be written by {who}, who could thus run anything here: "
                     f"run `chmod -R go-w {self.place.path}`"
                 )
-
         for path in self._above:
-            mode = path.stat().st_mode
-            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                raise SourceError(
-                    f"{path} can be written by everybody, who could thus replace {self.place.path}: "
-                    f"run `chmod o-w {path}`"
-                )
+            self._check_above(path)
+
+    def _check_above(self, path: Path) -> None:
+        """Who can rename what lies in a folder could put another repository in the place of this one."""
+        found = path.stat()
+        sticky = bool(found.st_mode & stat.S_ISVTX)
+        if found.st_uid not in (self.owner.uid, 0) and not _is_outside(found.st_uid):
+            stranger = owner_of_uid(found.st_uid).name
+            raise SourceError(
+                f"{path} belongs to {stranger}, who could thus replace {self.place.path}: "
+                f"move the repository, or run `chown {self.owner.name} {path}`"
+            )
+        if found.st_mode & stat.S_IWOTH and not sticky:
+            raise SourceError(
+                f"{path} can be written by everybody, who could thus replace {self.place.path}: "
+                f"run `chmod o-w {path}`"
+            )
+        if found.st_mode & stat.S_IWGRP and found.st_gid != 0 and not sticky:
+            raise SourceError(
+                f"{path} can be written by its group, who could thus replace {self.place.path}: "
+                f"run `chmod g-w {path}`"
+            )
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The whole environment of a git process."""
