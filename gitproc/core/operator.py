@@ -23,7 +23,7 @@ def asked(world: World, event: OperatorAsked) -> None:
 
     While it is not known yet what runs and what is wanted, a request waits.
     """
-    if world.adopting or world.undecided:
+    if not world.knowing:
         world.postponed.append(event)
         return
     request = Request(event.verb, event.who, set(event.units))
@@ -52,7 +52,7 @@ def asked(world: World, event: OperatorAsked) -> None:
 
 def take_postponed(world: World) -> None:
     """Take on what had to wait, as soon as it need not any more."""
-    if world.postponed and not world.adopting and not world.undecided:
+    if world.postponed and world.knowing:
         events, world.postponed = world.postponed, []
         for event in events:
             asked(world, event)

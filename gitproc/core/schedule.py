@@ -30,7 +30,7 @@ def converge(world: World) -> dict[str, None]:
     which instances are to be replaced by a new definition, and which starts would be in vain.
     """
     seen: dict[str, None] = {}
-    if not world.adopting and not world.undecided:
+    if world.knowing:
         for name in tuple(world.queue):
             state = world.units.get(name)
             unit = wanted(world, name)
@@ -176,7 +176,7 @@ def dead_end(world: World, name: str) -> str | None:
 
 
 def _reconcile(world: World, name: str) -> None:
-    if world.adopting or world.undecided:
+    if not world.knowing:
         return
     state = world.units.get(name)
     unit = wanted(world, name)
@@ -227,13 +227,15 @@ def _note_obstacles(world: World) -> None:
         name = next(iter(world.unsure))
         del world.unsure[name]
         state = world.units.get(name)
-        if state is None and wanted(world, name) is not None:
+        fresh = state is None
+        if fresh and wanted(world, name) is not None:
             state = world.state(name)
         if state is None:
             continue
-        vain = state.down and not _at_rest(world, name)
-        root = (dead_end(world, name) or "") if vain else ""
-        if root != state.obstacle:
+        root = ""
+        if state.down:
+            root = name if _at_rest(world, name) else dead_end(world, name) or ""
+        if fresh or root != state.obstacle:
             state.obstacle = root
             world.look_at(world.graph.requires.to(name))
             world.look_at(world.graph.binds_to.to(name))

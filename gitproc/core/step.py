@@ -54,12 +54,14 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     operator.take_postponed(world)
     due = _alarms(world)
     seen = schedule.converge(world)
+    judging = world.knowing and not world.stopping
     for name in dict.fromkeys((*world.dirty, *due, *seen)):
-        if world.deploy is not None:
+        if world.deploy is not None and judging:
             deploy.look(world, name)
         if world.requests:
             operator.look(world, name)
-    deploy.conclude(world)
+    if judging:
+        deploy.conclude(world)
     operator.reply(world)
     records.write(world, world.recorded)
     world.dirty = {}

@@ -127,7 +127,9 @@ class UnitState:
     health: Health = field(default_factory=Health)
     waits_for: str = ""
     waits_because: str = ""
-    obstacle: str = ""  # the unit at the root of why this one cannot start, as things stand
+    obstacle: str = (
+        ""  # the unit at the root of why this one stays down, as things stand; maybe itself
+    )
     gate_index: int = 0
 
     @property
@@ -288,6 +290,11 @@ class World:
     def undecided(self) -> bool:
         """A commit was in force before and has not been loaded yet: nothing is started or stopped by rule."""
         return self.desired is None and self.applied is not None and not self.stopping
+
+    @property
+    def knowing(self) -> bool:
+        """What runs is known, and what is to run: only then do rules start and stop, and requests go in."""
+        return not self.adopting and not self.undecided
 
     def state(self, name: str) -> UnitState:
         """The state of a unit, made on first mention."""

@@ -211,6 +211,31 @@ def test_a_deploy_goes_on_over_a_crash_of_the_manager():
     assert list(machine.world.verdicts.values()) == ["good"]
 
 
+def test_a_deploy_is_not_judged_before_the_commit_is_known_again_nor_by_a_shutdown():
+    machine = Machine(
+        {
+            "a.service": service("Type=notify", "ExecStart=/bin/mute"),
+            "b.service": service(install=False),
+        }
+    )
+    machine.run(1)
+    machine.crash()
+    machine.exit(machine.main("a.service"), 1)
+    loads = machine._load_applied
+    machine._load_applied = lambda **_: machine.deliver()  # type: ignore[method-assign]
+    machine.restart()
+    machine.run(10)
+    assert machine.world.verdicts == {}
+    loads(again=True)
+    machine.run(1)
+    assert list(machine.world.verdicts.values()) == ["failed"]
+    machine = machine_of(1, a=service())
+    machine.shutdown()
+    machine.run(10)
+    assert machine.exited
+    assert machine.world.verdicts == {}
+
+
 def test_a_hold_in_the_midst_of_a_deploy_is_no_failure():
     machine = machine_of(1, a=service(), b=service(unit=BOTH))
     machine.ask(Verb.STOP, "a.service")

@@ -187,6 +187,22 @@ def test_two_units_bound_to_one_another_start_together_and_go_together():
     assert machine.subs() == {"a.service": "running", "b.service": "running"}
 
 
+def test_what_is_bound_is_looked_at_again_when_the_other_is_to_start_anew():
+    """And the other waits for it, being ordered after it."""
+    machine = machine_of(a=service(unit="After=b.service"), b=service(unit="BindsTo=a.service"))
+    machine.exit(machine.main("a.service"))
+    machine.run(5)
+    assert machine.subs() == {"a.service": "dead", "b.service": "dead"}
+    machine.commit(
+        {
+            "a.service": service("MemoryMax=1G", unit="After=b.service"),
+            "b.service": service(unit="BindsTo=a.service"),
+        }
+    )
+    machine.run(1)
+    assert machine.subs() == {"a.service": "running", "b.service": "running"}
+
+
 def test_a_target_comes_after_its_members_and_is_not_reached_without_those_it_requires():
     members = {"a.service": service("Type=notify", "ExecStart=/bin/notify", install=False)}
     for relation, bad, state in (
