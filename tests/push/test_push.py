@@ -127,7 +127,8 @@ def test_a_failed_deploy_is_told_and_what_follows(servers, policy):
     good, _ = pushed(clone, {"a.service": service()})
     _, said = pushed(clone, {"b.service": service("/bin/false")})
     assert "is failed: b.service" in said
-    assert (f"rollback {good[:12]}" in said) is (policy == "keep")
+    way_back = f"to undo it: gitproc --root {server.root} rollback {good[:12]}"
+    assert (way_back in said) is (policy == "keep")
     assert (f"is held back for {good[:12]}" in said) is (policy != "keep")
     assert ("`git pull --rebase` before you push" in said) is (policy == "revert")
     if policy == "revert":
