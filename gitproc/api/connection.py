@@ -68,6 +68,7 @@ class Limits:
     write: float = 60.0  # seconds a client may leave its answers unread
     buffer: int = 256 * 1024  # bytes of unread answers that make a call wait
     connections: int = 512
+    reserved: int = 32  # of them, for root and the manager's own user
     connections_per_user: int = 128  # root is not counted
 
 

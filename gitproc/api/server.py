@@ -155,10 +155,11 @@ class Server:
         except OSError as error:
             log.warning("hung up on a client: cannot tell who it is: %s", error)
             return
-        crowded = (
-            caller.uid != 0 and self._per_user[caller.uid] >= self._limits.connections_per_user
-        )
-        if crowded or len(self._connections) > self._limits.connections:
+        limits, room = self._limits, self._limits.connections - len(self._connections)
+        if caller.uid not in (0, os.geteuid()):
+            crowded = self._per_user[caller.uid] >= limits.connections_per_user
+            room = -1 if crowded else room - limits.reserved
+        if room < 0:
             writer.write(encode(error_object(None, DaemonError("too many connections: try later"))))
             writer.close()
             return

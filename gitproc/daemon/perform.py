@@ -233,7 +233,8 @@ class Perform:
         def ours(key: str, value: str) -> bool:
             if key != "MAINPID":
                 return True
-            return value.isdigit() and self._e.controller.unit_of(int(value)) == event.unit
+            number = value.isascii() and value.isdecimal() and len(value) <= 10
+            return number and self._e.controller.unit_of(int(value)) == event.unit
 
         fields = tuple(field for field in event.fields if ours(*field))
         if len(fields) != len(event.fields):

@@ -21,6 +21,7 @@ from gitproc.core.events import Notified
 MESSAGE_BYTES_MAX = 4096
 _FDS_MAX = 253
 _PER_TURN = 64
+_TOLD_PER_MINUTE = 10  # of dropped messages: anybody can send them, and a log is soon full
 _CREDENTIALS = struct.Struct("3i")
 _SPACE = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_FDS_MAX * 4)
 _FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
@@ -32,7 +33,7 @@ class NotifySocket:
     """Reads the socket in the running loop. `fd` is taken over and closed by `close`.
 
     `attribute` gives (unit, invocation) of a sender's pid, None for strangers and for those already gone.
-    `rejected` is told why a message was dropped.
+    `rejected` is told why a message was dropped, of a flood only the first few a minute.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class NotifySocket:
         self._attribute = attribute
         self._deliver = deliver
         self._rejected = rejected
+        self._minute, self._told, self._untold = 0.0, 0, 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
 
@@ -89,8 +91,18 @@ class NotifySocket:
         return self._deliver(Notified(found[0], found[1], pid, fields))
 
     def _reject(self, why: str) -> None:
-        if self._rejected is not None:
+        if self._rejected is None:
+            return
+        now = self._loop.time()
+        if now - self._minute >= 60:
+            if self._untold:
+                self._rejected(f"{self._untold} more messages were dropped meanwhile")
+            self._minute, self._told, self._untold = now, 0, 0
+        if self._told < _TOLD_PER_MINUTE:
+            self._told += 1
             self._rejected(why)
+        else:
+            self._untold += 1
 
 
 def parse_fields(data: bytes) -> tuple[tuple[str, str], ...]:

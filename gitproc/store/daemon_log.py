@@ -2,7 +2,8 @@
 
 Messages are written by the thread that logs, one write(2) each; there are few of them. A disk that refuses
 never raises into the manager. Under systemd, standard error is the journal and gets its priority prefixes
-(sd-daemon(3)) instead of a time stamp, which the journal has itself.
+(sd-daemon(3)) instead of a time stamp, which the journal has itself. What others have a say in (names,
+references, notifications) stands in messages too, so control characters are spelled out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from gitproc.store.log_lines import without_controls
 from gitproc.store.rotation import RotatingFile
 
 MAX_BYTES = 10 << 20
@@ -67,7 +69,7 @@ class _TimedFormatter(logging.Formatter):
             stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
             self._second = (second, stamp)
         name = record.name.removeprefix("gitproc.")
-        text = super().format(record).replace("\n", "\n    ")
+        text = without_controls(super().format(record)).replace("\n", "\n    ")
         return f"{stamp}.{int(record.msecs):03d} {record.levelname} {name}: {text}"
 
 
@@ -76,7 +78,8 @@ class _JournalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{_priority(record.levelno)}>"
-        return prefix + super().format(record).replace("\n", "\n" + prefix)
+        text = without_controls(super().format(record))
+        return prefix + text.replace("\n", "\n" + prefix)
 
 
 def _priority(level: int) -> int:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 LINE_BYTES = 64 << 10
 """A longer line is given in pieces of this size."""
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _UNSAFE = re.compile(
     r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 )
@@ -32,6 +33,11 @@ def safe_text(line: bytes) -> str:
     """
     text = line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
     return text if text.isprintable() else _UNSAFE.sub(_escape, text)
+
+
+def without_controls(text: str) -> str:
+    """Text whose control characters and direction marks, but for tabs and newlines, are spelled out."""
+    return text if text.isprintable() else _CONTROLS.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
