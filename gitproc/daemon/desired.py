@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitproc.core.events import BranchUnborn, CommitLoaded, CommitMeta, Event, SourceFailed
-from gitproc.core.verdicts import last_good, stand_in_for
+from gitproc.core.verdicts import astray, last_good, stand_in_for
 from gitproc.core.world import World
 from gitproc.daemon.config import Config
 from gitproc.errors import GitProcError, SourceError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LAY_OUT_AFTER = 1.0  # seconds
 _DEBOUNCE = 0.005  # seconds: a push makes several events within a millisecond
 
 
@@ -62,6 +63,8 @@ class Desired:
         self._seen = ""
         self._reverting = ""
         self._hinted: asyncio.TimerHandle | None = None
+        self._laying: asyncio.TimerHandle | None = None
+        self._published = ""
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked = asyncio.Event()
@@ -86,7 +89,7 @@ class Desired:
 
     def close(self) -> None:
         """End the watch, the timers and the git process."""
-        for timer in (self._hinted, self._poll):
+        for timer in (self._hinted, self._poll, self._laying):
             if timer is not None:
                 timer.cancel()
         if self._monitor is not None:
@@ -157,7 +160,7 @@ class Desired:
                 log.exception("cannot look at the repository")
                 self._post(SourceFailed(f"cannot look at the repository: {error}"))
             await asyncio.sleep(0)  # let the world take it in
-            if self._world.undecided:
+            if self._world.undecided or astray(self._world) is not None:
                 await self._fall_back()
 
     async def _look(self, *, anew: bool) -> None:
@@ -248,28 +251,56 @@ class Desired:
     # -- the applied commit's files --------------------------------------------------------------
 
     def publish(self, sha: str) -> None:
-        """The commit is in force: point `current` at its files, which are laid out first if need be."""
-        if (self.trees / sha).is_dir() and self._git is not None:
-            try:
-                self._git.point(sha, self.trees)
-            except GitProcError as error:
-                log.warning("%s", error.message)
-            return
-        self._loop.run_in_executor(None, self._lay_out, sha)
+        """The commit is in force: point `current` at its files, or lay them out soon if they are not yet.
 
-    def _lay_out(self, sha: str) -> None:
+        They are not where only unit files changed. Units have no use for each other's files, so that can
+        wait until the pushes of a moment are over, and never races with the next look for the disk.
+        """
+        self._published = sha
+        if self._laying is not None:
+            self._laying.cancel()
+        self._laying = None
+        if (self.trees / sha).is_dir() and self._git is not None:
+            self._point(sha)
+        else:
+            self._laying = self._loop.call_later(_LAY_OUT_AFTER, self._lay_out_soon)
+
+    def _lay_out_soon(self) -> None:
+        self._laying = None
+        task = self._loop.create_task(self._lay_out(self._published))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _lay_out(self, sha: str) -> None:
+        def work() -> None:
+            self.git().lay_out(sha, self.trees, keep=self._kept_trees(), point=False)
+
         try:
-            self.git().lay_out(sha, self.trees, keep=self._kept_trees())
+            await self._loop.run_in_executor(None, work)
+        except GitProcError as error:
+            log.warning("%s", error.message)
+        else:
+            if sha == self._published:
+                self._point(sha)
+
+    def _point(self, sha: str) -> None:
+        try:
+            self.git().point(sha, self.trees)
         except GitProcError as error:
             log.warning("%s", error.message)
 
     async def _fall_back(self) -> None:
-        """The branch cannot be had, or is refused: the commit last in force stays so, over restarts."""
-        applied = self._world.applied
+        """The branch cannot be had, or is refused: the commit last in force stays so, over restarts.
+
+        Unless that one is held back: then the last good one is.
+        """
+        applied, desired = self._world.applied, self._world.desired
         if applied is None:
             return
+        base = _Base(applied.sha, desired) if desired is not None else None
+        applied = astray(self._world) or applied
         try:
-            loaded = await self._loop.run_in_executor(None, self._read_again, applied, None)
+            loaded = await self._loop.run_in_executor(None, self._read_again, applied, base)
         except (GitProcError, OSError) as error:
             log.error("cannot bring back commit %s: %s", applied.sha[:12], error)
             return

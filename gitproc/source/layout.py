@@ -61,7 +61,7 @@ class Layouts:
                 self._sound.add(final)
                 self._latest = (final, entries)
                 before = _current(dest)
-                if before != commit:
+                if point and before != commit:
                     _point(dest / "current", commit)
                 self._prune(dest, {commit, before, *keep})
             except OSError as error:

@@ -157,3 +157,18 @@ class TestLayout:
         with pytest.raises(SourceError):
             git.lay_out(sha, dest)
         assert (dest / "current/a").read_text() == "1"
+
+
+def test_a_layout_can_be_made_before_it_is_the_current_one(repo, source, dest):
+    """A commit's files are there before it is judged; refused, it never becomes the current one."""
+    git = source(repo)
+    repo.write("a.conf", "1")
+    first = repo.commit()
+    repo.write("a.conf", "2")
+    second = repo.commit()
+    git.lay_out(first, dest)
+    git.lay_out(second, dest, point=False)
+    assert (dest / "current" / "a.conf").read_text() == "1"
+    assert (dest / second / "a.conf").read_text() == "2"
+    git.point(second, dest)
+    assert (dest / "current" / "a.conf").read_text() == "2"
