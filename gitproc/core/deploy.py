@@ -32,7 +32,6 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     """Accept or refuse a commit; put an accepted one in force."""
     if not event.stand_in:
         world.source_problem = ""
-    verdicts.moved_on(world, event)
     units, commit = event.units, event.commit
     errors = [x for x in (*event.findings, *units.diagnostics) if x.severity == "error"]
     if errors:
@@ -71,6 +70,7 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     past_order.remember(world, edges.former)
     _put_in_force(world, event, pulled, changed)
     verdicts.came_in(world, event, applied)
+    verdicts.moved_on(world, event)
     if event.anew:
         entries = _tried_again(world, entries)
     _judge_later(world, event, entries, applied)

@@ -92,7 +92,7 @@ def commits(world: World, head: str | None, branch: str) -> dict[str, Any]:
         "head": head,
         "applied": shown(world.applied),
         "refused": shown(world.refused.commit) if world.refused else None,
-        "failed": verdicts.failed_record(world),
+        "failed": verdicts.failed_record(world, head),
         "deploying": deploying,
         "last_good": shown(world.goods[-1]) if world.goods else None,
         "diagnostics": [x.as_dict() for x in world.refused.diagnostics] if world.refused else [],

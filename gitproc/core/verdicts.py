@@ -34,6 +34,17 @@ def stand_in_for(world: World, head: str) -> CommitMeta | None:
     return held.to if held is not None and held.commit.sha == head else None
 
 
+def astray(world: World) -> CommitMeta | None:
+    """The commit that is to replace the one in force, which is held back; None if all is well.
+
+    So it is whatever the branch names: a commit that is refused, or none, leaves in force what was.
+    """
+    held, applied = world.held_back, world.applied
+    if held is None or applied is None or applied.sha != held.commit.sha:
+        return None
+    return held.to
+
+
 def settle(world: World, verdict: str, reason: str) -> None:
     """The running deploy has come to its end."""
     deploy = world.deploy
@@ -115,7 +126,7 @@ def came_in(world: World, event: CommitLoaded, before: CommitMeta | None) -> Non
 
 
 def moved_on(world: World, event: CommitLoaded) -> None:
-    """The branch names another commit than the one held back."""
+    """Another commit than the one held back is in force, and not only in its place."""
     held = world.held_back
     if held is not None and not event.stand_in and event.commit.sha != held.commit.sha:
         world.held_back = None
@@ -150,10 +161,10 @@ def apply_asked(world: World, event: ApplyAsked) -> None:
     world.do(Reply(event.request, ()))
 
 
-def failed_record(world: World) -> dict[str, Any] | None:
-    """The commit that is held back, for `status`."""
+def failed_record(world: World, head: str | None) -> dict[str, Any] | None:
+    """The commit that is held back, for `status`, if it is the one that the branch names."""
     held = world.held_back
-    if held is None:
+    if held is None or held.commit.sha != head:
         return None
     found = records.commit_record(held.commit) or {}
     return {

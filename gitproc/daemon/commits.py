@@ -154,7 +154,8 @@ class Commits:
         for sha in also:
             with contextlib.suppress(SourceError):  # it may be gone from the repository
                 found += [git.commit_info(sha)] if sha not in known else []
-        found.sort(key=lambda commit: commit.time, reverse=bool(also))
+        if also:
+            found.sort(key=lambda commit: commit.time, reverse=True)
         notes = {}
         for commit in found:
             with contextlib.suppress(ValueError):  # not of our making

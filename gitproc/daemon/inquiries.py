@@ -77,8 +77,9 @@ class Inquiries:
             entry["applied"] = plan["time"] if plan is not None else None
             at = plan["time"] if plan is not None else entry["time"]
             timeline.append({"time": at, "kind": "commit", "commit": entry})
-        timeline.sort(key=lambda x: float(x["time"]), reverse=True)
-        return {"version": 1, "unit": name, "entries": entries, "timeline": timeline[:count]}
+        timeline.sort(key=lambda x: float(x["time"]))  # what is of one instant stays in its order
+        newest = timeline[::-1][:count]
+        return {"version": 1, "unit": name, "entries": entries, "timeline": newest}
 
 
 def _happening(event: Mapping[str, Any]) -> dict[str, Any]:

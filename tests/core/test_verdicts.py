@@ -233,3 +233,15 @@ def test_every_end_of_a_commit_is_put_into_the_outbox_once():
     it.run(6)
     assert it.world.outbox[expected[0]].at == 0
     assert list(it.world.outbox) == [expected[0], *expected[2:]]
+
+
+def test_a_refused_commit_does_not_bring_the_failed_one_back():
+    it, good, bad = fell()
+    it.run(1)
+    refused = it.commit({"a.service": "[Service]\nExecStrat=/bin/run\n"}, incremental=False)
+    assert (it.verdict(refused), it.in_force) == ("refused", good)
+    assert it.held == bad, "the branch may come back to it"
+    assert commits(it.world, refused, "main")["failed"] is None
+    it.crash()
+    it.restart()
+    assert it.in_force == good

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.e2e.harness import CONFIG, service, until
+from tests.e2e.harness import CONFIG, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -195,3 +195,20 @@ def test_json(machine):
     machine.deploy({"a.service": service()})
     found = json.loads(machine.gitproc("apply", "--json").out)
     assert (found["version"], found["result"]) == (1, "in-force")
+
+
+def test_a_refused_commit_right_behind_a_failed_one(machine):
+    """It moves the branch on and is not put in force: the failed one must not stay so either."""
+    good = machine.deploy({"a.service": service()})
+    machine.repository.write({"a.service": service(shell("sleep 0.2; false"))})
+    machine.git("commit", "-qam", "fails")
+    until(lambda: commits(machine)["deploying"], "it is being deployed")
+    refused = machine.deploy({"a.service": "[Service]\nExecStrat=/x\n"}, "refused")
+    until(lambda: machine.events("commit.failed"), "it fails")
+    until(lambda: in_force(machine) == good, "the good one is in force")
+    machine.wait("a")
+    machine.kill_manager()
+    machine.wait("a")
+    until(lambda: commits(machine)["refused"], "the manager has looked")
+    assert commits(machine)["refused"]["sha"] == refused
+    assert (in_force(machine), commits(machine)["failed"]) == (good, None)

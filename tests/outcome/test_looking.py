@@ -159,3 +159,10 @@ def test_history_of_a_unit_joins_commits_and_what_happened(machine):
     assert "Environment (unset) → X=1" in text
     assert "killed by signal 9" in text
     assert machine.gitproc("history", "zzz").status != 0
+
+
+def test_history_is_newest_first(machine):
+    commits = [machine.deploy({"a.service": service(f"/bin/sleep {n}")}) for n in (10, 20, 30)]
+    entries = machine.rpc("history")["entries"]
+    assert [x["sha"] for x in entries] == commits[::-1]
+    assert [x["verdict"] for x in entries] == ["good"] * 3
