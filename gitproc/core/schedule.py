@@ -313,10 +313,6 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
     for other in graph.gates(name):
         if not satisfied(world, other) and (graph.ordered(name, other) or not _there(world, other)):
             return other, "is required and not up"
-    for other in graph.requirements(name):
-        it = world.units.get(other)
-        if it is not None and it.stopping:
-            return other, "is required and stopping"
     for other in graph.rivals(name):
         it = world.units.get(other)
         if it is not None and not it.down:

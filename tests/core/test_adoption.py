@@ -287,6 +287,23 @@ def test_nothing_is_started_or_stopped_before_the_table_and_the_commit_are_known
     assert machine.sub("a.service") == "running"
 
 
+def test_a_restart_that_waits_for_others_to_stop_is_not_forgotten():
+    machine = Machine(
+        {
+            "a.service": service(),
+            "b.service": service("ExecStart=/bin/slow", unit="PartOf=a.service\nAfter=a.service"),
+        }
+    )
+    machine.run(5)
+    machine.ask(Verb.RESTART, "a.service")
+    machine.run(1)
+    assert machine.subs() == {"a.service": "running", "b.service": "stop-sigterm"}
+    machine.crash()
+    machine.restart()
+    machine.run(10)
+    assert machine.spawns() == ["run", "slow", "run", "slow"]
+
+
 def test_a_shutdown_that_was_cut_short_by_a_crash_can_be_asked_for_again():
     machine = Machine(
         {"a.service": service("ExecStart=/bin/slow"), "b.service": service(unit="After=a.service")}

@@ -108,6 +108,14 @@ def test_who_follows_a_restart():
     }
 
 
+def test_what_is_down_does_not_follow():
+    machine, files = machine_of(
+        a=service(), b=service("ExecStart=/bin/crash", unit="Requires=a.service")
+    )
+    found = planned(machine, {**files, "a.service": service("Environment=A=1")})
+    assert found == {"a.service": "restart: Environment"}
+
+
 def test_what_is_held_stays_unless_it_is_changed_and_so_does_what_leans_on_it():
     machine, files = machine_of(a=service(), b=service(unit="Requires=a.service"))
     machine.ask(Verb.STOP, "a.service")

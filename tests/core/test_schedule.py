@@ -203,6 +203,42 @@ def test_what_is_bound_is_looked_at_again_when_the_other_is_to_start_anew():
     assert machine.subs() == {"a.service": "running", "b.service": "running"}
 
 
+def test_what_is_bound_goes_when_the_start_of_the_other_turns_out_to_be_in_vain():
+    machine = machine_of(
+        1.0,
+        a=service(unit="BindsTo=b.service"),
+        b=service(unit="Requires=c.service\nAfter=c.service"),
+        c=service("Type=oneshot", "ExecStart=/bin/notify", "TimeoutStartSec=2"),
+    )
+    assert machine.subs() == {"a.service": "running", "b.service": "dead", "c.service": "start"}
+    machine.run(5)
+    assert machine.subs() == {"a.service": "dead", "b.service": "dead", "c.service": "failed"}
+    assert machine.state("a.service").restart_wanted == ""
+
+
+def test_restarts_that_come_due_at_once_keep_their_order():
+    files = {
+        "a.service": service("ExecStart=/bin/crash", "Restart=always", unit="After=z.service"),
+        "z.service": service("Type=notify", "ExecStart=/bin/notify", "Restart=always"),
+    }
+    machine = Machine(files)
+    machine.run(1.01)
+    assert machine.sub("a.service") == "running"
+    machine.exit(machine.main("z.service"), 1)
+    machine.exit(machine.main("a.service"), 1)
+    mark = len(moments(machine, "unit.starting", "unit.started"))
+    machine.run(3)
+    seen = moments(machine, "unit.starting", "unit.started")[mark:]
+    assert seen[:3] == ["starting z", "started z", "starting a"]
+
+
+def test_a_changed_definition_does_not_wait_for_an_automatic_restart():
+    machine = machine_of(a=service("ExecStart=/bin/crash", "Restart=always", "RestartSec=1h"))
+    machine.commit({"a.service": service("Restart=always", "RestartSec=1h")})
+    machine.run(1)
+    assert machine.sub("a.service") == "running"
+
+
 def test_a_target_comes_after_its_members_and_is_not_reached_without_those_it_requires():
     members = {"a.service": service("Type=notify", "ExecStart=/bin/notify", install=False)}
     for relation, bad, state in (
