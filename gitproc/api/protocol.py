@@ -30,6 +30,10 @@ MAX_LINE = 1 << 20  # bytes a request may have, its newline included
 MAX_DATA = 700_000  # characters of base64 in one request: 512 KiB and a little
 MAX_UPDATES = 1000  # references of one push
 MAX_BATCH = 100  # requests in one batch
+MAX_NAMES = 10_000  # of units in one request
+MAX_PATTERNS = 100  # among them; each is held against every unit
+MAX_PATTERN = 512  # characters
+MAX_ENTRIES = 10_000  # of the history or the event log in one answer
 LOG_LINES = 100  # that `logs` shows unless asked otherwise
 
 PARSE_ERROR = -32700
@@ -94,11 +98,15 @@ def _count(value: Any) -> int:
     return value
 
 
+def _entries(value: Any) -> int:
+    return min(_count(value), MAX_ENTRIES)
+
+
 def _list(value: Any, item: Callable[[str], str]) -> list[str]:
     if isinstance(value, str):
         value = [value]
-    if not isinstance(value, list) or len(value) > 100_000:
-        raise UsageError("must be a list of strings")
+    if not isinstance(value, list) or len(value) > MAX_NAMES:
+        raise UsageError(f"must be a list of at most {MAX_NAMES} strings")
     return list(dict.fromkeys(item(_text(one)) for one in value))
 
 
@@ -111,7 +119,11 @@ def _units(value: Any) -> list[str]:
 
 
 def _patterns(value: Any) -> list[str]:
-    return _list(value, lambda one: unit_name(one, pattern=True))
+    found = _list(value, lambda one: unit_name(one, pattern=True))
+    patterns = [one for one in found if any(char in one for char in "*?[")]
+    if len(patterns) > MAX_PATTERNS or any(len(one) > MAX_PATTERN for one in patterns):
+        raise UsageError(f"at most {MAX_PATTERNS} patterns of {MAX_PATTERN} characters are taken")
+    return found
 
 
 def _texts(value: Any) -> list[str]:
@@ -210,8 +222,8 @@ METHODS: Mapping[str, Method] = {
     "sync": Method(operates=True),
     "apply": Method({"sha": _text}, operates=True),
     "rollback": Method({"sha": _text, "units": _units, "dry_run": _flag}, operates=True),
-    "history": Method({"unit": _unit, "lines": _count}),
-    "events": Method({"lines": _count, "follow": _flag}, streams=True),
+    "history": Method({"unit": _unit, "lines": _entries}),
+    "events": Method({"lines": _entries, "follow": _flag}, streams=True),
     "why": Method({"unit": _unit}, frozenset({"unit"})),
     "diff": Method(),
     "doctor": Method(),

@@ -165,7 +165,12 @@ def _cat(data: Mapping[str, Any], style: Style) -> Rendered:
 
 
 def _logs(data: Mapping[str, Any], style: Style) -> Rendered:
-    return Rendered(0, _lines(style.raw(str(line["text"])) for line in data.get("lines") or ()))
+    lines = list(data.get("lines") or ())
+    cut = data.get("cut")
+    more = (
+        f"gitproc: only the last {len(lines)} lines are shown: {safe(cut)} has all\n" if cut else ""
+    )
+    return Rendered(0, _lines(style.raw(str(line["text"])) for line in lines), more)
 
 
 def event_line(event: Mapping[str, Any], style: Style) -> str:

@@ -314,13 +314,14 @@ class RpcHandler:
         reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
         since, last = params.get("since"), params.get("lines")
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            None, lambda: [_line(line) for line in reader.lines(last=last, since=since)]
-        )
-        return {"version": 1, "lines": found}
+        lines, cut = await loop.run_in_executor(None, lambda: reader.newest(last, since))
+        found: dict[str, Any] = {"version": 1, "lines": [_line(line) for line in lines]}
+        return {**found, "cut": str(reader.path)} if cut else found
 
     async def _events(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        return {"version": 1, "events": self._e.events.read(params.get("lines", 100))}
+        loop, count = asyncio.get_running_loop(), params.get("lines", 100)
+        found = await loop.run_in_executor(None, lambda: self._e.events.read(count))
+        return {"version": 1, "events": found}
 
     async def _verify(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         return await self._commits.verify(params.get("rev"))

@@ -29,6 +29,8 @@ RESERVED = frozenset({"daemon", "events"})
 """Names in the log directory that are ours."""
 
 SETTLE_SECONDS = 0.01
+MOST_LINES = 100_000  # that `newest` gives at once
+MOST_CHARACTERS = 8 << 20
 
 
 def log_name(unit: str) -> str:
@@ -55,6 +57,22 @@ class LogReader:
         if last is None:
             return lines
         return iter(deque(lines, maxlen=max(0, last)))
+
+    def newest(self, last: int | None, since: float | None) -> tuple[list[LogLine], bool]:
+        """As `lines`, but no more than fits into memory; second: whether older ones were left out.
+
+        A line may have a byte or thousands, and who asks does not know what a service has written.
+        """
+        count = MOST_LINES if last is None else min(last, MOST_LINES)
+        kept: deque[LogLine] = deque()
+        size, cut = 0, False
+        for line in self._between(count + 1, since, None):
+            kept.append(line)
+            size += len(line.text)
+            while len(kept) > count or size > MOST_CHARACTERS:
+                cut = cut or len(kept) <= count or count != last
+                size -= len(kept.popleft().text)
+        return list(kept), cut
 
     def tail(self, lines: int) -> list[LogLine]:
         """The last `lines` lines."""

@@ -1,0 +1,63 @@
+"""Callers of the socket who may only look, and want more than that: the manager's time or its memory."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import DEADLINE, service
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
+
+LINES = 1_500_000
+MOST_MEMORY = 96 << 20  # bytes that one question may cost
+
+
+def _peak(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError
+
+
+def test_a_log_of_short_lines_does_not_fill_the_managers_memory(machine):
+    machine.deploy({"web.service": service()})
+    (machine.logs / "web.log").write_bytes(b"\n" * LINES + b"the last\n")
+    before = _peak(machine.manager)
+    done = machine.gitproc("logs", "web", "--since", "@0")
+    assert _peak(machine.manager) - before < MOST_MEMORY
+    assert done.out.endswith("the last\n")
+    assert "web.log" in done.err  # says where the rest is
+    assert len(machine.rpc("logs", unit="web", lines=900_000_000)["lines"]) < LINES
+
+
+def test_many_events_do_not_either(machine):
+    machine.deploy({"web.service": service()})
+    line = json.dumps({"time": 1.0, "kind": "unit.started", "unit": "web.service", "message": "",
+                       "data": {}, "who": ""}) + "\n"  # fmt: skip
+    log = machine.logs / "events.log"
+    log.write_text(line * 100_000 + log.read_text())
+    assert len(machine.rpc("events", lines=900_000_000)["events"]) <= 10_000
+
+
+def test_a_request_full_of_patterns_does_not_stop_the_manager(machine):
+    machine.deploy({f"web{n}.service": service() for n in range(20)})
+    patterns = [f"*{n}" for n in range(9_000)]
+    request = {"jsonrpc": "2.0", "id": 1, "method": "list", "params": {"units": patterns}}
+    with socket.socket(socket.AF_UNIX) as hostile:
+        hostile.settimeout(DEADLINE)
+        hostile.connect(str(machine.socket))
+        hostile.sendall(json.dumps(request, separators=(",", ":")).encode() + b"\n")
+        answer = json.loads(hostile.makefile("rb").readline())
+    assert "patterns" in answer["error"]["message"]
+    long = machine.ask("list", units=["*a" * 2000])
+    assert "patterns" in long["error"]["message"]
+    many = machine.ask("show", units=[f"u{n}" for n in range(20_000)])
+    assert "list" in many["error"]["message"]
+    before = time.monotonic()
+    machine.rpc("ping")
+    assert time.monotonic() - before < 2
