@@ -8,8 +8,6 @@ no processes: they are up or down.
 from __future__ import annotations
 
 import math
-from typing import Any
-
 from gitproc.core import attribution, health
 from gitproc.core.actions import Keep, Release, Signal, SignalTree, Spawn, WatchTree
 from gitproc.core.events import Process, Slot
@@ -297,11 +295,11 @@ def finish(world: World, state: UnitState) -> None:
         enter(world, state, SubState.AUTO_RESTART)
         world.alarm(state.restart_at, state.name)
         text = f"{state.message or 'ended'}; restart {state.restarts} in {delay:g} s"
-        data: dict[str, Any] = {"result": state.result.value}
+        change = None
         if state.restarts == LOOP and state.result is not Result.SUCCESS:
             text += attribution.blame(world, state.name)
-            data["change"] = attribution.record(world.changes.get(state.name))
-        world.tell("unit.restarting", state.name, text, **data)
+            change = attribution.record(world.changes.get(state.name))
+        world.tell("unit.restarting", state.name, text, result=state.result.value, change=change)
         return
     if not replaced:
         state.done = unit.fingerprint
