@@ -26,17 +26,22 @@ def shown(outcome):
     return outcome.status == 0
 
 
-def test_systemd_keeps_to_what_the_unit_file_counts_on():
-    assert shown(vm.run_tests("systemd_mechanics.py"))
-
-
-#: Everything from Debian's packages: no pip, no virtual environment. Before the reboot, and after it.
-PACKAGE = """\
+#: Run files of `inside/` with Debian's packages, without the suite's own conftest: what they start is to go on.
+INSIDE = """\
 cd /src
-inside() {    # without the suite's own conftest: what runs is to go on
+inside() {
     for f; do set -- "$@" tests/vm/inside/$f.py; shift; done
     python3 -m pytest --noconftest -p no:cacheprovider -v -s --tb=short "$@"
 }
+"""
+
+
+def test_systemd_keeps_to_what_the_unit_file_counts_on():
+    assert shown(vm.run(f"{INSIDE}inside systemd_mechanics"))
+
+
+#: Before the reboot, and after it.
+PACKAGE = """\
 if [[ ! -e /var/lib/rebooted ]]; then
     inside package_installed gitproc_service limits
     rm -f /var/lib/stopped
@@ -49,12 +54,11 @@ inside package_removed
 
 #: Parts of the suite behind which a package of Debian's stands, and those of cgroups, on the installed package.
 SUBSET = """\
-cd /src
 dpkg -i /debs/*.deb
 rm -rf gitproc
 ln -s /usr/lib/gitproc/gitproc gitproc
 export PYTHONPATH=/usr/lib/gitproc
-python3 -m pytest -p no:cacheprovider -q --tb=short tests/vm/inside/debian_packages.py
+inside debian_packages
 systemctl stop gitproc
 python3 -m pytest -p no:cacheprovider -q --tb=short tests/kernel/test_resource_controller.py \
     tests/kernel/test_cgroup_layout.py tests/kernel/test_processes.py tests/kernel/test_host.py \
@@ -70,7 +74,7 @@ def debs():
 
 
 def test_the_package_from_its_installation_to_its_purge(debs):
-    outcome = vm.run(PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=600)
+    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=600)
     assert shown(outcome)
 
 
@@ -78,4 +82,4 @@ def test_the_package_from_its_installation_to_its_purge(debs):
 def test_the_oldest_packages_are_debians_own(debs):
     for newer in sorted(debs.iterdir())[1:]:
         newer.unlink()
-    assert shown(vm.run(SUBSET, "--mount", f"{debs}:/debs", timeout=600))
+    assert shown(vm.run(INSIDE + SUBSET, "--mount", f"{debs}:/debs", timeout=600))
