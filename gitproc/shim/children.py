@@ -142,7 +142,7 @@ class Children:
 
     def _foreign_ended(self, child: Child) -> None:
         self._loop.unwatch(child.pidfd)
-        self.ended(child.pid, *foreign.exit_of(child.pidfd), (0.0, 0.0, 0))
+        self.ended(child.pid, *foreign.exit_of(child.pid, child.pidfd), (0.0, 0.0, 0))
 
     def _stdio(
         self, spec: dict[str, Any], fds: list[int], ours: list[int], streams: list[logger.Stream]
