@@ -33,6 +33,9 @@ bench: .venv/stamp    ## measure, and print figures beside their floor
 deb: .venv/stamp    ## the Debian package, dist/gitproc_VERSION_all.deb
 	@$(BIN)/python tools/deb
 
+soak: .venv/stamp    ## blows against a real machine, as root: make soak ROUNDS=1000 [SEED=N]
+	@$(BIN)/python -m tests.faults.soak --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED))
+
 vm:    ## the virtual machine's image for tests under systemd (root; once, about a minute)
 	@tools/debian vm
 
@@ -42,4 +45,4 @@ clean:    ## remove what make made (not the virtual machine's image)
 .venv/stamp: pyproject.toml tools/venv
 	@tools/venv
 
-.PHONY: help run demo test lint fmt bench deb vm clean
+.PHONY: help run demo test lint fmt bench soak deb vm clean

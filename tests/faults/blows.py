@@ -1,0 +1,297 @@
+"""What may befall a machine: each blow strikes, lets life go on for a while, and leaves the host as it was.
+
+`BLOWS` are functions of a running `Soak`. Flags that a blow sets say what may be lost in its round; what no flag
+names must hold.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.e2e.harness import alive, until
+
+if TYPE_CHECKING:
+    from tests.faults.soak import Soak
+
+
+def manager_killed(soak: Soak) -> None:
+    """kill -9, perhaps again while the next one comes back."""
+    for _ in range(soak.dice.choice([1, 1, 1, 2, 3])):
+        pid = soak.machine.kill_manager(wait=False)
+        soak.count("manager killed")
+        if soak.dice.random() < 0.5:
+            soak.meanwhile(2)
+    adopted(soak, pid)
+
+
+def adopted(soak: Soak, old: int) -> None:
+    """Wait for the manager after `old`, and measure from its start to its first answer."""
+    until(lambda: soak.machine.manager != old, "there is another manager")
+    began = time.monotonic()
+    soak.machine.ready()
+    soak.adopted(began)
+
+
+def manager_steps_aside(soak: Soak) -> None:
+    """SIGTERM to the manager alone."""
+    pid = soak.machine.manager
+    os.kill(pid, signal.SIGTERM)
+    soak.meanwhile(2)
+    adopted(soak, pid)
+
+
+def manager_stands_still(soak: Soak) -> None:
+    """SIGSTOP, life goes on without it, SIGCONT or SIGKILL."""
+    pid = soak.machine.manager
+    os.kill(pid, signal.SIGSTOP)
+    soak.meanwhile(4)
+    os.kill(pid, soak.dice.choice([signal.SIGCONT, signal.SIGKILL]))
+    soak.machine.ready()
+
+
+def logger_killed(soak: Soak) -> None:
+    """kill -9 of the process that moves the lines."""
+    for _ in range(soak.dice.choice([1, 2])):
+        pid = soak.machine.logger
+        os.kill(pid, signal.SIGKILL)
+        soak.count("logger killed")
+        soak.meanwhile(1)
+        until(lambda old=pid: soak.machine.logger != old, "there is another")
+
+
+def both_killed(soak: Soak) -> None:
+    """Manager and logger at once."""
+    manager, logger = soak.machine.manager, soak.machine.logger
+    for pid in soak.dice.sample([manager, logger], 2):
+        os.kill(pid, signal.SIGKILL)
+    soak.count("manager killed")
+    soak.count("logger killed")
+    soak.meanwhile(2)
+    adopted(soak, manager)
+    until(lambda: soak.machine.logger != logger, "there is another logger")
+
+
+def shim_killed(soak: Soak) -> None:
+    """kill -9 of the parent of all; services run on, a newly started daemon adopts them."""
+    machine, dice = soak.machine, soak.dice
+    assert machine.shim is not None
+    soak.exits_unseen = True
+    manager = machine.manager
+    soak.orphans.append(machine.logger)
+    if how := dice.choice(["", "", "still", "dead"]):
+        os.kill(manager, signal.SIGSTOP if how == "still" else signal.SIGKILL)
+    before = soak.books.running()
+    machine.shim.kill()
+    machine.shim.wait()
+    soak.count("shim killed")
+    after = soak.books.running()
+    for name, pids in before.items():
+        gone = set(pids) - set(after.get(name, ()))
+        assert not gone or soak.allowed[name], f"{name} {pids} ended with the shim"
+    until(lambda: not alive(manager), "the orphaned manager ends")
+    for name in soak.allowed:  # what was being made and was in no record yet is made anew
+        soak.allowed[name] += 1
+    soak.ends(dice.choice([0, 0, 1, 3]))
+    began = time.monotonic()
+    machine.start()
+    soak.adopted(began)
+
+
+def shim_replaced(soak: Soak) -> None:
+    """The shim executes its program anew, in place."""
+    pid = soak.machine.manager
+    with suppress(OSError):  # hung up on: the manager is replaced too
+        soak.machine.rpc("daemon-reexec")
+    soak.count("shim re-executed")
+    soak.meanwhile(2)
+    adopted(soak, pid)
+
+
+def daemon_restarted(soak: Soak) -> None:
+    """SIGTERM to all, and a start."""
+    soak.wait_for_verbs()
+    soak.allow_all()
+    soak.machine.stop()
+    assert not soak.books.running()
+    soak.count("daemon restarted")
+    soak.machine.start()
+
+
+@contextmanager
+def full(mount: Path, size: str) -> Iterator[None]:
+    """A tmpfs has no room left."""
+    blocks = os.statvfs(mount)
+    used = (blocks.f_blocks - blocks.f_bfree) * blocks.f_frsize
+    _remount(mount, str(max(used, 4096)))
+    try:
+        yield
+    finally:
+        _remount(mount, size)
+
+
+def _remount(mount: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(mount)], check=True)
+
+
+def state_disk_full(soak: Soak) -> None:
+    """No room for the journal."""
+    with full(soak.machine.state, soak.STATE_SIZE):
+        soak.meanwhile(5)
+    soak.count("state disk full")
+
+
+def log_disk_full(soak: Soak) -> None:
+    """No room for what services write: it may be lost, no more."""
+    soak.lines_lost = soak.events_lost = True
+    with full(soak.machine.logs, soak.LOG_SIZE):
+        soak.meanwhile(5)
+    soak.count("log disk full")
+
+
+def repository_away(soak: Soak) -> None:
+    """Moved, and moved back."""
+    path = soak.machine.repository.path
+    aside = path.with_name("aside")
+    with soak.no_commits():
+        path.rename(aside)
+        try:
+            soak.meanwhile(3)
+            if soak.dice.random() < 0.4:
+                manager_killed(soak)
+        finally:
+            aside.rename(path)
+    soak.count("repository away")
+
+
+def objects_away(soak: Soak) -> None:
+    """The object database is empty for a while."""
+    objects = soak.machine.repository.path / ".git/objects"
+    aside = objects.with_name("aside")
+    with soak.no_commits():
+        objects.rename(aside)
+        objects.mkdir()
+        try:
+            soak.meanwhile(3)
+            if soak.dice.random() < 0.4:
+                manager_killed(soak)
+        finally:
+            shutil.rmtree(objects)
+            aside.rename(objects)
+    soak.count("objects away")
+
+
+def commit_damaged(soak: Soak) -> None:
+    """The object of a new commit is garbage at first."""
+    repository = soak.machine.repository
+    with soak.no_commits():
+        pid = soak.machine.manager
+        os.kill(pid, signal.SIGSTOP)
+        sha = soak.commit_change()
+        loose = repository.path / ".git/objects" / sha[:2] / sha[2:]
+        data = loose.read_bytes()
+        loose.chmod(0o644)
+        loose.write_bytes(soak.dice.randbytes(len(data)))
+        os.kill(pid, signal.SIGCONT)
+        try:
+            soak.meanwhile(3)
+        finally:
+            loose.write_bytes(data)
+    soak.count("commit damaged")
+
+
+def state_cut(soak: Soak) -> None:
+    """Journal or checkpoint end somewhere: what was recorded last is forgotten, what runs must be sorted out."""
+    machine, dice = soak.machine, soak.dice
+    soak.forgotten = soak.exits_unseen = soak.events_lost = True
+    soak.allow_all(2)
+    os.kill(machine.manager, signal.SIGSTOP)
+    files = sorted([*machine.state.glob("journal.*"), *machine.state.glob("state.json")])
+    for file in dice.sample(files, dice.randint(1, len(files))):
+        size = file.stat().st_size
+        at = dice.choice([dice.randrange(size + 1), max(0, size - dice.randrange(400))])
+        os.truncate(file, at)
+    soak.count("state cut")
+    manager_killed(soak)
+
+
+def burst(soak: Soak) -> None:
+    """Fifty commits as fast as git makes them."""
+    for _ in range(50):
+        soak.commit_change()
+
+
+def noise(soak: Soak) -> None:
+    """Nonsense and floods on every socket, while life goes on."""
+    dice, run = soak.dice, soak.machine.root / "run/gitproc"
+    open_lines = []
+    for _ in range(60):
+        kind = dice.choice(["rpc", "rpc", "shim", "notify", "notify"])
+        nonsense = dice.randbytes(dice.choice([0, 1, 16, 300, 5000, 60000]))
+        with suppress(OSError):
+            if kind == "notify":
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+                    line.settimeout(0.2)
+                    words = dice.choice(
+                        [nonsense, b"READY=1\nMAINPID=1", b"STOPPING=1", b"=\n==\n"]
+                    )
+                    for _ in range(dice.choice([1, 50])):
+                        line.sendto(words, str(run / "notify"))
+                continue
+            stream = socket.SOCK_STREAM if kind == "rpc" else socket.SOCK_SEQPACKET
+            line = socket.socket(socket.AF_UNIX, stream)
+            line.settimeout(0.2)
+            open_lines.append(line)
+            line.connect(str(soak.machine.socket if kind == "rpc" else run / "shim.sock"))
+            line.sendall(nonsense)
+            if dice.random() < 0.5:
+                line.sendall(
+                    dice.choice([b"\n" * 1000, b"[" * 100_000 + b"\n", b'{"jsonrpc":"2.0"}\n'])
+                )
+        if dice.random() < 0.1:
+            soak.meanwhile(1)
+    for line in open_lines:
+        line.close()
+    soak.count("noise")
+
+
+def clock_moved(soak: Soak) -> None:
+    """The wall clock jumps, and back; only where the whole machine is ours (GITPROC_FAULTS_CLOCK=1)."""
+    step = soak.dice.choice([-86400.0, -3.0, 5.0, 86400.0])
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + step)
+    try:
+        soak.meanwhile(4)
+    finally:
+        time.clock_settime(time.CLOCK_REALTIME, time.time() - step)
+    soak.count("clock moved")
+
+
+BLOWS: dict[Callable[[Soak], None], int] = {
+    manager_killed: 4,
+    manager_steps_aside: 1,
+    manager_stands_still: 2,
+    logger_killed: 2,
+    both_killed: 2,
+    shim_killed: 3,
+    shim_replaced: 2,
+    daemon_restarted: 1,
+    state_disk_full: 1,
+    log_disk_full: 1,
+    repository_away: 1,
+    objects_away: 1,
+    commit_damaged: 1,
+    state_cut: 1,
+    burst: 1,
+    noise: 1,
+}
+"""And how often each comes up."""
+if os.environ.get("GITPROC_FAULTS_CLOCK"):
+    BLOWS[clock_moved] = 2

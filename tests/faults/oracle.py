@@ -1,0 +1,176 @@
+"""In peace after a round: does the machine run what the branch says, once, and did it tell the truth?
+
+The witnesses' own books are believed; everything that GitProc says is held against them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.harness import PAUSE
+from tests.faults.books import Life, token_of
+
+if TYPE_CHECKING:
+    from tests.faults.soak import Soak
+
+OWN_STATUS = 7  # of a witness that was asked to end by SIGUSR1
+PEACE = 25.0  # seconds until everything must be as the branch says
+_EXIT = re.compile(r"main process (\d+) ")
+
+
+def remember(soak: Soak) -> dict[str, int]:
+    """How many lives every witness has had before a round."""
+    soak.books.read()
+    return {name: len(found) for name, found in soak.books.lives.items()}
+
+
+def check(soak: Soak, before: dict[str, int]) -> None:
+    """AssertionError says what is not true."""
+    held = _held(soak)
+    _until_peace(soak, held)
+    for name in sorted(soak.maybe_held & soak.wanted.keys()):
+        answer = soak.machine.rpc("start", units=[name])
+        outcome = answer["units"][f"{name}.service"]
+        assert outcome["result"] == "done", f"start {name}: {outcome}"
+        soak.allowed[name] += 1
+    soak.maybe_held.clear()
+    _until_peace(soak, set())
+    books = soak.books
+    assert not books.twice, books.twice
+    for name, lives in books.lives.items():
+        new = lives[before.get(name, 0) :]
+        text = f"{name} was started {len(new)} times, for {soak.allowed[name]} reasons"
+        assert len(new) <= soak.allowed[name], text
+    ended = _ended(soak)
+    _events(soak, before, ended)
+    _lines(soak, ended)
+
+
+def _held(soak: Soak) -> set[str]:
+    """Witnesses that an operator was told are stopped, and that nothing has started since."""
+    found = set()
+    for verb, name, done in soak.verbs:
+        if done.exception() is not None or verb != "stop" or soak.forgotten:
+            continue
+        answer = done.result()
+        units = answer.get("result", {}).get("units", {})
+        stopped = units.get(f"{name}.service", {}).get("result") == "done"
+        if stopped and name not in soak.changed and name in soak.wanted:
+            found.add(name)
+    return found
+
+
+def _until_peace(soak: Soak, held: set[str]) -> None:
+    deadline = time.monotonic() + PEACE
+    while problems := _problems(soak, held):
+        if time.monotonic() > deadline:
+            raise AssertionError("no peace: " + "; ".join(problems))
+        time.sleep(5 * PAUSE)
+
+
+def _problems(soak: Soak, held: set[str]) -> list[str]:
+    head = soak.machine.git("rev-parse", "HEAD")
+    try:
+        status = soak.machine.rpc("status")
+    except OSError as error:
+        return [f"no answer: {error}"]
+    commit = status["commit"]
+    if not commit["applied"] or commit["applied"]["sha"] != head or commit["error"]:
+        return [f"HEAD is {head}, the manager says {commit}"]
+    units = {u["name"].removesuffix(".service"): u for u in status["units"]}
+    soak.books.read()
+    running = soak.books.running()
+    found = [
+        f"{name} runs ({pids}) and is not wanted"
+        for name, pids in running.items()
+        if pids and (name not in soak.wanted or name in held)
+    ]
+    for name, value in soak.wanted.items():
+        unit, pids, lives = units.get(name, {}), running.get(name, []), soak.books.lives[name]
+        if name in held or (name in soak.maybe_held and not pids and unit.get("hold")):
+            continue
+        if len(pids) != 1 or unit.get("sub_state") != "running" or unit.get("main_pid") != pids[0]:
+            shown = {key: unit.get(key) for key in ("sub_state", "main_pid", "hold", "reason")}
+            found.append(f"{name}: {pids}, {shown}")
+        elif not lives or lives[-1].value != value or lives[-1].token != token_of(pids[0]):
+            found.append(f"{name}: {lives[-1:]} instead of {value}")
+    return found
+
+
+def _ended(soak: Soak) -> dict[str, list[Life]]:
+    """Lives that have ended and were not asked about before, in order."""
+    found: dict[str, list[Life]] = {}
+    for name, lives in soak.books.lives.items():
+        first, last = soak.settled[name], len(lives) - (name in soak.wanted)
+        soak.settled[name] = last
+        if last > first:
+            found[name] = lives[first:last]
+    return found
+
+
+def _events(soak: Soak, before: dict[str, int], ended: dict[str, list[Life]]) -> None:
+    """Every end is told once, in order, with its status; every life was announced."""
+    told: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    starts: dict[str, int] = defaultdict(int)
+    for event in soak.books.events():
+        name = event["unit"].removesuffix(".service")
+        if event["kind"] == "unit.main-exited":
+            told[name].append(event)
+        elif event["kind"] == "unit.starting":
+            starts[name] += 1
+    if soak.events_lost:
+        return
+    for name in {*told, *ended}:
+        left = list(told[name])
+        for life in ended.get(name, []):
+            while left and not _tells(soak, name, life, left[0]):
+                stray = left.pop(0)  # it ended before it could open its book
+                how = (stray["data"]["code"], stray["data"]["status"])
+                early = how in {("killed", 9), ("killed", 15), ("killed", 6), ("killed", 10)}
+                assert early or soak.exits_unseen, f"{name}: {stray} is told of no life"
+            assert left, f"{name}: the end of {life} is not told in {told[name]}"
+            left.pop(0)
+        for stray in left:
+            how = stray["data"]["code"]
+            assert how in ("killed", "lost"), f"{name}: {stray} is told of no life"
+    for name, lives in soak.books.lives.items():
+        new = len(lives) - before.get(name, 0)
+        assert starts[name] >= new, f"{name}: {starts[name]} starts told, {new} seen"
+    soak.count("exits told", sum(map(len, ended.values())))
+
+
+def _tells(soak: Soak, name: str, life: Life, event: dict[str, Any]) -> bool:
+    said = _EXIT.match(event["message"])
+    if said and not name.startswith("hidden") and int(said[1]) != life.pid:
+        return False
+    how = (event["data"]["code"], event["data"]["status"])
+    right = {("killed", 9), ("killed", 6), ("killed", 15), ("killed", 10)}
+    if life.end:
+        right = {("exited", 0 if life.end == "term" else OWN_STATUS), ("killed", 9)}
+    return how in right or (soak.exits_unseen and how[0] == "lost")
+
+
+def _lines(soak: Soak, ended: dict[str, list[Life]]) -> None:
+    """Every line that a witness has written is in its log, once."""
+    books = soak.books
+    noted = books.noted()
+    deadline = time.monotonic() + PEACE
+    while True:
+        books.read_logs()
+        short = [key for key, number in noted.items() if books.written.get(key, -1) < number]
+        if not short or soak.lines_lost:
+            break
+        assert time.monotonic() < deadline, [(k, noted[k], books.written.get(k)) for k in short]
+        time.sleep(5 * PAUSE)
+    assert not books.doubled, books.doubled
+    if soak.lines_lost:
+        books.lost.clear()
+        books.torn.clear()
+    assert not books.lost, books.lost
+    assert not books.torn, books.torn
+    for name, lives in ended.items():
+        for life in lives:
+            books.forget(name, life.token)

@@ -1,0 +1,287 @@
+"""Rounds of blows against a real machine, and after each the question whether everything it says is true.
+
+`python -m tests.faults.soak --rounds 1000 --seed 5` (`make soak ROUNDS=1000`). The same seed gives the same
+blows; what they hit depends on the machine's mood. A round is ordinary life (commits, verbs, exits) with one
+blow in its midst; then peace, and `oracle.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.e2e.harness import Machine, alive, service
+from tests.faults import blows, oracle
+from tests.faults.books import Books
+
+CONFIG = 'settle_seconds = 0.2\npoll_interval = 2.0\n[logs]\nmax_bytes = "1G"\n'
+PAUSE = 0.03  # seconds between a witness's lines
+VERBS = ("stop", "stop", "restart", "try-restart", "start", "kill", "reset-failed")
+BROKEN = "[Service]\nExecStrat=/bin/true\n"
+
+
+class Soak:
+    """One machine, its witnesses, and what may be expected of them after the present round."""
+
+    STATE_SIZE: ClassVar = "16m"
+    LOG_SIZE: ClassVar = "1g"
+
+    def __init__(self, seed: int, witnesses: int = 12) -> None:
+        self.seed = seed
+        self.dice = random.Random(seed)
+        self.machine = Machine(config=CONFIG)
+        self.figures: Counter[str] = Counter()
+        self.adoptions: list[float] = []
+        notes = self.machine.root / "notes"
+        notes.mkdir()
+        shutil.copy(Path(__file__).with_name("witness.py"), self.machine.root / "witness.py")
+        for mount, size in (
+            (self.machine.state, self.STATE_SIZE),
+            (self.machine.logs, self.LOG_SIZE),
+        ):
+            mount.mkdir(parents=True)
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(mount)], check=True
+            )
+            self.machine.mounts.append(mount)
+        self.books = Books(notes, self.machine.logs)
+        self.wanted: dict[str, str] = {}  # witness -> the value it must have been started with
+        self.maybe_held: set[str] = set()
+        self.orphans: list[int] = []  # loggers whose shim was killed
+        self.settled: Counter[str] = Counter()  # lives whose end has been asked about
+        self._pool = ThreadPoolExecutor(4)
+        self._next = 0
+        self._broken = False
+        self._committing = True
+        self._witnesses = witnesses
+        self._clear()
+
+    def start(self) -> Soak:
+        """Start the daemon and give it its witnesses."""
+        self.machine.start()
+        self._commit({self._new_witness(): None for _ in range(self._witnesses)})
+        oracle.check(self, {})
+        return self
+
+    def _clear(self) -> None:
+        self.allowed: Counter[str] = Counter()  # starts that this round may bring
+        self.slain: dict[str, list[int]] = defaultdict(list)
+        self.verbs: list[tuple[str, str, Future[Any]]] = []
+        self.changed: set[str] = set()
+        self.exits_unseen = self.events_lost = self.lines_lost = self.forgotten = False
+
+    def close(self) -> None:
+        """End everything; fails if anything is left."""
+        self._pool.shutdown()
+        self.machine.close()
+        left = [pid for pid in self.orphans if alive(pid)]
+        assert not left, f"loggers without a shim and without writers: {left}"
+
+    # -- ordinary life ---------------------------------------------------------------------------
+
+    def count(self, what: str, number: int = 1) -> None:
+        """For the figures."""
+        self.figures[what] += number
+
+    def adopted(self, began: float) -> None:
+        """A manager answers again, `began` monotonic seconds ago its predecessor ended."""
+        self.adoptions.append(time.monotonic() - began)
+
+    def allow_all(self, number: int = 1) -> None:
+        """Every witness may be started that often in this round."""
+        for name in self.wanted:
+            self.allowed[name] += number
+
+    def meanwhile(self, acts: int) -> None:
+        """Life goes on."""
+        for _ in range(acts):
+            kind = self.dice.choice(["commit", "verb", "end", "end"])
+            if kind == "commit" and self._committing:
+                self.commit()
+            elif kind == "verb":
+                self.verb()
+            else:
+                self.ends(1)
+            time.sleep(self.dice.random() * 0.06)
+
+    @contextmanager
+    def no_commits(self) -> Iterator[None]:
+        """The repository is not there for committers either."""
+        self._committing = False
+        try:
+            yield
+        finally:
+            self._committing = True
+
+    def _new_witness(self) -> str:
+        kind = self.dice.choice(["plain", "plain", "plain", "ready", "hidden"])
+        self._next += 1
+        return f"{kind}{self._next}"
+
+    def _unit(self, name: str, value: str) -> str:
+        root = self.machine.root
+        settings = (
+            "Restart=always\nRestartSec=0.05\nLimitCORE=0\nTimeoutStopSec=5\nTimeoutStartSec=8\n"
+        )
+        settings += {"ready": "Type=notify\n", "hidden": "PrivatePIDs=yes\n"}.get(
+            name.rstrip("0123456789"), ""
+        )
+        command = f"/usr/bin/python3 -I -S {root}/witness.py {root}/notes {name} {PAUSE}"
+        return service(command, f"{settings}Environment=VALUE={value}", "StartLimitIntervalSec=0")
+
+    def _commit(self, changes: dict[str, str | None]) -> str:
+        """Give witnesses another value (None: a new one), in one commit; its id."""
+        files: dict[str, str | None] = {}
+        for name in changes:
+            self._next += 1
+            self.wanted[name] = str(self._next)
+            self.allowed[name] += 1
+            self.changed.add(name)
+            files[f"{name}.service"] = self._unit(name, self.wanted[name])
+        return self._commit_files(files)
+
+    def _commit_files(self, files: dict[str, str | None]) -> str:
+        repository = self.machine.repository
+        repository.write(files)
+        repository.git("add", "-A")
+        repository.git("commit", "-q", "--allow-empty", "-m", "change")
+        self.count("commits")
+        return repository.git("rev-parse", "HEAD")
+
+    def commit_change(self) -> str:
+        """A commit that changes one witness; its id."""
+        return self._commit({self.dice.choice(sorted(self.wanted)): None})
+
+    def commit(self) -> None:
+        """A commit of any kind."""
+        names = sorted(self.wanted)
+        kind = self.dice.choice(["change", "change", "add", "remove", "words", "break"])
+        if kind == "change":
+            self._commit(dict.fromkeys(self.dice.sample(names, 2)))
+        elif kind == "add" and len(names) < 20:
+            self._commit({self._new_witness(): None})
+        elif kind == "remove" and len(names) > 8:
+            name = self.dice.choice(names)
+            del self.wanted[name]
+            self.changed.add(name)
+            self._commit_files({f"{name}.service": None})
+        elif kind == "break":
+            self._broken = True
+            self._commit_files({"broken.service": BROKEN})
+        elif self._broken:
+            self.mend()
+        else:
+            name = self.dice.choice(names)
+            text = f"# words {self._next}\n{self._unit(name, self.wanted[name])}"
+            self._commit_files({f"{name}.service": text})
+
+    def mend(self) -> None:
+        """The last commit must be one that can be applied."""
+        if self._broken:
+            self._broken = False
+            self._commit_files({"broken.service": None})
+
+    def verb(self) -> None:
+        """An operator asks for something; the answer is looked at in peace."""
+        name = self.dice.choice(sorted(self.wanted))
+        if name in {unit for _, unit, _ in self.verbs}:
+            return
+        verb = self.dice.choice(VERBS)
+        self.allowed[name] += 1
+        self.maybe_held.add(name)
+        more = {"signal": self.dice.choice([9, 15])} if verb == "kill" else {}
+        done = self._pool.submit(self.machine.ask, verb, units=[name], **more)
+        self.verbs.append((verb, name, done))
+        self.count("verbs")
+
+    def wait_for_verbs(self) -> None:
+        """All have been answered, or hung up on."""
+        for _, _, done in self.verbs:
+            done.exception()
+
+    def ends(self, number: int) -> None:
+        """Witnesses end by themselves or are killed."""
+        running = self.books.running()
+        victims = sorted(name for name, pids in running.items() if pids)
+        for name in self.dice.sample(victims, min(number, len(victims))):
+            signo = self.dice.choice([signal.SIGUSR1, signal.SIGKILL, signal.SIGABRT])
+            self.allowed[name] += 1
+            try:
+                os.kill(running[name][0], signo)
+            except ProcessLookupError:
+                continue
+            self.slain[name].append(signo)
+            self.count("exits")
+
+    # -- rounds ----------------------------------------------------------------------------------
+
+    def round(self, blow: Any = None) -> None:
+        """One blow amid ordinary life (drawn if not given), peace, and the questions."""
+        self._clear()
+        before = oracle.remember(self)
+        if blow is None:
+            blow = self.dice.choices([*blows.BLOWS], [*blows.BLOWS.values()])[0]
+        self.figures["rounds"] += 1
+        try:
+            self.meanwhile(self.dice.randrange(4))
+            blow(self)
+            self.meanwhile(self.dice.randrange(4))
+            self.mend()
+            self.wait_for_verbs()
+            oracle.check(self, before)
+        except Exception as error:
+            said = self.machine.said()
+            text = f"seed {self.seed}, round {self.figures['rounds']}, {blow.__name__}: {error}"
+            raise AssertionError(f"{said}\n{text}") from error
+
+    def report(self) -> str:
+        """The figures, in lines."""
+        lines = [f"{number:8d}  {what}" for what, number in sorted(self.figures.items())]
+        lines += [
+            f"{self.books.lines:8d}  lines",
+            f"{len(self.books.lost):8d}  lost",
+            f"{len(self.books.doubled):8d}  doubled",
+        ]
+        if self.adoptions:
+            middle, worst = statistics.median(self.adoptions), max(self.adoptions)
+            lines.append(f"adoption: median {middle:.2f} s, longest {worst:.2f} s")
+        return "\n".join(lines)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--only", metavar="BLOW", help="this blow, every round")
+    options = parser.parse_args()
+    only = next((x for x in blows.BLOWS if x.__name__ == options.only), None)
+    print(f"seed {options.seed}", flush=True)
+    soak = Soak(options.seed)
+    try:
+        soak.start()
+        for number in range(options.rounds):
+            soak.round(only)
+            if sys.stdout.isatty() or number % 25 == 24:
+                print(f"round {number + 1}", flush=True)
+    finally:
+        print(soak.report(), flush=True)
+        soak.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
