@@ -7,7 +7,9 @@ who may ask, what to do where the host cannot give what a unit asks for, and def
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,8 @@ from gitproc.daemon import config_values as kinds
 from gitproc.daemon.config_values import Converter
 from gitproc.daemon.paths import default_paths
 from gitproc.errors import ConfigError
+
+_OUTSIDE = 65534  # the owner of what a container was given from outside, where it has no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,8 @@ def load(
         settings[key] = Path(getattr(places, key)) if value is None else _below(top, value)
     if top is not None:
         settings.setdefault("cgroup_root", _cgroup_name(top))
+    if user_mode and root is None:
+        settings.setdefault("group", "")  # whom a user lets operate is for that user to say
     return Config(
         **settings,
         file=file if text is not None else None,
@@ -142,7 +148,9 @@ def _read(file: Path, *, required: bool) -> str | None:
             f"{file}: the configuration is TOML, not JSON: write config.toml", file=str(file)
         )
     try:
-        return file.read_bytes().decode("utf-8")
+        with file.open("rb") as opened:
+            _check_writers(file, os.fstat(opened.fileno()))
+            return opened.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: not UTF-8 (byte {error.start})", file=str(file)) from error
     except FileNotFoundError as error:
@@ -157,6 +165,24 @@ def _read(file: Path, *, required: bool) -> str | None:
         return None
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}", file=str(file)) from error
+
+
+def _check_writers(file: Path, found: os.stat_result) -> None:
+    """Who can write this file runs programs as us. ConfigError if that is somebody else."""
+    if os.geteuid() == 0 and found.st_uid not in (0, _OUTSIDE):
+        raise ConfigError(
+            f"{file} belongs to uid {found.st_uid}, who could thus run anything here: "
+            f"run `chown root {file}`",
+            file=str(file),
+        )
+    group = os.geteuid() == 0 and found.st_gid != 0 and found.st_mode & stat.S_IWGRP
+    if group or found.st_mode & stat.S_IWOTH:
+        who = "everybody" if found.st_mode & stat.S_IWOTH else "its group"
+        raise ConfigError(
+            f"{file} can be written by {who}, who could thus run anything here: "
+            f"run `chmod go-w {file}`",
+            file=str(file),
+        )
 
 
 def _parse(file: Path, text: str) -> dict[str, Any]:

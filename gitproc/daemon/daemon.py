@@ -293,6 +293,8 @@ class Daemon:
             gid = grp.getgrnam(config.group).gr_gid if config.group else None
         except KeyError:
             gid = None
+        if os.geteuid() != 0 and gid not in (os.getegid(), *os.getgroups()):
+            gid = None  # only root can give the socket to a group it is not in
         return Access(gid, config.readers, config.group)
 
     def _notes(self, missing: list[str]) -> list[str]:

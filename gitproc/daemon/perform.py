@@ -134,7 +134,7 @@ class Perform:
             case FindMain(unit=definition, invocation=invocation):
                 self._post(self._find_main(definition, invocation))
             case Adopt(process, pid, start_time):
-                self._e.manager.adopt(process, pid, start_time)
+                self._e.manager.adopt(process, pid, start_time or self._identity(process.unit, pid))
             case Keep(unit=definition):
                 self._keep(definition)
             case SetLimits(unit=definition, invocation=invocation):
@@ -337,6 +337,15 @@ class Perform:
         problems = directories.release(unit, self._e.host, keep_runtime=keep_runtime)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
+
+    def _identity(self, unit: str, pid: int) -> int:
+        """The start time of the unit's process `pid`; -1, which no process has, if it is not the unit's.
+
+        The pid may be another process's by the time the shim looks. By this it is found out: who has this
+        start time then has had the pid all along, and so is who was looked up in between.
+        """
+        started = processes.start_time(pid)
+        return started if started and self._e.controller.unit_of(pid) == unit else -1
 
     def _limits_failed(self, unit: str, invocation: str, problems: list[str]) -> None:
         for problem in problems:
