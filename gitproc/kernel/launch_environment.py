@@ -23,6 +23,9 @@ from gitproc.units.unit import Unit
 from gitproc.units.values import EnvFile
 
 _FILE_BYTES_MAX = 4 << 20
+#: Of files that an ordinary user wrote: parsing takes the manager a second a megabyte.
+_THEIR_BYTES_MAX = 128 << 10
+_FILES_MAX = 100  # that match one pattern
 _NULL = os.makedev(1, 3)  # /dev/null
 _SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 #: What an ordinary user's services need of the session to reach it.
@@ -130,6 +133,8 @@ def _read(file: EnvFile) -> list[tuple[str, str]]:
         paths = sorted(glob.glob(file.path))
         if not paths and not file.optional:
             raise LaunchError("ENVIRONMENT_FILE", f"no environment file matches {file.path}")
+        if len(paths) > _FILES_MAX:
+            raise LaunchError("ENVIRONMENT_FILE", f"{len(paths)} files match {file.path}")
     found = []
     for path in paths:
         try:
@@ -156,15 +161,17 @@ def _text(path: str) -> str:
             raise ValueError(
                 "a link on the way, made by an ordinary user, leads to a file of somebody else"
             )
+        info = os.fstat(found.fd)
+        most = _FILE_BYTES_MAX if info.st_uid in (0, os.geteuid()) else _THEIR_BYTES_MAX
         if not safe_path.is_regular(found.fd):
-            if os.fstat(found.fd).st_rdev == _NULL:
+            if info.st_rdev == _NULL:
                 return ""
             raise ValueError("it is not a regular file")
         fd = safe_path.reopen(found.fd)
     finally:
         os.close(found.fd)
     with open(fd, "rb") as file:
-        raw = file.read(_FILE_BYTES_MAX + 1)
-    if len(raw) > _FILE_BYTES_MAX:
-        raise ValueError(f"it is larger than {_FILE_BYTES_MAX} bytes")
+        raw = file.read(most + 1)
+    if len(raw) > most:
+        raise ValueError(f"it is larger than {most} bytes")
     return raw.decode("utf-8", "surrogateescape")

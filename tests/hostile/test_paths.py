@@ -93,6 +93,20 @@ def test_no_device_and_no_fifo_is_opened(tmp_path, theirs):
         _read("/dev/zero")
 
 
+def test_a_users_file_does_not_take_the_managers_time(theirs):
+    """The file is read and parsed anew at each start, and a service can have itself started again."""
+    file = theirs / "env"
+    file.write_text("A=1\n" * (1 << 18))
+    assert _read(file)["A"] == "1"
+    os.chown(file, NOBODY, NOBODY)
+    with pytest.raises(LaunchError, match="larger"):
+        _read(file)
+    for number in range(200):
+        (theirs / f"{number}.more").write_text("A=1\n")
+    with pytest.raises(LaunchError, match="200 files"):
+        _read(f"{theirs}/*.more")
+
+
 def test_a_pid_file_elsewhere_is_not_removed(tmp_path, theirs):
     victim = tmp_path / "victim"
     victim.mkdir()
