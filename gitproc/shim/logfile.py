@@ -6,6 +6,7 @@ from pipe to file by splice(2): a logger that dies at any instruction loses none
 chunk. On a full disk the pipe is emptied into nowhere and the loss is counted: a service must not stand
 still because a disk is full.
 
+A log is rotated when it or its index is large enough: who writes single bytes fills the index first.
 Rotation renames `NAME.log` to `NAME.log.1` and so on, each with its index, between two lines where the
 service leaves a chance (within another 64 kB).
 """
@@ -27,7 +28,17 @@ _RETRY = 1.0  # seconds between attempts to open a file that could not be opened
 class LogFile:
     """The file at `path`; `files` old generations are kept once it has grown over `max_bytes` (0: never)."""
 
-    __slots__ = ("_index", "_log", "_retry", "dropped", "files", "max_bytes", "path", "users")
+    __slots__ = (
+        "_index",
+        "_indexed",
+        "_log",
+        "_retry",
+        "dropped",
+        "files",
+        "max_bytes",
+        "path",
+        "users",
+    )
 
     def __init__(self, path: str, max_bytes: int, files: int) -> None:
         self.path = path
@@ -37,6 +48,7 @@ class LogFile:
         self.dropped = 0
         self._log = self._index = -1
         self._retry = 0.0
+        self._indexed = 0  # bytes of the index
 
     def move(self, pipe: int) -> tuple[int, str]:
         """Move what is in the pipe: (bytes taken, news for people). 0 bytes: all writers have closed.
@@ -57,7 +69,7 @@ class LogFile:
         if not moved:
             return 0, ""
         self._record(start)
-        if self.max_bytes and start + moved >= self.max_bytes:
+        if self.max_bytes and max(start + moved, self._indexed) >= self.max_bytes:
             self._rotate_between_lines(start + moved)
         if not self.dropped:
             return moved, ""
@@ -98,6 +110,7 @@ class LogFile:
                 pass
         index = os.open(path, _OPEN | os.O_APPEND, 0o640)
         size = os.fstat(index).st_size
+        self._indexed = 0 if fresh else size
         if fresh and size:
             os.ftruncate(index, 0)
         elif size % _RECORD.size:
@@ -108,6 +121,7 @@ class LogFile:
         if self._index < 0:
             return
         try:
+            self._indexed += _RECORD.size
             if os.write(self._index, _RECORD.pack(offset, time.time_ns())) != _RECORD.size:
                 size = os.fstat(self._index).st_size
                 os.ftruncate(self._index, size - size % _RECORD.size)
@@ -125,7 +139,8 @@ class LogFile:
 
     def _rotate_between_lines(self, size: int) -> None:
         try:
-            if size < self.max_bytes + _GRACE and os.pread(self._log, 1, size - 1) != b"\n":
+            grown = max(size, self._indexed) >= self.max_bytes + _GRACE
+            if not grown and os.pread(self._log, 1, size - 1) != b"\n":
                 return
             self._rotate()
         except OSError:
