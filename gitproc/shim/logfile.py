@@ -9,11 +9,16 @@ still because a disk is full.
 A log is rotated when it or its index is large enough: who writes single bytes fills the index first.
 Rotation renames `NAME.log` to `NAME.log.1` and so on, each with its index, between two lines where the
 service leaves a chance (within another 64 kB).
+
+After a shim was killed there are two loggers: its own, which serves the pipes it had to their end, and its
+successor's. Both may write for one service (its main process, its ExecReload=), so each chunk is written
+under a lock.
 """
 
 # ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
 
 import errno
+import fcntl
 import os
 import struct
 import time
@@ -22,6 +27,8 @@ _RECORD = struct.Struct("<QQ")
 _CHUNK = 1 << 20
 _GRACE = 65536
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_LOCK_TRIES = 50
+_LOCK_PAUSE = 0.0001  # seconds; the other logger holds it for less
 _RETRY = 1.0  # seconds between attempts to open a file that could not be opened
 
 
@@ -58,10 +65,7 @@ class LogFile:
         try:
             if self._log < 0:
                 self._open()
-            start = os.lseek(self._log, 0, os.SEEK_END)
-            moved = os.splice(
-                pipe, self._log, _CHUNK, flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
-            )
+            start, moved = self._append(pipe)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -76,6 +80,25 @@ class LogFile:
         news = f"{self.path}: writable again, {self.dropped} bytes were lost"
         self.dropped = 0
         return moved, news
+
+    def _append(self, pipe: int) -> tuple[int, int]:
+        """splice(2) refuses O_APPEND, so the end of the file is looked for: alone (where it was, bytes moved)."""
+        self._lock()
+        try:
+            start = os.lseek(self._log, 0, os.SEEK_END)
+            flags = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+            return start, os.splice(pipe, self._log, _CHUNK, flags=flags)
+        finally:
+            fcntl.flock(self._log, fcntl.LOCK_UN)
+
+    def _lock(self) -> None:
+        """Briefly tried only: a reader that holds such a lock must not hold up every service's log."""
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(_LOCK_PAUSE)
 
     def reopen(self) -> None:
         """Close: the next chunk opens whatever the path names then (after a foreign rotation)."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gitproc.shim.logfile import LogFile
 from tests.shim.client import NOBODY, title, until
 
 LINES = 'i=0; while [ $i -lt {count} ]; do echo "line $i"; i=$((i+1)); {pause} done'
@@ -250,3 +251,32 @@ def test_shutdown_while_the_logger_dies_loses_nothing(shim, client, tmp_path):
     os.kill(shim.logger, signal.SIGKILL)
     assert shim.process.wait(10) == 0
     assert path.read_text() == "the last words\n"
+
+
+def test_two_loggers_on_one_file_lose_nothing(tmp_path):
+    """The one of a shim that was killed goes on beside its successor's."""
+    path, count = tmp_path / "a.log", 20000
+    gate, opened = os.pipe()
+    loggers = []
+    for name in "ab":
+        pid = os.fork()
+        if pid == 0:
+            try:
+                file = LogFile(str(path), 0, 0)
+                os.close(opened)
+                os.read(gate, 1)
+                reading, writing = os.pipe()
+                for number in range(count):
+                    os.write(writing, f"{name} {number}\n".encode())
+                    file.move(reading)
+            finally:
+                os._exit(0)
+        loggers.append(pid)
+    os.close(opened)
+    os.close(gate)
+    for pid in loggers:
+        assert os.waitpid(pid, 0)[1] == 0
+    lines = path.read_text().splitlines()
+    for name in "ab":
+        assert [x for x in lines if x[0] == name] == [f"{name} {n}" for n in range(count)]
+    assert len(lines) == 2 * count
