@@ -129,17 +129,24 @@ def daemon_restarted(soak: Soak) -> None:
 @contextmanager
 def full(mount: Path, size: str) -> Iterator[None]:
     """A tmpfs has no room left."""
-    blocks = os.statvfs(mount)
-    used = (blocks.f_blocks - blocks.f_bfree) * blocks.f_frsize
-    _remount(mount, str(max(used, 4096)))
+    until(
+        lambda: _remount(mount, str(max(_used(mount), 4096))), f"{mount} is as large as its content"
+    )
     try:
         yield
     finally:
-        _remount(mount, size)
+        assert _remount(mount, size)
 
 
-def _remount(mount: Path, size: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={size}", str(mount)], check=True)
+def _used(mount: Path) -> int:
+    blocks = os.statvfs(mount)
+    return (blocks.f_blocks - blocks.f_bfree) * blocks.f_frsize
+
+
+def _remount(mount: Path, size: str) -> bool:
+    """Refused if the content has grown meanwhile."""
+    words = ["mount", "-o", f"remount,size={size}", str(mount)]
+    return subprocess.run(words, check=False, capture_output=True).returncode == 0
 
 
 def state_disk_full(soak: Soak) -> None:
@@ -168,6 +175,8 @@ def repository_away(soak: Soak) -> None:
             if soak.dice.random() < 0.4:
                 manager_killed(soak)
         finally:
+            if path.exists():  # by a git that was running: it makes the folders of a reference
+                shutil.rmtree(path)
             aside.rename(path)
     soak.count("repository away")
 
