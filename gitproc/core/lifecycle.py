@@ -8,6 +8,7 @@ no processes: they are up or down.
 from __future__ import annotations
 
 import math
+
 from gitproc.core import attribution, health
 from gitproc.core.actions import Keep, Release, Signal, SignalTree, Spawn, WatchTree
 from gitproc.core.events import Process, Slot

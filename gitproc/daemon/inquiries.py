@@ -71,11 +71,13 @@ class Inquiries:
         found = await self._commits.history(count, paths, list(plans)) if paths or plans else {}
         entries = found.get("entries", [])
         timeline = [_happening(x) for x in told if x["kind"] != "commit.plan"]
-        for entry in entries:
+        at = 0.0
+        for entry in reversed(entries):
             plan = plans.get(entry["sha"])
             entry["change"] = plan["message"] if plan is not None else None
             entry["applied"] = plan["time"] if plan is not None else None
-            at = plan["time"] if plan is not None else entry["time"]
+            # Git knows whole seconds only: a commit does not come before the one below it.
+            at = plan["time"] if plan is not None else max(at, entry["time"])
             timeline.append({"time": at, "kind": "commit", "commit": entry})
         timeline.sort(key=lambda x: float(x["time"]))  # what is of one instant stays in its order
         newest = timeline[::-1][:count]

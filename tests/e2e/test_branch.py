@@ -208,7 +208,8 @@ def test_verdicts_are_notes_on_the_commits(machine):
     for sha, verdict in shas.items():
         assert any(sha[:10] in x and verdict in x for x in text.splitlines())
     lines = machine.gitproc("history", "a").out.splitlines()
-    assert [x.split()[0] for x in lines if x[:1] != " "] == [x[:10] for x in [*shas][::-1]]
+    told = [x.partition(" commit ")[2] for x in lines if " commit " in x]
+    assert [x.split()[0] for x in told] == [x[:10] for x in [*shas][::-1]]
     machine.kill_manager()
     assert {e["sha"]: e["verdict"] for e in machine.rpc("history")["entries"]} == shas
 
