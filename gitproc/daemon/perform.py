@@ -105,6 +105,7 @@ class Perform:
             privileged=os.geteuid() == 0,
             no_pid_namespace=pid_namespace_problem(),
             warn_isolation=config.on_missing_isolation == "warn",
+            own=tuple(str(x) for x in (config.run_dir, config.state_dir, config.log_dir)),
         )
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
@@ -334,7 +335,7 @@ class Perform:
     def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
         self._e.health.cancel(unit.name)
         self._e.controller.remove(unit.name)
-        problems = directories.release(unit, self._e.host, keep_runtime=keep_runtime)
+        problems = directories.release(unit, self._surroundings, keep_runtime=keep_runtime)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
 

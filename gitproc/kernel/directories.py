@@ -12,14 +12,14 @@ import stat
 from contextlib import suppress
 
 from gitproc.kernel import safe_path
+from gitproc.kernel.launch import LaunchContext
 from gitproc.units import directives as d
-from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def release(unit: Unit, host: Host, *, keep_runtime: bool = False) -> list[str]:
+def release(unit: Unit, context: LaunchContext, *, keep_runtime: bool = False) -> list[str]:
     """Remove what the ended instance leaves; returns what could not be removed, one sentence each.
 
     `keep_runtime`: a restart follows, over which RuntimeDirectoryPreserve=restart keeps the directory.
@@ -30,7 +30,8 @@ def release(unit: Unit, host: Host, *, keep_runtime: bool = False) -> list[str]:
     preserve = unit[d.RUNTIME_DIRECTORY_PRESERVE]
     if preserve == "no" or (preserve == "restart" and not keep_runtime):
         for name in unit[d.RUNTIME_DIRECTORY]:
-            problems += remove_tree(host.run, name)
+            if not context.is_own(f"{context.host.run}/{name}"):
+                problems += remove_tree(context.host.run, name)
     return problems
 
 

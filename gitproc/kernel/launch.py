@@ -34,7 +34,7 @@ class LaunchContext:
     `log` None: output is lost. `notify_socket`, `tree`: paths ("" for none). `environment`: the manager's
     own, from which LANG and PassEnvironment= are taken. `privileged`: the manager is root.
     `no_pid_namespace`: why the host gives no PID namespaces ("" if it does); `warn_isolation`: then run
-    without one and say so, rather than fail.
+    without one and say so, rather than fail. `own`: the manager's folders, which no unit may be given.
     """
 
     host: Host
@@ -47,6 +47,11 @@ class LaunchContext:
     privileged: bool = True
     no_pid_namespace: str = ""
     warn_isolation: bool = False
+    own: tuple[str, ...] = ()
+
+    def is_own(self, path: str) -> bool:
+        """Whether a folder is one of the manager's, lies in one, or holds one."""
+        return any(f"{x}/".startswith(f"{path}/") or path.startswith(f"{x}/") for x in self.own)
 
 
 class LaunchPlan(NamedTuple):

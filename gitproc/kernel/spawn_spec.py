@@ -197,6 +197,8 @@ def _directories(unit: Unit, context: LaunchContext, account: Account) -> list[l
     for row, (_, mode, root, step) in enumerate(DIRECTORIES):
         uid, gid = (-1, -1) if root == "config" else (account.uid, account.gid)
         for path in directory_paths(unit, context, row):
+            if context.is_own(path):
+                raise LaunchError(step, f"{path} is the manager's own, and cannot be a service's")
             found.append([step, path, unit[mode], uid, gid])
     return found
 

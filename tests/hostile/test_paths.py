@@ -9,9 +9,11 @@ import pytest
 
 from gitproc.core.events import Process, Slot
 from gitproc.kernel.accounts import Account
-from gitproc.kernel.directories import remove_pid_file, remove_tree
+from gitproc.kernel.directories import release, remove_pid_file, remove_tree
 from gitproc.kernel.launch import LaunchContext, LaunchError
 from gitproc.kernel.launch_environment import environment_of
+from gitproc.kernel.spawn_spec import compile_spec
+from gitproc.units import directives as d
 from gitproc.units.specifiers import Host
 from tests.kernel.parts import unit
 
@@ -132,3 +134,20 @@ def test_a_bottomless_folder_is_removed(tmp_path):
     os.close(here)
     assert remove_tree(str(tmp_path), "deep") == []
     assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.parametrize("name", ["gitproc", "gitproc/inside", "above"])
+def test_no_unit_is_given_a_folder_of_the_managers(tmp_path, name):
+    """It would change hands at the start, and go at the end with all that is in it."""
+    own = tmp_path / "run" / ("above/gitproc" if name == "above" else "gitproc")
+    (own / "inside").mkdir(parents=True)
+    host = Host(run=str(tmp_path / "run"), state=str(tmp_path / "run"))
+    context = LaunchContext(host, own=(str(own),))
+    for kind in ("Runtime", "State"):
+        made = unit(f"User=nobody\n{kind}Directory={name}")
+        with pytest.raises(LaunchError, match="manager's own"):
+            compile_spec(made, made[d.EXEC_START][0], PROCESS, context)
+        assert release(made, context) == []
+        assert (own / "inside").is_dir()
+    made = unit("RuntimeDirectory=gitproc2")
+    compile_spec(made, made[d.EXEC_START][0], PROCESS, context)

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from gitproc.kernel.directories import release, remove_pid_file, remove_tree
+from gitproc.kernel.launch import LaunchContext
 from gitproc.units.specifiers import Host
 from tests.kernel.parts import unit
 
@@ -25,7 +26,7 @@ def test_a_runtime_directory_goes_with_all_in_it(run):
     (run / "a" / "out").symlink_to(run.parent / "precious")
     os.mkfifo(run / "a" / "fifo")
     (run / "b" / "c").mkdir(parents=True)
-    assert release(unit("RuntimeDirectory=a b/c missing"), Host(run=str(run))) == []
+    assert release(unit("RuntimeDirectory=a b/c missing"), LaunchContext(Host(run=str(run)))) == []
     assert [each.name for each in run.iterdir()] == ["b"]
     assert list((run / "b").iterdir()) == []
     assert (run.parent / "precious" / "file").read_text() == "keep"
@@ -38,7 +39,7 @@ def test_a_runtime_directory_goes_with_all_in_it(run):
 def test_preserving(run, preserve, keep_runtime, stays):
     (run / "a").mkdir()
     made = unit(f"RuntimeDirectory=a\nRuntimeDirectoryPreserve={preserve}")
-    assert release(made, Host(run=str(run)), keep_runtime=keep_runtime) == []
+    assert release(made, LaunchContext(Host(run=str(run))), keep_runtime=keep_runtime) == []
     assert (run / "a").exists() is stays
 
 
@@ -81,7 +82,7 @@ def test_another_file_system_is_not_entered(run):
 def test_the_pid_file_goes_and_nothing_in_its_place_does(run):
     path = run / "x.pid"
     path.write_text("1")
-    assert release(unit(f"PIDFile={path}"), Host(run=str(run))) == []
+    assert release(unit(f"PIDFile={path}"), LaunchContext(Host(run=str(run)))) == []
     assert not path.exists()
     path.symlink_to(run.parent / "precious" / "file")
     assert remove_pid_file(str(path)) == []

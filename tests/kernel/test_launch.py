@@ -139,7 +139,7 @@ def test_the_program_finds_what_its_unit_says(tmp_path):
         it.controller.kill("test.service", signal.SIGTERM)
         await soon(lambda: it.found(Exited), "exited")
         assert it.controller.is_empty("test.service"), "empty by the time the exit is told"
-        assert directories.release(definition, it.host) == []
+        assert directories.release(definition, LaunchContext(it.host)) == []
         assert not runtime.exists()
         assert (tmp_path / "lib/s").exists()
 
