@@ -15,6 +15,12 @@ FIRST = {
 }
 
 
+def applied(it: Machine) -> str:
+    """The commit in force."""
+    assert it.world.applied is not None
+    return it.world.applied.sha
+
+
 def change(it, name):
     found = record(it.world.changes.get(name))
     return (found["sha"], found["differences"], found["rollback"]) if found else None
@@ -48,7 +54,7 @@ def test_a_loop_is_attributed_once_when_it_begins():
 def test_drop_ins_and_other_units_count_by_their_effect():
     it = Machine(FIRST)
     it.run(1)
-    first = it.world.applied.sha
+    first = applied(it)
     assert change(it, "a.service") == (first, [], None)
     # A comment, another unit: nothing that a does is different.
     it.commit({**FIRST, "a.service": "# said\n" + FIRST["a.service"], "c.service": service()})
@@ -62,7 +68,7 @@ def test_drop_ins_and_other_units_count_by_their_effect():
 def test_it_is_kept_over_crashes_and_a_boot():
     it = Machine(FIRST)
     it.run(6)
-    good = it.world.applied.sha
+    good = applied(it)
     second = it.commit({**FIRST, "a.service": service("MemoryMax=2G")})
     it.run(6)
     expected = (second, ["MemoryMax 1G → 2G"], good)
@@ -81,18 +87,16 @@ def test_records_of_commits_that_changed_nothing_any_more_go():
         it.commit({"a.service": service(f"MemoryMax={number}G")})
         it.run(1)
     kept = [key for key in it.disk if key.startswith("changed/")]
-    assert kept == [f"changed/{it.world.applied.sha}"]
+    assert kept == [f"changed/{applied(it)}"]
     it.commit({"b.service": service()})
     it.run(1)
-    assert [key for key in it.disk if key.startswith("changed/")] == [
-        f"changed/{it.world.applied.sha}"
-    ]
+    assert [key for key in it.disk if key.startswith("changed/")] == [f"changed/{applied(it)}"]
 
 
 def test_going_back_is_a_change_too():
     it = Machine(FIRST, settings=Settings(on_failure="hold"))
     it.run(6)
-    good = it.world.applied.sha
+    good = applied(it)
     bad = it.commit({**FIRST, "a.service": service("ExecStart=/bin/false", "MemoryMax=1G")})
     it.run(6)
     assert it.verdict(bad) == "failed"
