@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 OWN_STATUS = 7  # of a witness that was asked to end by SIGUSR1
 PEACE = 25.0  # seconds until everything must be as the branch says
+_BESIDE = frozenset({"multi-user.target", "basic.target", "sysinit.target", "default.target"})
 _EXIT = re.compile(r"main process (\d+) ")
 
 
@@ -87,6 +88,13 @@ def _problems(soak: Soak, held: set[str]) -> list[str]:
         f"{name} runs ({pids}) and is not wanted"
         for name, pids in running.items()
         if pids and (name not in soak.wanted or name in held)
+    ]
+    found += [
+        f"{name} is {unit['sub_state']} still"
+        for name, unit in units.items()
+        if (name not in soak.wanted or name in held)
+        and unit["active_state"] not in ("inactive", "failed")
+        and name not in _BESIDE
     ]
     for name, value in soak.wanted.items():
         unit, pids, lives = units.get(name, {}), running.get(name, []), soak.books.lives[name]

@@ -40,7 +40,12 @@ signal.signal(signal.SIGUSR1, lambda *_: leave("own", OWN_STATUS))
 note("begin", os.getpid(), os.environ["VALUE"])
 if "NOTIFY_SOCKET" in os.environ:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-        line.sendto(b"READY=1\n", os.environ["NOTIFY_SOCKET"])
+        while True:  # between two shims nobody listens
+            try:
+                line.sendto(b"READY=1\n", os.environ["NOTIFY_SOCKET"])
+                break
+            except OSError:
+                time.sleep(PAUSE)
 n = 0
 while True:
     os.write(1, b"%s %d\n" % (token.encode(), n))
