@@ -152,7 +152,7 @@ class ReceivePack:
                 fds.extend(found)
         try:
             request = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             request = None
         if not isinstance(request, dict) or len(fds) != 3 or flags & socket.MSG_CTRUNC:
             raise DaemonError("that is no push: use `git push`, with `gitproc receive-pack`")
