@@ -96,6 +96,7 @@ def commits(world: World, head: str | None, branch: str) -> dict[str, Any]:
         "deploying": deploying,
         "last_good": shown(world.goods[-1]) if world.goods else None,
         "diagnostics": [x.as_dict() for x in world.refused.diagnostics] if world.refused else [],
+        "untold": list(world.outbox),
         "error": world.source_problem,
     }
 

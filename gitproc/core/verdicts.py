@@ -162,9 +162,12 @@ def apply_asked(world: World, event: ApplyAsked) -> None:
 
 
 def failed_record(world: World, head: str | None) -> dict[str, Any] | None:
-    """The commit that is held back, for `status`, if it is the one that the branch names."""
+    """The commit that is held back, for `status`, if it is the one that the branch names.
+
+    `head`: None as long as the branch has not been looked at.
+    """
     held = world.held_back
-    if held is None or held.commit.sha != head:
+    if held is None or head not in (None, held.commit.sha):
         return None
     found = records.commit_record(held.commit) or {}
     return {

@@ -72,6 +72,7 @@ def test_every_outcome_is_posted_once(machines, receiver):
     refused = machine.deploy({"a.service": "[Service]\nExecStrat=/x\n"}, "refused")
     expected = [f"{good}:good", f"{bad}:failed", f"{refused}:refused"]
     until(lambda: len(receiver.got) >= 3, "three outcomes")
+    until(lambda: machine.status()["commit"]["untold"] == [], "the manager has noted that")
     machine.kill_manager()
     machine.wait("a")
     machine.stop()
