@@ -34,9 +34,6 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
         world.source_problem = ""
     units, commit = event.units, event.commit
     errors = [x for x in (*event.findings, *units.diagnostics) if x.severity == "error"]
-    if errors:
-        _refuse(world, commit, errors)
-        return
     before = world.desired
     everything = before is None or event.changed is None or before.aliases != units.aliases
     if everything or event.changed is None:
@@ -56,9 +53,10 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     roots = roots_of(units, world.settings.default_target)
     suspects &= units.units.keys()
     findings = check_changed(world.graph, units, suspects, roots, world.pulled)
-    if findings:
+    errors += [x for x in findings if x not in errors]
+    if errors:
         edges.undo(world.graph)
-        _refuse(world, commit, findings)
+        _refuse(world, commit, errors)
         return
     pulled = world.pulled
     if different or everything or before is None or before.units.keys() != units.units.keys():
