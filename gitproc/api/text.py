@@ -121,11 +121,15 @@ def _status(data: Mapping[str, Any], style: Style) -> Rendered:
     return Rendered(status, "\n".join(blocks), _lines(err))
 
 
+def _count(units: int) -> str:
+    return f"{units} unit{'s' * (units != 1)}"
+
+
 def _list(data: Mapping[str, Any], style: Style) -> Rendered:
     units = list(data.get("units") or ())
     lines = unit_table(units, style)
     if style.width:
-        lines += ["", f"{len(units)} units"]
+        lines += ["", _count(len(units))]
     return Rendered(0, _lines(lines))
 
 
@@ -202,7 +206,7 @@ def _verify(data: Mapping[str, Any], style: Style) -> Rendered:
     if errors:
         lines.append(f"{errors} error{'s' * (errors > 1)}: this would be refused")
     elif style.width or not found:
-        lines.append(f"{data.get('units', 0)} units, no errors")
+        lines.append(f"{_count(data.get('units', 0))}, no errors")
     return Rendered(1 if errors else 0, _lines(lines))
 
 

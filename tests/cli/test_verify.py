@@ -30,7 +30,7 @@ def test_a_directory_that_is_fine(tmp_path, gitproc):
     (units / ".git/broken.service").write_text(BAD)
     (units / "web.service").write_text(GOOD)
     found = gitproc("--root", tmp_path, "verify", units)
-    assert (found.returncode, found.stdout) == (0, b"1 units, no errors\n")
+    assert (found.returncode, found.stdout) == (0, b"1 unit, no errors\n")
 
 
 def test_every_mistake_has_its_line(tmp_path, gitproc):
