@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from gitproc.core.actions import Acknowledge, Action, Announce, Record
@@ -67,6 +68,8 @@ class Mailbox:
         self._disk_failed = False
         self._sync_retry: asyncio.TimerHandle | None = None
         self._closed = False
+        # One thread of its own: questions that keep all others busy must not delay an acknowledgement.
+        self._disk = ThreadPoolExecutor(1, "journal")
 
     def post(self, event: Event) -> None:
         """Put an event in; it is taken in soon, in order. Only from the loop's thread."""
@@ -91,6 +94,7 @@ class Mailbox:
         self._flush()
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
+        self._disk.shutdown()
 
     def _turn(self) -> None:
         self._scheduled = False
@@ -155,7 +159,7 @@ class Mailbox:
         if not self._unsafe or self._syncing is not None or self._sync_retry is not None:
             return
         sequences, self._unsafe = self._unsafe, []
-        self._syncing = self._loop.run_in_executor(None, self._state.sync)
+        self._syncing = self._loop.run_in_executor(self._disk, self._state.sync)
         self._syncing.add_done_callback(lambda done: self._synced(done, sequences))
 
     def _synced(self, done: asyncio.Future[None], sequences: list[int]) -> None:
