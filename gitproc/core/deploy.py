@@ -95,12 +95,11 @@ def _put_in_force(
     if not event.stand_in:
         world.refused = None
     world.pulled = pulled
+    schedule.extend_demands(world)
     freed = False
     for name in sorted(changed & world.units.keys()):
         state = world.units[name]
         unit = world.wanted_unit(name)
-        if state.demanded:
-            schedule.demand(world, name)
         if state.hold is not None and (unit is None or unit.fingerprint != state.hold.fingerprint):
             state.hold = None
             world.touch(name)

@@ -52,14 +52,16 @@ def enqueue_all(world: World) -> None:
         world.look_at(sorted(world.pulled))
 
 
-def demand(world: World, name: str) -> None:
-    """What an operator has started runs with all that it pulls in, also by a later commit."""
+def extend_demands(world: World) -> None:
+    """What operators have started runs with all that it pulls in, as the commit in force has it."""
     if world.desired is None:
         return
-    for other in sorted(world.graph.closure(world.graph.pulls(name), world.desired.units)):
-        if other not in world.pulled and not world.state(other).demanded:
-            world.state(other).demanded = True
-            world.touch(other)
+    asked = [n for n, s in world.units.items() if s.demanded and world.wanted_unit(n) is not None]
+    along = (other for name in asked for other in world.graph.pulls(name))
+    for name in sorted(world.graph.closure(along, world.desired.units) - world.pulled):
+        if not world.state(name).demanded:
+            world.state(name).demanded = True
+            world.touch(name)
 
 
 def refresh_blocked(world: World) -> None:
@@ -203,9 +205,8 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if state.hold is None and world.wanted_unit(state.name) is None:
             world.forget(state.name)
         return
-    changed = state.unit is None or state.unit.fingerprint != unit.fingerprint
     if state.sub is SubState.AUTO_RESTART:
-        if not changed and not _restart_is_due(world, state):
+        if not _restart_is_due(world, state):
             return
     elif state.done == unit.fingerprint:
         _forget_wait(world, state)
@@ -218,7 +219,11 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
 
 
 def _restart_is_due(world: World, state: UnitState) -> bool:
-    return state.restart_at is None or state.restart_at <= world.now
+    """Whether an automatic restart has waited long enough; another definition need not wait."""
+    if state.restart_at is None or state.restart_at <= world.now:
+        return True
+    unit = wanted(world, state.name)
+    return unit is not None and unit.fingerprint != state.definition.fingerprint
 
 
 def _note_obstacles(world: World) -> None:

@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant("schedule", "if name in world.blocked or", "if False or"),
     Mutant("schedule", "elif state.done == unit.fingerprint:", "elif state.done:"),
     Mutant("schedule", "if state is not None and state.done == unit.fingerprint:\n        return False\n", ""),
-    Mutant("schedule", "if not changed and not _restart_is_due", "if not _restart_is_due"),
+    Mutant("schedule", "unit is not None and unit.fingerprint != state.definition.fingerprint", "False"),
     Mutant("schedule", "if state.sub is SubState.AUTO_RESTART and not _restart_is_due(world, state):",
            "if state.sub is SubState.AUTO_RESTART:"),
     Mutant("schedule", "if follower is None or follower.down or", "if True or follower is None or follower.down or"),

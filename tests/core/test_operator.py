@@ -317,6 +317,16 @@ def test_what_an_operator_started_takes_along_what_a_later_commit_makes_it_need(
     assert machine.subs() == {"a.service": "running", "b.service": "running"}
 
 
+def test_what_an_operator_started_keeps_what_it_needs_when_nothing_else_wants_that():
+    needs = service(unit=BOTH, install=False)
+    machine = machine_of(a=service(), b=needs)
+    asked(machine, Verb.START, "b.service")
+    machine.commit({"a.service": service(install=False), "b.service": needs})
+    machine.run(5)
+    assert machine.subs() == {"a.service": "running", "b.service": "running"}
+    assert machine.spawns() == ["run", "run"]
+
+
 def test_nothing_is_answered_before_the_commit_is_known_again():
     machine = machine_of(a=service(install=False))
     machine.crash()

@@ -211,7 +211,7 @@ def test_what_is_bound_goes_when_the_start_of_the_other_turns_out_to_be_in_vain(
         c=service("Type=oneshot", "ExecStart=/bin/notify", "TimeoutStartSec=2"),
     )
     assert machine.subs() == {"a.service": "running", "b.service": "dead", "c.service": "start"}
-    machine.run(5)
+    machine.run(1.5)
     assert machine.subs() == {"a.service": "dead", "b.service": "dead", "c.service": "failed"}
     assert machine.state("a.service").restart_wanted == ""
 
@@ -237,6 +237,22 @@ def test_a_changed_definition_does_not_wait_for_an_automatic_restart():
     machine.commit({"a.service": service("Restart=always", "RestartSec=1h")})
     machine.run(1)
     assert machine.sub("a.service") == "running"
+
+
+def test_a_changed_definition_in_an_automatic_restart_keeps_its_place_in_the_order():
+    lines = ("Type=notify", "ExecStart=/bin/notify", "Restart=always", "RestartSec=1h")
+    machine = machine_of(z=service(*lines), a=service(unit="After=z.service"))
+    machine.exit(machine.main("z.service"), 1)
+    mark = len(moments(machine, "unit.starting", "unit.started"))
+    machine.commit(
+        {
+            "z.service": service(*lines, "Environment=A=1"),
+            "a.service": service("Environment=A=1", unit="After=z.service"),
+        }
+    )
+    machine.run(3)
+    seen = moments(machine, "unit.starting", "unit.started")[mark:]
+    assert seen[:3] == ["starting z", "started z", "starting a"]
 
 
 def test_a_target_comes_after_its_members_and_is_not_reached_without_those_it_requires():
