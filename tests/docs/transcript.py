@@ -43,6 +43,8 @@ cat >web.service <<'EOF'
 {_WEB}EOF
 """
 _SERVES = f"{_WRITES}git add web.service && git commit -qm 'Serve the front page'\n"
+_CLONE = f"mkdir ~/work && cd ~/work && git init -qb main\n{_WRITES}"
+_REMOTE = "git remote add production ~/demo/etc/gitproc/services\n"
 _LISTENS = "until curl -so /dev/null http://127.0.0.1:8080/; do sleep 0.1; done\n"
 
 
@@ -54,12 +56,11 @@ class Scene(NamedTuple):
 
 
 PAGES = {
-    "README.md": Scene(before=(_RUNS, _WRITES)),
+    "README.md": Scene(before=(_RUNS, _CLONE, _REMOTE)),
     "docs/tutorial.md": Scene(("--root", "tour")),
     "docs/how-to/recover-after-bad-commit.md": Scene(before=(_RUNS, _SERVES)),
-    "docs/how-to/push.md": Scene(
-        before=(_RUNS, f"mkdir ~/work && cd ~/work && git init -qb main\n{_WRITES}")
-    ),
+    "docs/how-to/push.md": Scene(before=(_RUNS, _CLONE)),
+    "docs/how-to/lost-state-directory.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/ci-gate.md": Scene(
         before=("mkdir ~/services && cd ~/services && git init -qb main",)
