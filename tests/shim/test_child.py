@@ -37,6 +37,12 @@ def open_path(tmp_path):
     return tmp_path
 
 
+def dispositions(mask):
+    """Without signals 32 and 33, which libc keeps for itself: whoever starts the tests may pass them on
+    ignored, and sigaction(2) of libc lets nobody change that."""
+    return int(mask, 16) & ~(0b11 << 31)
+
+
 def test_what_a_service_finds_by_default(client):
     script = (
         "pwd; umask; ulimit -Sn; cat /proc/self/stat | cut -d' ' -f1,5,6; readlink /proc/self/fd/0"
@@ -49,13 +55,14 @@ def test_what_a_service_finds_by_default(client):
     )
     assert len(ids.split()) == 3
     blocked, ignored = out(client, "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2").split()
-    assert (int(blocked, 16), int(ignored, 16)) == (0, 1 << (signal.SIGPIPE - 1))
+    assert (int(blocked, 16), dispositions(ignored)) == (0, 1 << (signal.SIGPIPE - 1))
 
 
 def test_sigpipe_is_ignored_only_if_asked(client):
     script = "grep SigIgn /proc/self/status | cut -f2"
-    assert int(out(client, script, ignore_sigpipe=False), 16) == 0
-    assert int(out(client, script, ignore_sigpipe=True), 16) == 1 << (signal.SIGPIPE - 1)
+    assert dispositions(out(client, script, ignore_sigpipe=False)) == 0
+    ignored = dispositions(out(client, script, ignore_sigpipe=True))
+    assert ignored == 1 << (signal.SIGPIPE - 1)
 
 
 def test_arguments_and_environment_are_exact(client):
