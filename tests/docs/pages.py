@@ -78,6 +78,7 @@ def steps(page: str) -> list[Step]:
 
 _KINDS = [
     (re.compile(r"\w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+"), "DATE"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d \w+"), "DATE"),
     (re.compile(r"\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d"), "DATE"),
     (
         re.compile(r"\bjust now\b|\b\d+(\.\d+)?(us|ms|s|min|h|d|w)( \d+(ms|s|min|h|d))*\b( ago)?"),
@@ -91,7 +92,7 @@ _KINDS = [
 ]
 _SIZE = re.compile(r"\b\d+(\.\d+)?[KMG]\b")
 _SIZED = re.compile(r"Memory: \S+|peak: \S+|(?:running|exited|start) +\d+ +\S+")
-_ID = re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b")
+_ID = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b")  # one in thirty short ids has no letter
 _PID = re.compile(r"((?:PID:? |PID=|process |[├└]─|(?:running|reload|start) +))(\d+)")
 
 
