@@ -88,7 +88,9 @@ def _guests(world: World, units: UnitSet) -> dict[str, Unit]:
 def _put_in_force(
     world: World, event: CommitLoaded, pulled: frozenset[str], changed: set[str]
 ) -> None:
-    world.look_at(sorted(changed | (world.pulled ^ pulled)))
+    concerned = changed | (world.pulled ^ pulled)
+    rivals = {other for name in concerned for other in world.graph.rivals(name)}
+    world.look_at(sorted(concerned | rivals))
     world.do(Publish(event.commit.sha))
     world.desired = event.units
     world.applied = event.commit

@@ -143,11 +143,14 @@ def compute(
 ) -> list[PlanEntry]:
     """The plan for putting `units` in force, for the `changed` names and those that follow them."""
     entries: dict[str, PlanEntry] = {}
-    blocked = graph.stop_closure(sorted(_held(world, units)))
+    held = set(_held(world, units))
+    blocked = graph.stop_closure(sorted(held))
+    kept_down = held | blocked.keys() | {name for name, unit in units.units.items() if unit.masked}
     gives_way = {
         name
         for name, state in world.units.items()
-        if state.demanded and name not in pulled and any(o in pulled for o in graph.rivals(name))
+        if state.demanded and name not in pulled
+        if any(other in pulled and other not in kept_down for other in graph.rivals(name))
     }
     freed = world.blocked.keys() - blocked.keys()
     asked = pulled | _demanded(world, units, graph)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from gitproc.core.actions import Action, Announce, Record, Spawn
 from gitproc.core.events import (
+    AdoptionDone,
     Event,
     ExitCode,
     Exited,
@@ -238,6 +239,7 @@ class Watcher(Machine):
         self.seed = seed
         self.oracle = Oracle({})
         self._seen: UnitSet | None = None
+        self._repeating = False  # orders that a crash swallowed, decided before it
         self.excused: set[str] = set()
         self.causes = 0  # counts what came from outside
         self.stops: dict[str, int] = {}
@@ -256,6 +258,7 @@ class Watcher(Machine):
     # -- looking at orders -----------------------------------------------------------------------
 
     def _turn(self, event: Event) -> None:
+        self._repeating = isinstance(event, AdoptionDone)
         super()._turn(event)
         if self.world.desired is not None and self.world.desired is not self._seen:
             self._seen = self.world.desired
@@ -270,7 +273,8 @@ class Watcher(Machine):
             case Spawn(process, unit) if process.slot is not Slot.HEALTH:
                 if process.invocation not in self.began:
                     self.began.add(process.invocation)
-                    self._check_start(unit)
+                    if not self._repeating:
+                        self._check_start(unit)
                 if process not in self.shim.born and process not in self.shim.pending:
                     self.births[unit.name].append(action.command.path)
             case Announce("unit.stopping", name):

@@ -146,6 +146,18 @@ def test_what_an_operator_started_gives_way():
     assert found == {"a.service": "stop: no longer wanted", "b.service": "start: new"}
 
 
+def test_what_an_operator_started_does_not_give_way_to_what_is_held():
+    machine, files = machine_of(a=service(install=False), b=service())
+    machine.ask(Verb.START, "a.service")
+    machine.ask(Verb.STOP, "b.service")
+    machine.run(5)
+    found = planned(machine, {**files, "b.service": service(unit="Conflicts=a.service")})
+    assert found == {}
+    machine.commit({**files, "b.service": service(unit="Conflicts=a.service")})
+    machine.run(5)
+    assert machine.subs() == {"a.service": "running", "b.service": "dead"}
+
+
 def test_what_an_operator_started_is_planned_with_what_it_now_needs():
     machine, files = machine_of(a=service(install=False), b=service(install=False))
     machine.ask(Verb.START, "b.service")

@@ -299,6 +299,17 @@ def test_what_an_operator_started_gives_way_for_good_to_what_a_commit_wants():
     assert not machine.alive()
 
 
+def test_a_conflict_that_a_commit_makes_between_two_that_run_ends_the_one_asked_for():
+    a, b = service(install=False), service()
+    machine = machine_of(a=a, b=b)
+    machine.ask(Verb.START, "a.service")
+    machine.run(1)
+    machine.commit({"a.service": a, "b.service": service(unit="Conflicts=a.service")})
+    machine.run(1)
+    assert machine.subs() == {"a.service": "dead", "b.service": "running"}
+    assert machine.spawns("b.service") == ["run"]
+
+
 def test_what_nothing_wants_is_not_started_and_what_is_disabled_neither():
     machine = machine_of(
         a=service(install=False), b=service(own="Enabled=no"), c=service(unit="Wants=d.service"),
