@@ -36,6 +36,9 @@ deb: .venv/stamp    ## the Debian package, dist/gitproc_VERSION_all.deb
 soak: .venv/stamp    ## blows against a real machine, as root: make soak ROUNDS=1000 [SEED=N]
 	@$(BIN)/python -m tests.faults.soak --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED))
 
+mutants: .venv/stamp    ## prove that the tests of the core notice faults, one by one (minutes)
+	@$(BIN)/python -m tests.core.mutants
+
 vm:    ## the virtual machine's image for tests under systemd (root; once, about a minute)
 	@tools/debian vm
 
