@@ -50,7 +50,7 @@ class Adopt:
 class SignalTree:
     """Signal every process of the unit (its cgroup) but those of `spare`.
 
-    SIGKILL is sent through cgroup.kill where nothing is spared; SIGCONT follows other signals.
+    Nobody forks away from SIGKILL; SIGCONT follows other signals.
     """
 
     unit: str

@@ -196,7 +196,8 @@ def conclude(world: World) -> None:
         commit = deploy.commit
         others = [x for x in world.goods if x.sha != commit.sha]
         world.goods = [*others[1 - GOODS_KEPT :], commit]
-        settle(world, "good", f"{len(deploy.touched)} units settled")
+        plural = "" if len(deploy.touched) == 1 else "s"
+        settle(world, "good", f"{len(deploy.touched)} unit{plural} settled")
 
 
 def _failure(world: World, name: str, state: UnitState | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal as signals
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,6 +63,7 @@ from gitproc.store.event_log import EventLog
 from gitproc.store.logs import log_name
 from gitproc.units import directives as d
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
+from gitproc.units.service_types import KillMode
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
@@ -282,11 +284,21 @@ class Perform:
     def _first(self, unit: Unit, process: Process) -> None:
         self.warnings.pop(unit.name, None)
         problems = self._e.controller.create(unit)
+        self._end_strangers(unit)
         if problems and self._e.config.on_missing_isolation == "fail":
             raise LaunchError("CGROUP", "; ".join(problems))
         self._limits_failed(unit.name, process.invocation, problems)
         if unit.has(d.MEMORY_MAX):
             self.watch_oom(unit.name, process.invocation)
+
+    def _end_strangers(self, unit: Unit) -> None:
+        """Processes of an instance that no record tells of (the state directory was lost) do not go on
+        beside a new one. What KillMode= leaves alone is left alone here, too."""
+        mode = unit[d.KILL_MODE]
+        ours_to_end = mode in (KillMode.CONTROL_GROUP, KillMode.MIXED) and unit[d.SEND_SIGKILL]
+        if ours_to_end and not self._e.controller.is_empty(unit.name):
+            self._warn(unit.name, "processes of an earlier instance that nobody knows were ended")
+            self._e.controller.kill(unit.name, signals.SIGKILL)
 
     def watch_oom(self, unit: str, invocation: str) -> None:
         """Tell of OOM kills in the unit's cgroup, also of those that its main process survives."""

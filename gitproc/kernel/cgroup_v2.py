@@ -5,7 +5,6 @@ Everything goes through plain reads and writes of the kernel's files; a group th
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from contextlib import suppress
@@ -89,18 +88,13 @@ def populated(group: str) -> bool:
 
 
 def kill(group: str, signo: int, spare: tuple[int, ...] = ()) -> int:
-    """Signal every process of the tree but those of `spare`; returns how many were reached (-1: all).
+    """Signal every process of the tree but those of `spare`; returns how many were reached.
 
-    SIGKILL for all goes through `cgroup.kill` (Linux 5.14), else through rounds over the members until a
-    round finds nobody new; the tree is frozen meanwhile, where it can be, so that nobody forks away.
+    SIGKILL goes in rounds over the members until a round finds nobody new; the tree is frozen meanwhile,
+    so that nobody forks away. Not through `cgroup.kill`: since the fix of its race with fork(2) (Linux 6.14,
+    and backports of it), whatever is later cloned into that group (CLONE_INTO_CGROUP) is killed at birth,
+    and ExecStopPost= or the next instance may well be.
     """
-    if signo == signal.SIGKILL and not spare:
-        try:
-            write(group, "cgroup.kill", "1")
-            return -1
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM):
-                raise
     if signo != signal.SIGKILL:
         return signal_members(lambda: pids(group), signo, spare)
     with suppress(OSError):

@@ -76,7 +76,7 @@ def features(cgroup_base: str = "") -> dict[str, bool]:
     return {
         "clone3": _has_clone3(),
         "pidfd": _has_pidfd(),
-        "cgroup.kill": bool(cgroup_base) and os.path.exists(f"{cgroup_base}/cgroup.kill"),
+        "cgroup.freeze": bool(cgroup_base) and os.path.exists(f"{cgroup_base}/cgroup.freeze"),
         "cgroup pressure": bool(cgroup_base) and os.path.exists(f"{cgroup_base}/memory.pressure"),
         "pid namespaces": not pid_namespace_problem(),
         "seccomp": os.path.exists("/proc/sys/kernel/seccomp"),

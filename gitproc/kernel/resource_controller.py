@@ -92,8 +92,6 @@ class ResourceController:
         missing = []
         if self.layout.kind is Kind.V1:
             missing.append("no unified cgroup tree: processes are killed one by one")
-        elif not os.path.exists(f"{self._base}/cgroup.kill"):
-            missing.append("no cgroup.kill (Linux 5.14): processes are killed one by one")
         for controller, directive in (
             ("memory", "MemoryMax="),
             ("cpu", "CPUQuota="),
@@ -197,7 +195,7 @@ class ResourceController:
     def kill(self, unit: str, signo: int, spare: tuple[int, ...] = ()) -> None:
         """Signal every process of the unit but those of `spare`; SIGCONT follows where it makes sense.
 
-        SIGKILL goes through cgroup.kill where nobody is spared.
+        For SIGKILL the tree is frozen, so that nobody forks away from it.
         """
         if self._base:
             cgroup_v2.kill(self._directory(unit), signo, spare)

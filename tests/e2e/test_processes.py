@@ -215,3 +215,15 @@ def test_logs_rotate_and_no_line_is_lost(machines):
     parts = sorted(machine.logs.glob("a.log*"))
     assert len([x for x in parts if not x.name.endswith(".index")]) > 1
     assert machine.gitproc("logs", "a", "-n", "15000").out.count("\n") == 15000
+
+
+def test_a_command_runs_in_the_group_of_what_was_just_killed(machine):
+    """ExecStopPost= after the SIGKILL of a service that ignores SIGTERM (a group once killed through
+    `cgroup.kill` would kill it at birth)."""
+    note = machine.root / "note"
+    stubborn = shell("trap '' TERM; while :; do sleep 1000; done")
+    settings = f"TimeoutStopSec=300ms\nExecStopPost=/usr/bin/touch {note}"
+    machine.deploy({"a.service": service(stubborn, settings)})
+    machine.gitproc("stop", "a")
+    assert note.exists()
+    assert machine.unit("a")["result"] == "timeout"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -354,3 +355,21 @@ def test_a_manager_that_stands_still_is_no_obstacle_when_the_shim_has_died(machi
         os.kill(pid, signal.SIGABRT)
     for name in pids:
         assert machine.wait(name, "failed")["exec_main_code"] in ("killed", "lost")
+
+
+def test_nothing_runs_twice_when_the_state_directory_is_lost_with_the_shim(machine):
+    """Nobody knows the old instance any more: what is left of it ends before the new one begins."""
+    machine.deploy({"a.service": service(shell("sleep 1000 & exec sleep 1000"))})
+    group = machine.group_of("a")
+    old = set((group / "cgroup.procs").read_text().split())
+    assert len(old) == 2
+    assert machine.shim is not None
+    machine.shim.kill()
+    machine.shim.wait()
+    until(lambda: not machine.answers(), "the manager leaves")
+    shutil.rmtree(machine.state)
+    machine.start()
+    machine.wait("a")
+    until(lambda: len((group / "cgroup.procs").read_text().split()) == 2, "two processes")
+    assert not old & set((group / "cgroup.procs").read_text().split())
+    assert not any(alive(int(pid)) for pid in old)

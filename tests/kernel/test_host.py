@@ -35,7 +35,7 @@ def test_a_users_directories_are_those_of_the_session():
 def test_features_are_probed():
     found = features()
     assert found["pidfd"]
-    assert not found["cgroup.kill"], "no group was named"
+    assert not found["cgroup.freeze"], "no group was named"
     assert found["pid namespaces"] is (pid_namespace_problem() == "")
     if os.getuid() == 0:
         assert has_capability(0), "root may chown"
