@@ -221,7 +221,7 @@ def test_a_command_runs_in_the_group_of_what_was_just_killed(machine):
     """ExecStopPost= after the SIGKILL of a service that ignores SIGTERM (a group once killed through
     `cgroup.kill` would kill it at birth)."""
     note = machine.root / "note"
-    stubborn = shell("trap '' TERM; while :; do sleep 1000; done")
+    stubborn = shell('trap "" TERM; while :; do sleep 1000; done')
     settings = f"TimeoutStopSec=300ms\nExecStopPost=/usr/bin/touch {note}"
     machine.deploy({"a.service": service(stubborn, settings)})
     machine.gitproc("stop", "a")
