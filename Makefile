@@ -48,4 +48,4 @@ clean:    ## remove what make made (not the virtual machine's image)
 .venv/stamp: pyproject.toml tools/venv
 	@tools/venv
 
-.PHONY: help run demo test lint fmt bench soak deb vm clean
+.PHONY: help run demo test lint fmt bench mutants soak deb vm clean
