@@ -45,18 +45,18 @@ class Client:
 
     def __init__(self, path: Path, hello: bool = True) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            self.sock.connect(str(path))
-        except OSError:
-            self.sock.close()
-            raise
         self.kept: list[tuple[Any, ...]] = []
         self.fds: dict[Any, list[int]] = {}
         self.request = 0
         self.welcome: tuple[Any, ...] = ()
-        if hello:
-            self.send("hello", protocol.VERSION)
-            self.welcome = self.expect("welcome")
+        try:
+            self.sock.connect(str(path))
+            if hello:
+                self.send("hello", protocol.VERSION)
+                self.welcome = self.expect("welcome")
+        except (OSError, EOFError):  # nobody there, or just ending
+            self.close()
+            raise
 
     def close(self) -> None:
         self.sock.close()
