@@ -7,7 +7,7 @@ import pytest
 from tests.core.mutants import MUTANTS, ROOT, sample, survivors
 
 
-@pytest.mark.timeout(900)  # five runs of the core's tests, two at a time
+@pytest.mark.timeout(180)  # five runs of the core's tests, two at a time
 def test_a_few_mutants_are_killed():
     assert survivors(sample(5)) == []
 
