@@ -64,6 +64,14 @@ def register(add: Any) -> None:
         "targets", nargs="*", metavar="REV|PATH",
         help="files or directories on disk, or a revision of the repository (the branch)",
     )  # fmt: skip
+    verify.add_argument(
+        "--allow-unenforced", action="append", default=[], metavar="NAME",
+        help="let this directive go unenforced, as the configuration can; '*': all of them",
+    )  # fmt: skip
+    verify.add_argument(
+        "--no-host", dest="host_facts", action="store_false",
+        help="say nothing of programs, users and files that this host has not",
+    )  # fmt: skip
     plan = add("plan", _plan, "show what a commit would do to what runs")
     plan.add_argument("rev", nargs="?", metavar="REV", help="the branch's commit by default")
     add("sync", _sync, "reconcile now, and try again what gave up")

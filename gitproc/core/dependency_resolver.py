@@ -249,29 +249,34 @@ def check_changed(
     changed: Iterable[str],
     roots: Iterable[str],
     ran: frozenset[str] = frozenset(),
+    *,
+    partial: bool = False,
 ) -> list[Diagnostic]:
     """What is wrong with the graph as far as the edges of `changed` units can be to blame.
 
     `ran`: what was pulled in before; two of them that conflict are no news, unless one has changed.
+    `partial`: these are some units of many, so that one that is not here may be elsewhere.
     """
     findings: list[Diagnostic] = []
     cleared: set[str] = set()
     names = sorted(changed)
     for name in names:
-        findings += _missing(graph, units, name)
+        findings += _missing(graph, units, name, partial)
         if name in cleared:
             continue
         cycle = graph.find_cycle(name, cleared)
         if cycle is not None:
             findings.append(_cycle(graph, cycle))
             cleared.update(cycle)
-    if not findings:
+    if not any(one.severity == "error" for one in findings):
         pulled = graph.closure(roots, units.units)
         findings += _conflicts(graph, sorted({*names, *(pulled - ran)}), pulled)
     return findings
 
 
-def _missing(graph: DependencyResolver, units: UnitSet, name: str) -> list[Diagnostic]:
+def _missing(
+    graph: DependencyResolver, units: UnitSet, name: str, partial: bool
+) -> list[Diagnostic]:
     findings = []
     for relation, directive in ((graph.requires, "Requires"), (graph.binds_to, "BindsTo")):
         for other in relation.of(name):
@@ -279,6 +284,11 @@ def _missing(graph: DependencyResolver, units: UnitSet, name: str) -> list[Diagn
             problem = ""
             if unit is None and units.resolve(other) is None:
                 problem = f"{name} needs {other}, which is not in this commit"
+                if partial:
+                    where = relation.where(name, other)
+                    problem = f"{name} needs {other}, which is not among these files"
+                    findings.append(Diagnostic(where, "warning", directive, problem))
+                    continue
             elif unit is not None and unit.masked:
                 problem = f"{name} needs {other}, which is masked"
             if problem:

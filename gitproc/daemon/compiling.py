@@ -50,10 +50,13 @@ def compile_commit(
     host: Host,
     options: LoadOptions,
     target: str = "default.target",
+    *,
+    partial: bool = False,
 ) -> Compiled:
     """Compile what was read, on top of `base` where only what differs from it was read.
 
     The graph is checked even where single units are wrong, so that everything is said at once.
+    `partial`: the files are some of many; a requirement that is not among them is no error.
     """
     changed: frozenset[str] | None = None
     if base is not None and not change.full:
@@ -64,7 +67,7 @@ def compile_commit(
     roots = roots_of(units, target)
     graph = build(units)
     found = [*change.diagnostics, *units.diagnostics]
-    found += check_changed(graph, units, units.units, roots)
+    found += check_changed(graph, units, units.units, roots, partial=partial)
     pulled = graph.closure(roots, units.units)
     ordered = sorted(dict.fromkeys(found), key=lambda x: (*x.location, x.severity, x.message))
     return Compiled(units, changed, tuple(ordered), graph, pulled)

@@ -40,7 +40,7 @@ def account_of(unit: Unit, privileged: bool) -> Account:
     user, group = unit[d.USER], unit[d.GROUP]
     name, uid, gid, home, shell = user, -1, -1, "", ""
     if user:
-        entry = _user(user)
+        entry = user_entry(user)
         uid, gid = entry.pw_uid, entry.pw_gid
         name = user if not user.isdecimal() else entry.pw_name
         home = entry.pw_dir if entry.pw_dir.startswith("/") and entry.pw_dir != "/" else ""
@@ -48,8 +48,8 @@ def account_of(unit: Unit, privileged: bool) -> Account:
         if os.path.basename(shell) in _NO_SHELLS:
             shell = ""
     if group:
-        gid = _group(group)
-    wanted = [_group(each) for each in unit[d.SUPPLEMENTARY_GROUPS]]
+        gid = group_id(group)
+    wanted = [group_id(each) for each in unit[d.SUPPLEMENTARY_GROUPS]]
     if not privileged:
         _check_own(user, uid, gid, wanted)
         return Account(name, -1, -1, (), home, shell)
@@ -66,7 +66,8 @@ def own_account() -> Account:
     return Account(entry.pw_name, -1, -1, (), entry.pw_dir, entry.pw_shell or "/bin/sh")
 
 
-def _user(name: str) -> pwd.struct_passwd:
+def user_entry(name: str) -> pwd.struct_passwd:
+    """The account of a user by name or number. LaunchError (USER)."""
     try:
         return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
     except (KeyError, OverflowError) as error:
@@ -75,7 +76,8 @@ def _user(name: str) -> pwd.struct_passwd:
         raise LaunchError("USER", f"cannot look up user {name}: {error.strerror}") from error
 
 
-def _group(name: str) -> int:
+def group_id(name: str) -> int:
+    """The number of a group by name or number. LaunchError (GROUP)."""
     try:
         found = grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)
     except (KeyError, OverflowError) as error:

@@ -78,11 +78,12 @@ def verify(
 
     oneshot = _get(values, TYPE) is ServiceType.ONESHOT
     starts = _get(values, EXEC_START)
-    if not starts and not _get(values, EXEC_STOP):
+    acts = any(word != "none" for word in values.get("Unit.SuccessAction", ()))
+    if not starts and not _get(values, EXEC_STOP) and not acts:
         refuse(EXEC_START, "missing: a service needs ExecStart=, or ExecStop= with Type=oneshot")
     elif not starts and not oneshot:
         refuse(EXEC_START, "missing: only a Type=oneshot service can do without")
-    elif not starts and not _get(values, REMAIN_AFTER_EXIT):
+    elif not starts and not _get(values, REMAIN_AFTER_EXIT) and not acts:
         refuse(EXEC_START, "missing: only a RemainAfterExit=yes service can do without")
     if len(starts) > 1 and not oneshot:
         refuse(EXEC_START, "several commands are for Type=oneshot only")

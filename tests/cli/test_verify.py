@@ -50,9 +50,9 @@ def test_every_mistake_has_its_line(tmp_path, gitproc):
     assert ("web.service", 2) in {(one["file"], one["line"]) for one in body["diagnostics"]}
 
 
-def test_the_graph_is_checked(tmp_path, gitproc):
+def test_the_graph_of_a_work_tree_is_checked(tmp_path, gitproc):
     units = tmp_path / "units"
-    units.mkdir()
+    (units / ".git").mkdir(parents=True)
     (units / "a.service").write_text("[Unit]\nRequires=nope.service\n" + GOOD)
     found = gitproc("--root", tmp_path, "verify", units)
     assert found.returncode == 1
@@ -80,3 +80,44 @@ def test_revisions_of_the_repository(tmp_path, gitproc):
 def test_what_is_not_there(tmp_path, gitproc):
     found = gitproc("--root", tmp_path, "verify", "no/such", "neither")
     assert (found.returncode, b"no/such" in found.stderr) == (1, True)
+
+
+def test_a_requirement_outside_of_a_few_files_is_a_warning(tmp_path, gitproc):
+    (tmp_path / "a.service").write_text("[Unit]\nRequires=nope.service\n" + GOOD)
+    for target in (tmp_path / "a.service", tmp_path):
+        found = gitproc("--root", tmp_path, "verify", target)
+        assert found.returncode == 0
+        assert (
+            b"a.service:2: warning: Requires: a.service needs nope.service, which" in found.stdout
+        )
+
+
+def test_what_the_host_has_not_is_a_warning(tmp_path, gitproc):
+    unit = tmp_path / "a@.service"
+    unit.write_text(
+        "[Service]\nExecStart=/no/such/program\nExecStop=no-such-program\nExecReload=-/no/reload\n"
+        "User=nobody-at-all\nGroup=%i\nEnvironmentFile=/no/file\nEnvironmentFile=-/no/other\n"
+        "WorkingDirectory=/no/folder\n"
+    )
+    found = gitproc("--root", tmp_path, "verify", "--json", unit)
+    assert found.returncode == 0
+    diagnostics = json.loads(found.stdout)["diagnostics"]
+    assert {one["severity"] for one in diagnostics} == {"warning"}
+    assert [(one["line"], one["directive"]) for one in diagnostics] == [
+        (2, "ExecStart"), (3, "ExecStop"), (5, "User"), (7, "EnvironmentFile"),
+        (9, "WorkingDirectory"),
+    ]  # fmt: skip
+    quiet = gitproc("--root", tmp_path, "verify", "--no-host", unit)
+    assert (quiet.returncode, quiet.stdout) == (0, b"1 unit, no errors\n")
+
+
+def test_directives_are_let_go_unenforced_on_request(tmp_path, gitproc):
+    unit = tmp_path / "a.service"
+    unit.write_text("[Service]\nExecStart=/bin/true\nAppArmorProfile=a\nSELinuxContext=b\n")
+    assert gitproc("--root", tmp_path, "verify", unit).returncode == 1
+    some = gitproc("--root", tmp_path, "verify", "--allow-unenforced", "AppArmorProfile", unit)
+    assert some.stdout.count(b": error: ") == 1
+    for words in (["*"], ["AppArmorProfile,SELinuxContext"]):
+        found = gitproc("--root", tmp_path, "verify", "--allow-unenforced", *words, unit)
+        assert found.returncode == 0
+        assert found.stdout.count(b": warning: ") == 2
