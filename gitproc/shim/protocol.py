@@ -17,13 +17,17 @@ manager to shim                                   shim to manager
 ("list", request)                                 ("table", request, page, last, rows) + pidfds of those alive
 ("ack", [seq, ...])
 ("signal", request, id, signo)                    ("signalled", request, errno)
+("hold", request, owner, name, note) + fds        ("held", request)
+("drop", request, owner, name or None)            ("dropped", request, count)
+("holdings", request)                             ("holdings", request, page, last, rows) + fds
 ("reopen", request)                               ("reopened", request)
 ("reexec", request)                               ("reexeced", request)
 ("shutdown",)                                     ("terminate", signo)
-A request that makes no sense is answered by ("error", text). A row of the table is
-(id, cookie, pid, start_time, alive, executed, init_pid). Exits that are not acknowledged are sent (again)
-after the last page of a `list`; before a connection has listed, no exit is sent to it. `code` is one of
-CLD_EXITED (1), CLD_KILLED (2), CLD_DUMPED (3) of waitid(2).
+A request that makes no sense is answered by ("error", text), one that cannot be done by ("refused", ...). A
+row of the table is (id, cookie, pid, start_time, alive, executed, init_pid), one of the holdings (owner, name,
+note, number of its descriptors). Exits that are not acknowledged are sent (again) after the last page of a
+`list`; before a connection has listed, no exit is sent to it. `code` is one of CLD_EXITED (1),
+CLD_KILLED (2), CLD_DUMPED (3) of waitid(2).
 
 The spec of a spawn (keys are optional but for path and argv):
 path str, argv [str], env ["K=V"], pid_env [K] (variables set to the child's own pid), cwd str,

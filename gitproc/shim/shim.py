@@ -17,6 +17,7 @@ from gitproc.shim import child, process
 from gitproc.shim.children import Children
 from gitproc.shim.clone import have_clone3
 from gitproc.shim.connection import Connection
+from gitproc.shim.holdings import Holdings
 from gitproc.shim.logs import Logs
 from gitproc.shim.loop import Loop
 from gitproc.shim.manager import Manager
@@ -53,6 +54,7 @@ class Shim:
         self._line = Connection(self._loop, listener, self._dispatch)
         self._logs = Logs(self._loop, self._line.emit)
         self._children = Children(self._loop, self._line, self._logs, host)
+        self._holdings = Holdings(self._line)
         self._manager = Manager(self._loop, manager, host)
         self._line.greet = self._greet
         self._line.on_idle = self._idle
@@ -80,7 +82,7 @@ class Shim:
 
     def _greet(self) -> None:
         self._manager.greeted = True
-        features = {**self.features, "clone3": have_clone3()}
+        features = {**self.features, "clone3": have_clone3(), "holds": True}
         welcome = ("welcome", VERSION, os.getpid(), self.epoch, features)
         self._line.emit(welcome, (self._notify.fileno(),))
         if self._terminate:
@@ -99,6 +101,12 @@ class Shim:
                 self._nothing_left()
             case ("signal", int(request), int(id), int(number)):
                 self._line.emit(("signalled", request, self._children.signal(id, number)))
+            case ("hold", int(request), str(owner), str(name), str(note)):
+                self._holdings.hold(request, owner, name, note, fds)
+            case ("drop", int(request), str(owner), str() | None as name):
+                self._holdings.drop(request, owner, name)
+            case ("holdings", int(request)):
+                self._holdings.send_table(request)
             case ("reopen", int(request)):
                 self._logs.reopen(request)
             case ("reexec", int(request)):
@@ -205,6 +213,7 @@ class Shim:
             "manager": (self._manager.pid, self._manager.greeted),
             "logs": self._logs.save(keep),
             "children": self._children.save(keep),
+            "holdings": self._holdings.save(keep),
             "numbers": (self._children.next_id, self._children.sequence),
             "inherited": keep,
         }
@@ -233,5 +242,6 @@ class Shim:
             self._line.resume(_socket.socket(fileno=state["connection"]), state["listed"], [])
         self._children.restore(state["children"])
         self._logs.restore(state["logs"])
+        self._holdings.restore(state.get("holdings", ()))
         self._line.emit(("reexeced", state["request"]))
         self._manager.start()
