@@ -75,10 +75,9 @@ class Holdings:
 
     def save(self, keep: list[int]) -> list[Any]:
         """Plain values of all sets; their descriptors go to `keep`."""
-        rows = [[*key, note, fds] for key, (note, fds) in self._sets.items()]
-        for row in rows:
-            keep.extend(row[3])
-        return rows
+        for _, fds in self._sets.values():
+            keep.extend(fds)
+        return [[*key, note, fds] for key, (note, fds) in self._sets.items()]
 
     def restore(self, rows: list[Any]) -> None:
         """Inverse of `save`, in a new image of this process."""
