@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,7 @@ def holdings(client):
 
 
 def open_fds(shim):
-    return len(os.listdir(f"/proc/{shim.pid}/fd"))
+    return len(list(Path(f"/proc/{shim.pid}/fd").iterdir()))
 
 
 def connects(path):
@@ -122,8 +123,8 @@ def test_a_re_exec_keeps_them(shim, client, tmp_path):
     assert rows == [("a.socket", "listen", "n", 1)]
     assert connects(tmp_path / "s")
     inherited = client.start("a", "/bin/sleep", "1000")[1]
-    kinds = [os.readlink(f"/proc/{inherited}/fd/{x}") for x in os.listdir(f"/proc/{inherited}/fd")]
-    assert not any(x.startswith("socket:") for x in kinds)
+    passed = [str(fd.readlink()) for fd in Path(f"/proc/{inherited}/fd").iterdir()]
+    assert not any(x.startswith("socket:") for x in passed)
     os.kill(inherited, signal.SIGKILL)
 
 
