@@ -7,7 +7,7 @@ Restart=; *refused* commits never touch anything; a newer commit *supersedes* on
 
 from __future__ import annotations
 
-from gitproc.core import attribution, past_order, plan, schedule, verdicts
+from gitproc.core import attribution, past_order, plan, schedule, standing, verdicts
 from gitproc.core.actions import Publish
 from gitproc.core.dependency_resolver import (
     check_changed,
@@ -112,7 +112,7 @@ def _put_in_force(
 
 def _tried_again(world: World, entries: list[plan.PlanEntry]) -> list[plan.PlanEntry]:
     known = {entry.unit for entry in entries}
-    names = [x for x in verdicts.given_up(world) if x not in known and schedule.wanted(world, x)]
+    names = [x for x in verdicts.given_up(world) if x not in known and standing.wanted(world, x)]
     start = PlannedAction.START
     return [*entries, *(plan.PlanEntry(name, start, "tried again") for name in names)]
 
@@ -201,11 +201,11 @@ def conclude(world: World) -> None:
 
 
 def _failure(world: World, name: str, state: UnitState | None) -> str:
-    unit = schedule.wanted(world, name)
+    unit = standing.wanted(world, name)
     if unit is None:
         return ""
     if state is None or state.down:
-        obstacle = schedule.dead_end(world, name)
+        obstacle = standing.dead_end(world, name)
         if obstacle is not None:
             return f"needs {obstacle}, which is not up"
     if state is None:
@@ -222,7 +222,7 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
 
 
 def _proved(world: World, name: str, state: UnitState | None) -> bool:
-    unit = schedule.wanted(world, name)
+    unit = standing.wanted(world, name)
     if unit is None:
         return state is None or state.down
     if state is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gitproc.core import schedule
+from gitproc.core import standing
 from gitproc.core.plan import compare
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import UnitState, World
@@ -46,7 +46,7 @@ def _drift(world: World, name: str) -> Drift | None:
         return None  # the hold it follows says it
     if state.demanded and state.up and name not in world.pulled:
         return Drift(name, "extra", "started by an operator only", f"gitproc stop {name}")
-    unit = schedule.wanted(world, name)
+    unit = standing.wanted(world, name)
     if unit is None:
         return None
     if state.down and state.done == unit.fingerprint and not state.finished:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import schedule
+from gitproc.core import schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
 from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
@@ -85,7 +85,7 @@ def _start(world: World, request: Request, state: UnitState) -> bool:
     _free(world, name, chosen, who)
     rivals = {other for each in chosen for other in world.graph.rivals(each)}
     for other in sorted(rivals):
-        if schedule.wanted(world, other) is not None:
+        if standing.wanted(world, other) is not None:
             _stop(world, other, f"{who}, by starting {name}", 0.0)
     schedule.refresh_blocked(world)
     return True
@@ -222,7 +222,7 @@ def _look(world: World, request: Request, name: str) -> None:
         case Verb.STOP:
             if state.down or state.invocation != request.invocations.get(name, ""):
                 _answer(request, state, "done")
-            elif not schedule.must_stop(world, state):
+            elif not standing.must_stop(world, state):
                 _answer(request, state, "canceled", "started again meanwhile")
         case Verb.RELOAD:
             if state.down or (state.sub is not SubState.RELOAD and not state.reload_wanted):
@@ -233,7 +233,7 @@ def _look(world: World, request: Request, name: str) -> None:
 
 
 def _look_start(world: World, request: Request, state: UnitState) -> None:
-    unit = schedule.wanted(world, state.name)
+    unit = standing.wanted(world, state.name)
     if unit is None:
         held = f"held by {state.hold.who}" if state.hold is not None else "not to run"
         if state.down:
@@ -250,7 +250,7 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
             good = state.result is Result.SUCCESS and state.sub is SubState.DEAD
             _answer(request, state, "done" if good else "failed", state.message)
             return
-        obstacle = schedule.dead_end(world, state.name)
+        obstacle = standing.dead_end(world, state.name)
         if obstacle is not None:
             _answer(request, state, "dependency", f"it needs {obstacle}, which is not up")
 

@@ -15,6 +15,18 @@ from __future__ import annotations
 from gitproc.core import health, lifecycle, past_order
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.plan import compare
+from gitproc.core.standing import (
+    at_rest,
+    dead_end,
+    gives_way,
+    must_stop,
+    pending,
+    restart_is_due,
+    satisfied,
+    there,
+    unbound,
+    wanted,
+)
 from gitproc.core.states import SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.world import UnitState, World
@@ -72,111 +84,6 @@ def refresh_blocked(world: World) -> None:
     world.look_at(sorted(before.keys() ^ world.blocked.keys()))
 
 
-def wanted(world: World, name: str) -> Unit | None:
-    """The definition by which `name` is to run, or None if it is to be down."""
-    if world.stopping:
-        return None
-    state = world.units.get(name)
-    if name not in world.pulled and (state is None or not state.demanded):
-        return None
-    if name in world.blocked or (state is not None and state.hold is not None):
-        return None
-    if name not in world.pulled and _gives_way(world, name):
-        return None
-    unit = world.wanted_unit(name)
-    return None if unit is None or unit.masked else unit
-
-
-def _gives_way(world: World, name: str) -> bool:
-    """Whether what an operator alone asked for conflicts with what the commit asks for."""
-    rivals = (other for other in world.graph.rivals(name) if other in world.pulled)
-    return any(wanted(world, other) is not None for other in rivals)
-
-
-def satisfied(world: World, name: str) -> bool:
-    """Whether who requires `name` may start: it is up, or it is a oneshot that has done its work."""
-    state = world.units.get(name)
-    if state is None:
-        return False
-    return state.up or (state.sub is SubState.DEAD and state.finished)
-
-
-def must_stop(world: World, state: UnitState) -> bool:
-    """Whether a unit that is not down has to go down (perhaps to come up again)."""
-    if state.down:
-        return False
-    if state.stopping or state.restart_wanted:
-        return True
-    return wanted(world, state.name) is None or _unbound(world, state) is not None
-
-
-def _unbound(world: World, state: UnitState) -> str | None:
-    """A unit that `state` is bound to (BindsTo=) and that is not there any more."""
-    for other in world.graph.binds_to.of(state.name):
-        if not _there(world, other):
-            return other
-    return None
-
-
-def _there(world: World, name: str) -> bool:
-    """Whether `name` is up, done, or on its way up: what BindsTo= asks of it."""
-    state = world.units.get(name)
-    starting = state is not None and state.starting
-    return starting or satisfied(world, name) or pending(world, name)
-
-
-def pending(world: World, name: str) -> bool:
-    """Whether `name` is on its way up, so that what is ordered after it waits."""
-    state = world.units.get(name)
-    if state is not None:
-        if state.starting:
-            return True
-        if state.up:
-            return bool(state.restart_wanted) and wanted(world, name) is not None
-        if state.sub is SubState.AUTO_RESTART and not _restart_is_due(world, state):
-            return False  # its start has been tried; who merely comes after it need not wait
-    unit = wanted(world, name)
-    if unit is None:
-        return False
-    if state is not None and state.stopping:
-        return True
-    if state is not None and state.done == unit.fingerprint:
-        return False
-    return not _hopeless(world, name)
-
-
-def _at_rest(world: World, name: str) -> bool:
-    """Whether `name` is down to stay: it is not to run, has failed for good, or has ended."""
-    unit = wanted(world, name)
-    state = world.units.get(name)
-    return unit is None or (state is not None and state.down and state.done == unit.fingerprint)
-
-
-def _hopeless(world: World, name: str) -> str:
-    """The root of why `name` will not come up by itself: itself, or its obstacle; empty if it may.
-
-    An obstacle is noted when the rules look at a unit, and counts only while its root is still at
-    rest: so a look costs what the unit itself requires, and two units bound to one another cannot keep
-    each other down.
-    """
-    if _at_rest(world, name):
-        return name
-    state = world.units.get(name)
-    if state is None or not state.down or not state.obstacle:
-        return ""
-    return state.obstacle if _at_rest(world, state.obstacle) else ""
-
-
-def dead_end(world: World, name: str) -> str | None:
-    """The unit at the root of why `name` cannot start; None if nothing is in its way for good."""
-    for other in world.graph.gates(name):
-        if not satisfied(world, other):
-            root = _hopeless(world, other)
-            if root:
-                return root
-    return None
-
-
 def _reconcile(world: World, name: str) -> None:
     if not world.knowing:
         return
@@ -198,7 +105,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if state.sub is SubState.AUTO_RESTART:
             state.restart_at = None
             lifecycle.move(world, state, Cause.HALT)
-        if state.demanded and _gives_way(world, state.name):
+        if state.demanded and gives_way(world, state.name):
             state.demanded = False  # it does not come back by surprise
             world.dirty[state.name] = None
         _forget_wait(world, state)
@@ -206,7 +113,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
             world.forget(state.name)
         return
     if state.sub is SubState.AUTO_RESTART:
-        if not _restart_is_due(world, state):
+        if not restart_is_due(world, state):
             return
     elif state.done == unit.fingerprint:
         _forget_wait(world, state)
@@ -216,14 +123,6 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         _wait(world, state, blocker, because)
         return
     lifecycle.begin(world, state, unit)
-
-
-def _restart_is_due(world: World, state: UnitState) -> bool:
-    """Whether an automatic restart has waited long enough; another definition need not wait."""
-    if state.restart_at is None or state.restart_at <= world.now:
-        return True
-    unit = wanted(world, state.name)
-    return unit is not None and unit.fingerprint != state.definition.fingerprint
 
 
 def _note_obstacles(world: World) -> None:
@@ -239,7 +138,7 @@ def _note_obstacles(world: World) -> None:
             continue
         root = ""
         if state.down:
-            root = name if _at_rest(world, name) else dead_end(world, name) or ""
+            root = name if at_rest(world, name) else dead_end(world, name) or ""
         if fresh or root != state.obstacle:
             state.obstacle = root
             world.look_at(world.graph.requires.to(name))
@@ -249,7 +148,7 @@ def _note_obstacles(world: World) -> None:
 
 def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
     if must_stop(world, state):
-        bound = _unbound(world, state) if unit is not None else None
+        bound = unbound(world, state) if unit is not None else None
         if bound is not None and not state.restart_wanted:
             state.restart_wanted = f"bound to {bound}"
         blocker = _stop_blocker(world, state.name)
@@ -316,7 +215,7 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
     """Whom a unit that is to start waits for, and why."""
     graph = world.graph
     for other in graph.gates(name):
-        if not satisfied(world, other) and (graph.ordered(name, other) or not _there(world, other)):
+        if not satisfied(world, other) and (graph.ordered(name, other) or not there(world, other)):
             return other, "is required and not up"
     for other in graph.rivals(name):
         it = world.units.get(other)

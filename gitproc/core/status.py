@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import attribution, schedule, verdicts
+from gitproc.core import attribution, standing, verdicts
 from gitproc.core.health import has_check
 from gitproc.core.records import commit_record
 from gitproc.core.states import ActiveState, SubState
@@ -43,7 +43,7 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "exec_main_status": state.last_exit.status if state.last_exit.code else None,
         "status_text": state.status_text,
         "invocation": state.invocation,
-        "wanted": schedule.wanted(world, name) is not None,
+        "wanted": standing.wanted(world, name) is not None,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from gitproc.core import schedule
+from gitproc.core import standing
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import UnitState, World
 
@@ -31,12 +31,12 @@ def why(world: World, name: str, wall: float) -> dict[str, Any]:
 
 def _verdict(world: World, state: UnitState) -> str:
     if state.up:
-        return "stops" if schedule.must_stop(world, state) else "runs"
+        return "stops" if standing.must_stop(world, state) else "runs"
     if state.starting:
         return "starts"
     if state.stopping:
         return "stops"
-    unit = schedule.wanted(world, state.name)
+    unit = standing.wanted(world, state.name)
     return "rests" if unit is None or state.done == unit.fingerprint else "waits"
 
 
@@ -106,7 +106,7 @@ def _obstacles(world: World, state: UnitState) -> list[str]:
         reasons.append(f"it is to be restarted: {state.restart_wanted}")
     if state.waits_for:
         reasons.append(f"it waits for {state.waits_for}, which {state.waits_because}")
-    obstacle = schedule.dead_end(world, state.name) if state.down else None
+    obstacle = standing.dead_end(world, state.name) if state.down else None
     if obstacle is not None and obstacle != state.waits_for:
         reasons.append(f"what it needs in the end is {obstacle}, which is not up")
     if state.sub is SubState.AUTO_RESTART:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitproc.core import schedule
+from gitproc.core import schedule, standing
 from gitproc.core.actions import Announce, Spawn
 from gitproc.core.events import Verb
 from tests.core.fake_kernel import Machine, Program, service
@@ -63,7 +63,7 @@ def test_a_requirement_with_order_that_fails_keeps_the_other_down_and_says_so():
         "c.service": "dead",
         "d.service": "running",
     }
-    assert schedule.dead_end(machine.world, "c.service") == "a.service"
+    assert standing.dead_end(machine.world, "c.service") == "a.service"
     assert machine.state("c.service").waits_for == "b.service"
 
 
@@ -377,7 +377,7 @@ def test_work_grows_with_what_an_event_touches(shape, monkeypatch):
         files[f"u{i}.service"] = service(unit=other)
     looks = 0
     gates = 0
-    reconcile, pending = schedule._reconcile, schedule.pending
+    reconcile, pending = schedule._reconcile, standing.pending
 
     def counted(world, name):
         nonlocal looks

@@ -1,0 +1,124 @@
+"""Where a unit stands: whether it is to run, may start, has to stop, is on its way, or is down for good.
+
+Questions alone: nothing here changes the world. The answers are read off what is (desired definition, holds,
+states), never off how it came about, and `schedule.py` acts on them.
+"""
+
+from __future__ import annotations
+
+from gitproc.core.states import SubState
+from gitproc.core.world import UnitState, World
+from gitproc.units.unit import Unit
+
+
+def wanted(world: World, name: str) -> Unit | None:
+    """The definition by which `name` is to run, or None if it is to be down."""
+    if world.stopping:
+        return None
+    state = world.units.get(name)
+    if name not in world.pulled and (state is None or not state.demanded):
+        return None
+    if name in world.blocked or (state is not None and state.hold is not None):
+        return None
+    if name not in world.pulled and gives_way(world, name):
+        return None
+    unit = world.wanted_unit(name)
+    return None if unit is None or unit.masked else unit
+
+
+def gives_way(world: World, name: str) -> bool:
+    """Whether what an operator alone asked for conflicts with what the commit asks for."""
+    rivals = (other for other in world.graph.rivals(name) if other in world.pulled)
+    return any(wanted(world, other) is not None for other in rivals)
+
+
+def satisfied(world: World, name: str) -> bool:
+    """Whether who requires `name` may start: it is up, or it is a oneshot that has done its work."""
+    state = world.units.get(name)
+    if state is None:
+        return False
+    return state.up or (state.sub is SubState.DEAD and state.finished)
+
+
+def must_stop(world: World, state: UnitState) -> bool:
+    """Whether a unit that is not down has to go down (perhaps to come up again)."""
+    if state.down:
+        return False
+    if state.stopping or state.restart_wanted:
+        return True
+    return wanted(world, state.name) is None or unbound(world, state) is not None
+
+
+def unbound(world: World, state: UnitState) -> str | None:
+    """A unit that `state` is bound to (BindsTo=) and that is not there any more."""
+    for other in world.graph.binds_to.of(state.name):
+        if not there(world, other):
+            return other
+    return None
+
+
+def there(world: World, name: str) -> bool:
+    """Whether `name` is up, done, or on its way up: what BindsTo= asks of it."""
+    state = world.units.get(name)
+    starting = state is not None and state.starting
+    return starting or satisfied(world, name) or pending(world, name)
+
+
+def pending(world: World, name: str) -> bool:
+    """Whether `name` is on its way up, so that what is ordered after it waits."""
+    state = world.units.get(name)
+    if state is not None:
+        if state.starting:
+            return True
+        if state.up:
+            return bool(state.restart_wanted) and wanted(world, name) is not None
+        if state.sub is SubState.AUTO_RESTART and not restart_is_due(world, state):
+            return False  # its start has been tried; who merely comes after it need not wait
+    unit = wanted(world, name)
+    if unit is None:
+        return False
+    if state is not None and state.stopping:
+        return True
+    if state is not None and state.done == unit.fingerprint:
+        return False
+    return not _hopeless(world, name)
+
+
+def at_rest(world: World, name: str) -> bool:
+    """Whether `name` is down to stay: it is not to run, has failed for good, or has ended."""
+    unit = wanted(world, name)
+    state = world.units.get(name)
+    return unit is None or (state is not None and state.down and state.done == unit.fingerprint)
+
+
+def _hopeless(world: World, name: str) -> str:
+    """The root of why `name` will not come up by itself: itself, or its obstacle; empty if it may.
+
+    An obstacle is noted when the rules look at a unit, and counts only while its root is still at
+    rest: so a look costs what the unit itself requires, and two units bound to one another cannot keep
+    each other down.
+    """
+    if at_rest(world, name):
+        return name
+    state = world.units.get(name)
+    if state is None or not state.down or not state.obstacle:
+        return ""
+    return state.obstacle if at_rest(world, state.obstacle) else ""
+
+
+def dead_end(world: World, name: str) -> str | None:
+    """The unit at the root of why `name` cannot start; None if nothing is in its way for good."""
+    for other in world.graph.gates(name):
+        if not satisfied(world, other):
+            root = _hopeless(world, other)
+            if root:
+                return root
+    return None
+
+
+def restart_is_due(world: World, state: UnitState) -> bool:
+    """Whether an automatic restart has waited long enough; another definition need not wait."""
+    if state.restart_at is None or state.restart_at <= world.now:
+        return True
+    unit = wanted(world, state.name)
+    return unit is not None and unit.fingerprint != state.definition.fingerprint
