@@ -73,6 +73,9 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
     for index, path in enumerate(unit.get("drop_ins") or ()):
         yield "" if index else "Drop-In", safe(path)
     yield "Active", _active(unit, style, now)
+    for label, key in (("Triggers", "triggers"), ("TriggeredBy", "triggered_by")):
+        for index, other in enumerate(unit.get(key) or ()):
+            yield "" if index else label, f"{dot(other, style)} {safe(other.get('name'))}"
     if commit := unit.get("commit"):
         yield "Commit", commit_line(commit, style, now)
     if hold := unit.get("hold"):

@@ -79,6 +79,7 @@ class DependencyResolver:
         self.binds_to = Relation()
         self.part_of = Relation()
         self.conflicts = Relation()
+        self.triggers = Relation()  # who starts whom when its time has come; pulls nothing in
         self.declared: dict[str, tuple[Edge, ...]] = {}
         self._waits_on: dict[str, tuple[str, ...]] = {}
         self._followers: dict[str, tuple[str, ...]] = {}
@@ -294,6 +295,12 @@ def _missing(
             if problem:
                 where = relation.where(name, other)
                 findings.append(Diagnostic(where, "error", directive, problem))
+    for other in graph.triggers.of(name):
+        unit = units.units.get(other) or units.resolve(other)
+        if unit is None:
+            where = graph.triggers.where(name, other)
+            problem = f"{name} starts {other}, which is not in this commit"
+            findings.append(Diagnostic(where, "error", "Unit", problem))
     return findings
 
 

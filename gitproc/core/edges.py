@@ -7,7 +7,7 @@ knows one direction of each relation only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gitproc.units import directives as d
 from gitproc.units.diagnostics import Location
@@ -15,6 +15,7 @@ from gitproc.units.directive import Directive
 from gitproc.units.unit import Unit
 
 EARLY_TARGETS = ("sysinit.target", "basic.target")
+_GATHERED_BY = {"timer": "timers.target", "path": "paths.target", "socket": "sockets.target"}
 
 
 class Edge(NamedTuple):
@@ -50,7 +51,7 @@ def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
     name = unit.name
     edges: list[Edge] = []
 
-    def add(relation: str, other: str, directive: Directive[tuple[str, ...]], turned: bool) -> None:
+    def add(relation: str, other: str, directive: Directive[Any], turned: bool) -> None:
         other = aliases.get(other, other)
         if other != name:
             source, target = (other, name) if turned else (name, other)
@@ -63,9 +64,26 @@ def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
         for directive, relation in _INSTALLS:
             for other in unit[directive]:
                 add(relation, other, directive, True)
+    started = triggered(unit)
+    if started:
+        add("triggers", started, d.TRIGGERED[unit.kind], False)
+        add("after", started, d.TRIGGERED[unit.kind], True)
+    if unit.kind in _GATHERED_BY and unit[d.DEFAULT_DEPENDENCIES]:
+        where = Location(unit.fragment, 0)
+        edges.append(Edge("requires", name, "sysinit.target", name, where))
+        edges.append(Edge("after", name, "sysinit.target", name, where))
+        edges.append(Edge("after", _GATHERED_BY[unit.kind], name, name, where))
     if unit.kind == "service" and unit[d.DEFAULT_DEPENDENCIES]:
         ordered = {edge.source for edge in edges if edge.relation == "after"}
         for target in EARLY_TARGETS:
             if target not in ordered:
                 edges.append(Edge("after", name, target, name, Location(unit.fragment, 0)))
     return tuple(edges)
+
+
+def triggered(unit: Unit) -> str:
+    """The unit that this one starts: Unit=, or the service of the same name; empty if its kind has none."""
+    directive = d.TRIGGERED.get(unit.kind)
+    if directive is None:
+        return ""
+    return unit[directive] or f"{unit.name.removesuffix(f'.{unit.kind}')}.service"

@@ -20,7 +20,7 @@ from gitproc.core.restart import (
     shall_restart,
     start_limit_hit,
 )
-from gitproc.core.states import Result, SubState
+from gitproc.core.states import RESTS, Result, SubState
 from gitproc.core.transitions import Cause, End, next_state
 from gitproc.core.world import Health, LastExit, Running, UnitState, World
 from gitproc.units import directives as d
@@ -43,7 +43,11 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     """Start a new instance of `unit`, whatever ended before."""
     if state.sub is not SubState.AUTO_RESTART:
         state.restarts = 0
-        state.starts = []
+        if state.activation is not None and not state.activation.begun:
+            state.activation.begun = True
+        else:
+            state.activation = None
+            state.starts = []
     state.starts.append(world.now)
     state.unit = unit
     state.invocation = world.new_invocation()
@@ -61,7 +65,7 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     state.last_exit = LastExit()
     if unit.kind != "service":
         world.do(Keep(unit))  # nothing is spawned by it, which would do that
-        enter(world, state, SubState.ACTIVE)
+        enter(world, state, RESTS.get(unit.kind, SubState.ACTIVE))
         return
     world.tell("unit.starting", state.name, f"Starting {describe(unit)}")
     move(world, state, Cause.BEGIN)
@@ -127,12 +131,19 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
         case SubState.START:
             _enter_start(world, state)
         case SubState.RUNNING:
-            _enter_running(world, state, fresh=not was_up)
+            if state.definition.kind == "service":
+                _enter_running(world, state, fresh=not was_up)
         case SubState.STOP_SIGTERM | SubState.STOP_SIGKILL:
             _enter_signal(world, state, final=False)
         case SubState.FINAL_SIGTERM | SubState.FINAL_SIGKILL:
             _enter_signal(world, state, final=True)
-        case SubState.ACTIVE | SubState.EXITED:
+        case (
+            SubState.ACTIVE
+            | SubState.EXITED
+            | SubState.WAITING
+            | SubState.ELAPSED
+            | SubState.LISTENING
+        ):
             if not was_up and state.definition.fragment:  # built-in targets come and go unsaid
                 world.tell("unit.started", state.name, f"Started {describe(state.definition)}")
         case SubState.DEAD | SubState.FAILED | SubState.AUTO_RESTART:
@@ -196,7 +207,7 @@ def spawn(world: World, state: UnitState, slot: Slot, command: ExecCommand) -> R
 
 def order_spawn(world: World, state: UnitState, process: Process, command: ExecCommand) -> None:
     """The order alone: also used to repeat one that a crash has swallowed (the shim knows the token)."""
-    variables = []
+    variables = [*state.activation.variables] if state.activation is not None else []
     if process.slot is not Slot.MAIN and state.main is not None and state.main.pid:
         variables.append(f"MAINPID={state.main.pid}")
     if state.sub in (SubState.STOP, SubState.STOP_POST):
@@ -304,16 +315,34 @@ def finish(world: World, state: UnitState) -> None:
         return
     if not replaced:
         state.done = unit.fingerprint
+        if state.activation is not None:
+            state.demanded = (
+                False  # it rests until it is triggered again, whatever a commit changes
+            )
     bad = state.result is not Result.SUCCESS
     state.finished = not replaced and not bad and unit[d.TYPE] is ServiceType.ONESHOT
     enter(world, state, SubState.FAILED if bad else SubState.DEAD)
     if bad:
-        text = f"Failed: {describe(unit)}: {state.message or state.result}"
-        text += attribution.blame(world, state.name)
-        change = attribution.record(world.changes.get(state.name))
-        world.tell("unit.failed", state.name, text, result=state.result.value, change=change)
+        _tell_failed(world, state, unit)
     else:
         world.tell("unit.stopped", state.name, f"Stopped {describe(unit)}")
+
+
+def give_up(world: World, state: UnitState, unit: Unit, result: Result, message: str) -> None:
+    """Fail a unit of which no process runs; only a start, or a commit that changes it, tries again."""
+    state.unit = unit
+    state.result, state.message = result, message
+    state.done = unit.fingerprint
+    state.activation = state.active_since = None
+    enter(world, state, SubState.FAILED)
+    _tell_failed(world, state, unit)
+
+
+def _tell_failed(world: World, state: UnitState, unit: Unit) -> None:
+    text = f"Failed: {describe(unit)}: {state.message or state.result}"
+    text += attribution.blame(world, state.name)
+    change = attribution.record(world.changes.get(state.name))
+    world.tell("unit.failed", state.name, text, result=state.result.value, change=change)
 
 
 def cured_at(world: World, state: UnitState) -> float | None:

@@ -76,14 +76,14 @@ def _answer(request: Request, state: UnitState, result: str, message: str = "") 
 def _start(world: World, request: Request, state: UnitState) -> bool:
     """Let a unit run, with everything that it pulls in, in place of what conflicts with that."""
     name, who = state.name, request.who
-    chosen = _chosen(world, name)
-    for each in chosen:
+    along = chosen(world, name)
+    for each in along:
         for other in world.graph.rivals(each):
-            if other in chosen:
+            if other in along:
                 _answer(request, state, "failed", f"{each} and {other} conflict, and it needs both")
                 return False
-    _free(world, name, chosen, who)
-    rivals = {other for each in chosen for other in world.graph.rivals(each)}
+    _free(world, name, along, who)
+    rivals = {other for each in along for other in world.graph.rivals(each)}
     for other in sorted(rivals):
         if standing.wanted(world, other) is not None:
             _stop(world, other, f"{who}, by starting {name}", 0.0)
@@ -91,34 +91,36 @@ def _start(world: World, request: Request, state: UnitState) -> bool:
     return True
 
 
-def _chosen(world: World, name: str) -> dict[str, None]:
+def chosen(world: World, name: str) -> dict[str, None]:
     """`name` and everything that its start pulls in (systemctl(1), "start").
 
     What is only wanted, and not required, stays held if an operator has stopped it.
     """
-    chosen: dict[str, None] = {}
+    found: dict[str, None] = {}
     todo = [(name, True)]
     while todo:
         current, required = todo.pop()
         unit = world.wanted_unit(current)
-        if unit is None or current in chosen:
+        if unit is None or current in found:
             continue
         state = world.units.get(current)
         if state is not None and state.hold is not None and not required:
             continue
-        chosen[current] = None
+        found[current] = None
         if world.desired is not None and current not in world.desired.units:
             world.graph.replace(current, edges_of(unit, world.desired.aliases))
         todo += ((other, False) for other in world.graph.wants.of(current))
         todo += ((other, True) for other in world.graph.requirements(current))
-    return chosen
+    return found
 
 
-def _free(world: World, name: str, chosen: dict[str, None], who: str) -> None:
+def _free(world: World, name: str, along: dict[str, None], who: str) -> None:
     """Take away what keeps the chosen units down."""
-    for current in chosen:
+    for current in along:
         state = world.state(current)
         state.hold = None
+        if current == name:
+            state.activation = None  # from here on it is the operator's
         if not state.finished or current == name:
             state.done = ""
         if state.restart_at is not None:

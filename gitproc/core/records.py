@@ -19,6 +19,7 @@ from gitproc.core.actions import Record
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import (
+    Activation,
     Deploy,
     Health,
     HeldBack,
@@ -88,6 +89,13 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         ]
         if state.last_exit.code
         else None,
+        "activation": [
+            state.activation.by,
+            [*state.activation.variables],
+            state.activation.begun,
+        ]
+        if state.activation
+        else None,
         "health": [state.health.passed, state.health.failures, state.health.detail]
         if state.health.passed or state.health.failures
         else None,
@@ -140,6 +148,9 @@ def unit_from(
         state.hold = Hold(*record["hold"])
     if "last_exit" in record:
         state.last_exit = LastExit(*record["last_exit"])
+    if "activation" in record:
+        by, variables, begun = record["activation"]
+        state.activation = Activation(by, tuple(variables), begun)
     if "health" in record:
         passed, failures, detail = record["health"]
         state.health = Health(passed=passed, failures=failures, detail=detail)

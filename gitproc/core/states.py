@@ -21,7 +21,9 @@ class ActiveState(StrEnum):
 
 
 class SubState(StrEnum):
-    """The fine state. ACTIVE is a target's or slice's; the others are a service's."""
+    """The fine state. ACTIVE is a target's or slice's, WAITING a timer's or path's, ELAPSED a timer's,
+    LISTENING a socket's; each of the three is RUNNING while what it starts runs. The others are a service's.
+    """
 
     DEAD = "dead"
     START_PRE = "start-pre"
@@ -30,6 +32,9 @@ class SubState(StrEnum):
     RUNNING = "running"
     EXITED = "exited"
     ACTIVE = "active"
+    WAITING = "waiting"
+    ELAPSED = "elapsed"
+    LISTENING = "listening"
     RELOAD = "reload"
     STOP = "stop"
     STOP_SIGTERM = "stop-sigterm"
@@ -54,6 +59,8 @@ class Result(StrEnum):
     WATCHDOG = "watchdog"
     OOM_KILL = "oom-kill"
     START_LIMIT_HIT = "start-limit-hit"
+    UNIT_START_LIMIT_HIT = "unit-start-limit-hit"
+    TRIGGER_LIMIT_HIT = "trigger-limit-hit"
     HEALTH_CHECK = "health-check"
 
 
@@ -65,6 +72,9 @@ ACTIVE_STATE: dict[SubState, ActiveState] = {
     SubState.RUNNING: ActiveState.ACTIVE,
     SubState.EXITED: ActiveState.ACTIVE,
     SubState.ACTIVE: ActiveState.ACTIVE,
+    SubState.WAITING: ActiveState.ACTIVE,
+    SubState.ELAPSED: ActiveState.ACTIVE,
+    SubState.LISTENING: ActiveState.ACTIVE,
     SubState.RELOAD: ActiveState.RELOADING,
     SubState.STOP: ActiveState.DEACTIVATING,
     SubState.STOP_SIGTERM: ActiveState.DEACTIVATING,
@@ -76,7 +86,17 @@ ACTIVE_STATE: dict[SubState, ActiveState] = {
     SubState.AUTO_RESTART: ActiveState.ACTIVATING,
 }
 
-UP = frozenset({SubState.RUNNING, SubState.EXITED, SubState.ACTIVE, SubState.RELOAD})
+RESTS: dict[str, SubState] = {
+    "timer": SubState.WAITING,
+    "path": SubState.WAITING,
+    "socket": SubState.LISTENING,
+}
+"""Kind of unit -> the state in which one without processes is when it has been started; others: ACTIVE."""
+
+UP = frozenset(
+    {SubState.RUNNING, SubState.EXITED, SubState.ACTIVE, SubState.RELOAD, *RESTS.values()}
+    | {SubState.ELAPSED}
+)
 DOWN = frozenset({SubState.DEAD, SubState.FAILED, SubState.AUTO_RESTART})
 STARTING = frozenset({SubState.START_PRE, SubState.START, SubState.START_POST})
 STOPPING = frozenset(SubState) - UP - DOWN - STARTING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gitproc.core import attribution, standing, verdicts
@@ -44,7 +45,14 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "status_text": state.status_text,
         "invocation": state.invocation,
         "wanted": standing.wanted(world, name) is not None,
+        "triggers": _related(world, world.graph.triggers.of(name)),
+        "triggered_by": _related(world, world.graph.triggers.to(name)),
     }
+
+
+def _related(world: World, names: Iterable[str]) -> list[dict[str, str]]:
+    states = [world.units.get(name) or UnitState(name) for name in sorted(names)]
+    return [{"name": it.name, "active_state": it.active.value} for it in states]
 
 
 def load_state(desired: Unit | None, unit: Unit | None) -> str:
@@ -64,6 +72,9 @@ def reason(world: World, state: UnitState, unit: Unit | None) -> str:
         if state.name in world.blocked:
             return f"needs {world.blocked[state.name]}, which is held"
         if unit is not None and state.name not in world.pulled and not state.demanded:
+            starters = " and ".join(sorted(world.graph.triggers.to(state.name)))
+            if starters:
+                return f"{starters} starts it"
             return "nothing wants it: it starts on demand"
     return ""
 
@@ -157,6 +168,9 @@ def properties(world: World, name: str, status: dict[str, Any]) -> dict[str, str
         unit = state.unit
     for relation, title in (("requires", "Requires"), ("wants", "Wants"), ("after", "After")):
         found[title] = " ".join(sorted(getattr(world.graph, relation).of(name)))
+    for title in ("triggers", "triggered_by"):
+        key = title.title().replace("_", "")
+        found[key] = " ".join(one["name"] for one in status[title])
     if unit is not None:
         for setting in unit.settings:
             section, _, key = setting.key.partition(".")

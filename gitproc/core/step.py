@@ -9,9 +9,20 @@ events at the same instants always gives the same actions.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import assert_never
 
-from gitproc.core import adoption, deploy, exits, lifecycle, operator, records, schedule, verdicts
+from gitproc.core import (
+    adoption,
+    deploy,
+    exits,
+    lifecycle,
+    operator,
+    records,
+    schedule,
+    triggers,
+    verdicts,
+)
 from gitproc.core.actions import Acknowledge, Action, Adopt, Exit, FindMain
 from gitproc.core.events import (
     Adopted,
@@ -54,6 +65,8 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     operator.take_postponed(world)
     due = _alarms(world)
     seen = schedule.converge(world)
+    while _settle(world, seen):
+        seen.update(schedule.converge(world))
     judging = world.knowing and not world.stopping
     for name in dict.fromkeys((*world.dirty, *due, *seen)):
         if world.deploy is not None and judging:
@@ -69,6 +82,25 @@ def step(world: World, event: Event, now: float) -> list[Action]:
         world.exited = True
         world.do(Exit())
     return world.actions
+
+
+_SETTLE: dict[str, Callable[[World, UnitState], None]] = {}
+"""Kind of a unit that starts others -> what looks at one of them when all else is at rest."""
+
+
+def _settle(world: World, seen: dict[str, None]) -> bool:
+    """See whether units that start others are to do so; True if something has come of it."""
+    if world.knowing:
+        for name in seen:
+            state = world.units.get(name)
+            if state is None:
+                continue
+            if state.activation is not None:
+                triggers.withdraw_if_vain(world, state)
+            settle = _SETTLE.get(state.unit.kind) if state.unit is not None else None
+            if settle is not None:
+                settle(world, state)
+    return bool(world.queue)
 
 
 def _take_in(world: World, event: Event) -> None:

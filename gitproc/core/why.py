@@ -85,8 +85,12 @@ def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
             if relation.has(above, name):
                 reasons.append(f"{above} {word} it ({relation.where(above, name)})")
                 break
+    elif state.activation is not None:
+        reasons.append(f"{state.activation.by} started it")
     elif state.demanded:
         reasons.append("an operator started it; nothing in the commit wants it")
+    elif name not in world.pulled and (by := sorted(world.graph.triggers.to(name))):
+        reasons += [f"{one} starts it when its time has come" for one in by]
     elif name not in world.pulled:
         reasons.append(
             "nothing wants it: it has no [Install] that counts, and no wanted unit needs it"

@@ -67,6 +67,16 @@ class Hold:
 
 
 @dataclass(slots=True)
+class Activation:
+    """A start that `by` (a timer, path or socket) has caused. `begun`: the instance that it led to is
+    there. `variables`: `TRIGGER_UNIT=...` and more for its processes (systemd.exec(5))."""
+
+    by: str
+    variables: tuple[str, ...] = ()
+    begun: bool = False
+
+
+@dataclass(slots=True)
 class Health:
     """Where the health checks of the present instance stand."""
 
@@ -111,6 +121,7 @@ class UnitState:
     starts: list[float] = field(default_factory=list)
     hold: Hold | None = None
     demanded: bool = False
+    activation: Activation | None = None
     done: str = (
         ""  # fingerprint of the definition that ended by itself and is not to be started again
     )
@@ -328,7 +339,7 @@ class World:
     def touch(self, name: str) -> None:
         """The state of `name` has changed: record it, and look again at it and at who waits for it."""
         self.dirty[name] = None
-        self.look_at((name, *self.graph.binds_to.to(name)))
+        self.look_at((name, *self.graph.binds_to.to(name), *self.graph.triggers.to(name)))
         state = self.units.get(name)
         if state is not None and state.down:
             self.look_at(self.graph.requires.to(name))

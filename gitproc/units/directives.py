@@ -18,6 +18,7 @@ from gitproc.units import (
     directives_resources,
     directives_sandbox,
     directives_service,
+    directives_triggers,
     directives_unit,
 )
 from gitproc.units.directive import Directive
@@ -114,6 +115,7 @@ from gitproc.units.directives_service import (
     TIMEOUT_STOP_SEC,
     TYPE,
 )
+from gitproc.units.directives_triggers import TRIGGERED
 from gitproc.units.directives_unit import (
     AFTER,
     ALIAS,
@@ -229,6 +231,7 @@ __all__ = [
     "TIMEOUT_ABORT_SEC",
     "TIMEOUT_START_SEC",
     "TIMEOUT_STOP_SEC",
+    "TRIGGERED",
     "TYPE",
     "UMASK",
     "UNSET_ENVIRONMENT",
@@ -249,6 +252,7 @@ def _build() -> dict[str, Directive[Any]]:
         *directives_sandbox.ROWS,
         *directives_resources.ROWS,
         *directives_gitproc.ROWS,
+        *directives_triggers.ROWS,
         *directives_resources.SLICE_ROWS,
     ):
         assert row.key not in table, row.key
@@ -265,6 +269,10 @@ TABLE: Mapping[str, Directive[Any]] = MappingProxyType(_build())
 SECTIONS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "service": frozenset({"Unit", "Service", "Install", "X-GitProc"}),
+        **{
+            kind: frozenset({"Unit", row.section, "Install", "X-GitProc"})
+            for kind, row in TRIGGERED.items()
+        },
         "target": frozenset({"Unit", "Install", "X-GitProc"}),
         "slice": frozenset({"Unit", "Slice", "Install", "X-GitProc"}),
     }

@@ -14,8 +14,7 @@ from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.names import instantiate, is_valid_name, split_name, template_of
 from gitproc.units.tree import Target, Tree
 
-LATER_KINDS = ("socket", "timer", "path")
-OWN_KINDS = ("service", "target", "slice")
+OWN_KINDS = ("service", "target", "slice", "timer", "path", "socket")
 
 
 class Names(NamedTuple):
@@ -141,8 +140,7 @@ def _define(
         names.fragments[name] = ""
         return
     if kind not in OWN_KINDS:
-        yet = " yet" if kind in LATER_KINDS else ""
-        found.setdefault(first, []).append(_error(first, f"{kind} units are not supported{yet}"))
+        found.setdefault(first, []).append(_error(first, f"{kind} units are not supported"))
         return
     target = end.path.rpartition("/")[2]
     if target == name:

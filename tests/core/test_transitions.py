@@ -9,7 +9,8 @@ from gitproc.core.lifecycle import COMMANDS
 from gitproc.core.states import ACTIVE_STATE, DOWN, STARTING, STOPPING, UP, SubState
 from gitproc.core.transitions import END, TRANSITIONS, Cause, diagram, next_state
 
-SERVICE = frozenset(SubState) - {SubState.ACTIVE}  # that one is a target's
+OTHERS = {SubState.ACTIVE, SubState.WAITING, SubState.ELAPSED, SubState.LISTENING}
+SERVICE = frozenset(SubState) - OTHERS  # those have no processes
 
 
 @pytest.mark.parametrize("state", sorted(SERVICE))

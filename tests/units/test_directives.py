@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from gitproc.units import directives as d
+from gitproc.units import directives_triggers
 from gitproc.units.directive import Change, Directive, Repeat, Support
 from gitproc.units.directives import SECTIONS, TABLE, suggest
 from gitproc.units.spellings import STANDS_FOR
 
 CONSTANTS = {
     name: value
-    for name, value in vars(d).items()
+    for module in (d, directives_triggers)  # sections of single kinds have modules of their own
+    for name, value in vars(module).items()
     if name.isupper() and isinstance(value, Directive)
 }
 
@@ -26,7 +28,7 @@ def test_every_enforced_directive_is_a_constant_of_its_name():
     } - STANDS_FOR.keys()
     assert enforced <= {row.key for row in CONSTANTS.values()}
     for name, row in CONSTANTS.items():
-        assert snake(name) == row.name.lower()
+        assert snake(name) in (row.name.lower(), f"{row.section}{row.name}".lower())
         assert TABLE[row.key] is row
 
 

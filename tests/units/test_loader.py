@@ -91,9 +91,7 @@ def test_two_files_of_one_name_are_an_error_that_names_both():
 @pytest.mark.parametrize(
     ("name", "word"),
     [
-        ("a.socket", "socket units are not supported yet"),
-        ("a.timer", "timer units are not supported yet"),
-        ("a.path", "path units are not supported yet"),
+        ("a.device", "device units are not supported"),
         ("a.mount", "mount units are not supported"),
         ("a.scope", "scope units are not supported"),
         ("a b.service", "not a valid unit name"),
@@ -121,7 +119,7 @@ def test_unknown_names_are_errors_with_a_suggestion_and_x_is_free():
         "a.service:3: error: unknown section [Servcie]; did you mean [Service]?",
         "a.service:6: error: ExecStrat: unknown directive in [Service]; did you mean ExecStart=?",
         "a.service:8: error: Description: unknown directive in [Service]; it belongs in [Unit]",
-        "a.service:9: error: unknown section [Socket]",
+        "a.service:9: error: [Socket] does not belong in a service unit",
         "a.service:13: error: Enable: unknown directive in [X-GitProc]; did you mean Enabled=?",
     ]
     assert "does not belong in a target" in texts(tree({"a.target": "[Service]\nNice=1\n"}))[0]
