@@ -5,8 +5,6 @@ process there is. A direct child is the service; with a PID namespace of the "in
 is the mini-init, and service and true status are what that one says over its link.
 """
 
-# ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
-
 from __future__ import annotations
 
 import _socket
@@ -15,7 +13,7 @@ import os
 import time
 
 from gitproc.shim import child as child_side
-from gitproc.shim import foreign, logger, mini_init, process
+from gitproc.shim import foreign, logger, mini_init, pipes, process
 from gitproc.shim.clone import CLONE_NEWNS, CLONE_NEWPID, CgroupRefused, clone
 from gitproc.shim.connection import Connection
 from gitproc.shim.logs import Logs
@@ -86,7 +84,7 @@ class Children:
             if not isinstance(spec["path"], str) or not spec["argv"]:
                 raise ValueError("a spec needs a path and arguments")
             step = "STDOUT"
-            stdio = self._stdio(spec, fds, ours, streams)
+            stdio = pipes.standard(spec, fds, self._host.null, ours, streams)
             step = "FDS"
             stdio += [fds[index] for index in spec.get("fds", ())]
             child.report, report = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -143,36 +141,6 @@ class Children:
     def _foreign_ended(self, child: Child) -> None:
         self._loop.unwatch(child.pidfd)
         self.ended(child.pid, *foreign.exit_of(child.pid, child.pidfd), (0.0, 0.0, 0))
-
-    def _stdio(
-        self, spec: dict[str, Any], fds: list[int], ours: list[int], streams: list[logger.Stream]
-    ) -> list[int]:
-        uid = spec.get("uid", -1)
-
-        def resolve(value: Any, inherited: int) -> int:
-            if value is None or value == "null":
-                return self._host.null
-            if value == "inherit":
-                return inherited
-            if "fd" in value:
-                passed: int = fds[value["fd"]]
-                return passed
-            reading, writing = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(reading, False)
-            ours.append(writing)
-            streams.append((reading, value["log"], value["max_bytes"], value["files"]))
-            if uid > 0:  # so that a service that is not root can open /dev/stdout again
-                try:
-                    os.fchown(writing, uid, -1)
-                except PermissionError:
-                    pass
-            return writing
-
-        output = resolve(spec.get("output"), 1)
-        error = resolve(spec["error"], 2) if "error" in spec else output
-        if spec.get("output") == "inherit" and "error" not in spec:
-            error = 2
-        return [resolve(spec.get("stdin"), 0), output, error]
 
     def _clone(
         self, child: Child, spec: dict[str, Any], stdio: list[int], report: int, cgroup: int

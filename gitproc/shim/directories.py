@@ -3,7 +3,7 @@
 The walk goes from / by directory descriptors and never follows a link that somebody else could have put
 there: a link is followed only if it and the directory it lies in belong to root (or to us) and nobody else
 may write there. So /var may be a link to another disk, and a service that replaces its own sub-directory
-by a link to /etc gains nothing.
+by a link to /etc gains nothing. Files that are opened for a service are reached the same way.
 """
 
 import errno
@@ -15,10 +15,11 @@ _STICKY_OR_SAFE = stat.S_IWGRP | stat.S_IWOTH
 _MAX_LINKS = 16
 
 
-def make(path: str, mode: int, uid: int, gid: int) -> None:
+def make(path: str, mode: int, uid: int, gid: int, *, keep_mode: bool = False) -> None:
     """Create `path` and its parents (0755) and give it mode and owner (-1: leave); OSError if it cannot be.
 
-    What lies in a directory that existed with another owner changes its owner too.
+    What lies in a directory that existed with another owner changes its owner too. `keep_mode`: one that
+    existed keeps its mode.
     """
     directory, existed = _walk(path)
     try:
@@ -28,13 +29,51 @@ def make(path: str, mode: int, uid: int, gid: int) -> None:
             if existed:
                 _chown_tree(directory, *owner)
             os.fchown(directory, *owner)
-        if stat.S_IMODE(info.st_mode) != mode:
+        if stat.S_IMODE(info.st_mode) != mode and not (existed and keep_mode):
             os.fchmod(directory, mode)
     finally:
         os.close(directory)
 
 
-def _walk(path: str) -> tuple[int, bool]:
+def link(target: str, path: str) -> None:
+    """Have a symbolic link `path` to `target`, and `path`'s parents; OSError if something else is there."""
+    parent, _ = _walk(os.path.dirname(path))
+    try:
+        name = os.path.basename(path)
+        try:
+            os.symlink(target, name, dir_fd=parent)
+        except FileExistsError:
+            if _link_at(parent, name) != target:
+                raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+    finally:
+        os.close(parent)
+
+
+def _link_at(directory: int, name: str) -> str:
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError:
+        return ""
+
+
+def open_below(path: str, flags: int, mode: int) -> int:
+    """Open a file as open(2) does, but for links that others could have made: OSError (ELOOP)."""
+    for _ in range(_MAX_LINKS):
+        head, _, name = path.rpartition("/")
+        parent, _ = _walk(head or "/", make=False)
+        try:
+            return os.open(name, flags | os.O_NOFOLLOW, mode, dir_fd=parent)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise OSError(error.errno, os.strerror(error.errno or 0), path) from None
+            target = _trusted_link(parent, name)
+            path = target if target.startswith("/") else f"{head}/{target}"
+        finally:
+            os.close(parent)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def _walk(path: str, *, make: bool = True) -> tuple[int, bool]:
     names = [name for name in reversed(path.split("/")) if name not in ("", ".")]
     if not path.startswith("/") or ".." in names:
         raise OSError(errno.EINVAL, "not an absolute, plain path", path)
@@ -43,7 +82,7 @@ def _walk(path: str) -> tuple[int, bool]:
         while names:
             name = names.pop()
             try:
-                following, existed = _enter(current, name)
+                following, existed = _enter(current, name, make)
             except OSError as error:
                 if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                     raise
@@ -63,11 +102,12 @@ def _walk(path: str) -> tuple[int, bool]:
     return current, existed
 
 
-def _enter(directory: int, name: str) -> tuple[int, bool]:
+def _enter(directory: int, name: str, make: bool) -> tuple[int, bool]:
     try:
         return os.open(name, _OPEN, dir_fd=directory), True
     except FileNotFoundError:
-        pass
+        if not make:
+            raise
     try:
         os.mkdir(name, 0o755, dir_fd=directory)
     except FileExistsError:

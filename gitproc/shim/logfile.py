@@ -23,6 +23,8 @@ import os
 import struct
 import time
 
+from gitproc.shim.logrules import RateLimit
+
 _RECORD = struct.Struct("<QQ")
 _CHUNK = 1 << 20
 _GRACE = 65536
@@ -42,6 +44,7 @@ class LogFile:
         "_retry",
         "dropped",
         "files",
+        "limit",
         "max_bytes",
         "path",
         "users",
@@ -53,6 +56,7 @@ class LogFile:
         self.files = files
         self.users = 0
         self.dropped = 0
+        self.limit = RateLimit()
         self._log = self._index = -1
         self._retry = 0.0
         self._indexed = 0  # bytes of the index
@@ -69,7 +73,26 @@ class LogFile:
         except BlockingIOError:
             raise
         except OSError as error:
-            return self._drop(pipe, error)
+            return self._drop(len(os.read(pipe, _CHUNK)), error)
+        return self._moved(start, moved)
+
+    def write(self, data: bytes) -> str:
+        """Append bytes; the news for people."""
+        try:
+            if self._log < 0:
+                self._open()
+            self._lock()
+            try:
+                start, view = os.lseek(self._log, 0, os.SEEK_END), memoryview(data)
+                while view:
+                    view = view[os.write(self._log, view) :]
+            finally:
+                fcntl.flock(self._log, fcntl.LOCK_UN)
+        except OSError as error:
+            return self._drop(len(data), error)[1]
+        return self._moved(start, len(data))[1]
+
+    def _moved(self, start: int, moved: int) -> tuple[int, str]:
         if not moved:
             return 0, ""
         self._record(start)
@@ -151,9 +174,8 @@ class LogFile:
         except OSError:
             pass  # a full disk: the chunk goes without a time
 
-    def _drop(self, pipe: int, error: OSError) -> tuple[int, str]:
+    def _drop(self, lost: int, error: OSError) -> tuple[int, str]:
         first = not self.dropped
-        lost = len(os.read(pipe, _CHUNK))
         self.dropped += lost
         return (
             lost,

@@ -15,6 +15,7 @@ import select
 
 from gitproc.shim import process
 from gitproc.shim.logfile import LogFile
+from gitproc.shim.logrules import Sieve
 from gitproc.shim.protocol import ProtocolError, encode, receive
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import NoReturn
 
+    from gitproc.shim.logrules import Rules
     from gitproc.shim.protocol import Message
 
-    Stream = tuple[int, str, int, int]  # read end, path, max bytes, files
+    # read end, path, max bytes, files, rules of what is kept out (none: all is kept)
+    Stream = tuple[int, str, int, int, Rules | None]
+
+
+_READ = 65536
 
 
 class Logger:
@@ -36,9 +42,18 @@ class Logger:
         self._epoll.register(control.fileno(), select.EPOLLIN)
         self._files: dict[str, LogFile] = {}
         self._streams: dict[int, tuple[int, LogFile]] = {}  # by descriptor
+        self._sieves: dict[int, Sieve] = {}  # of the few streams that have rules
         self._finishing = False
 
-    def add(self, number: int, pipe: int, path: str, max_bytes: int, files: int) -> None:
+    def add(
+        self,
+        number: int,
+        pipe: int,
+        path: str,
+        max_bytes: int,
+        files: int,
+        rules: Rules | None = None,
+    ) -> None:
         """Take over a pipe."""
         file = self._files.get(path)
         if file is None:
@@ -46,6 +61,8 @@ class Logger:
         file.max_bytes, file.files = max_bytes, files
         file.users += 1
         self._streams[pipe] = (number, file)
+        if rules:
+            self._sieves[pipe] = Sieve(rules, file.limit)
         self._epoll.register(pipe, select.EPOLLIN)
 
     def run(self) -> None:
@@ -63,9 +80,14 @@ class Logger:
                 return
 
     def _move(self, pipe: int) -> None:
-        file = self._streams[pipe][1]
+        file, sieve = self._streams[pipe][1], self._sieves.get(pipe)
         try:
-            taken, news = file.move(pipe)
+            if sieve is None:
+                taken, news = file.move(pipe)
+            else:
+                data = os.read(pipe, _READ)
+                taken, kept = len(data), sieve.sift(data)
+                news = file.write(kept) if kept else ""
         except BlockingIOError:
             return
         if news:
@@ -75,6 +97,10 @@ class Logger:
 
     def _end(self, pipe: int) -> None:
         number, file = self._streams.pop(pipe)
+        sieve = self._sieves.pop(pipe, None)
+        kept = sieve.finish() if sieve is not None else b""
+        if kept:
+            file.write(kept)
         if file.dropped:
             self._tell(("warning", f"{file.path}: {file.dropped} bytes were lost"))
         self._epoll.unregister(pipe)
@@ -98,8 +124,8 @@ class Logger:
             self._control = None
             return True
         match received:
-            case (("stream", number, path, max_bytes, files), [pipe]):
-                self.add(number, pipe, path, max_bytes, files)
+            case (("stream", number, *rest), [pipe]):
+                self.add(number, pipe, *rest)
             case (("reopen", token), _):
                 for file in self._files.values():
                     file.reopen()

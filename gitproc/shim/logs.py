@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from gitproc.shim.logrules import Rules
     from gitproc.shim.protocol import Message
 
 _LONGEST_PAUSE = 5.0  # seconds
@@ -46,11 +47,13 @@ class Logs:
         """Told to finish, and finished."""
         return self.finishing and not self.pid and not self._loop.pending("logger")
 
-    def add(self, pipe: int, path: str, max_bytes: int, files: int) -> None:
+    def add(
+        self, pipe: int, path: str, max_bytes: int, files: int, rules: Rules | None = None
+    ) -> None:
         """Log what comes out of this pipe (the read end is ours from here on)."""
         number = self._next
         self._next += 1
-        self._streams[number] = (pipe, path, max_bytes, files)
+        self._streams[number] = (pipe, path, max_bytes, files, rules)
         self._say(number)
 
     def reopen(self, token: int) -> None:

@@ -19,13 +19,15 @@ TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from gitproc.shim.setup import Spec
+
 _SIGCHLD = 17
 
 CLD_EXITED, CLD_KILLED, CLD_DUMPED = 1, 2, 3
 
 
 def run(
-    spec: child.Spec, fds: list[int], report: int, link: _socket.socket, host: child.Host
+    spec: Spec, fds: list[int], report: int, link: _socket.socket, host: child.Host
 ) -> NoReturn:
     """Be the init of the namespace this process has been cloned into; all signals are blocked."""
     status = child.STATUS["NAMESPACE"]

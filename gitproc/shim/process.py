@@ -21,6 +21,8 @@ _PR_SET_MM = 35
 _PR_SET_MM_ARG_END = 9
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_NR_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
+_IOPRIO_WHO_PROCESS = 1
 ALL_SIGNALS = tuple(number for number in range(1, 65) if number not in (32, 33))  # not libc's own
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
 
@@ -47,6 +49,17 @@ def prctl(option: int, *args: int) -> None:
 def become_subreaper() -> None:
     """Orphans of descendants become children of this process."""
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_io_priority(kind: int, level: int) -> None:
+    """ioprio_set(2) for this process: class (1 real-time, 2 best-effort, 3 idle) and level (0 to 7)."""
+    number = _NR_IOPRIO_SET.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    words = map(ctypes.c_long, (number, _IOPRIO_WHO_PROCESS, 0, kind << 13 | level))
+    if _libc.syscall(*words) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def die_with_parent(parent: int) -> None:

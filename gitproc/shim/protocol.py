@@ -34,9 +34,13 @@ path str, argv [str], env ["K=V"], pid_env [K] (variables set to the child's own
 cwd_optional bool, chroot str, uid int, gid int, groups [int], umask int, nice int, oom_score_adjust int,
 rlimits [[resource, soft, hard]] (-1: infinity; NOFILE defaults to 1024:hard), ignore_sigpipe bool,
 no_new_privs bool, cgroup str (directory of the v2 tree), cgroup_procs [str] (files of v1 trees),
-directories [[step, path, mode, uid, gid]] (-1: leave), pid_namespace "" | "init" | "direct",
-mount_proc bool, stdin / output / error: "null" | "inherit" | {"fd": index}, output / error also
-{"log": path, "max_bytes": int, "files": int} (error defaults to output), fds [index] (placed at 3, 4 ...).
+directories [[step, path, mode, uid, gid]] (-1: leave), links [[step, target, path]],
+scheduling [policy, priority, reset on fork], cpus [int], io_priority [class, level], timer_slack int (ns),
+memory_ksm bool, pid_namespace "" | "init" | "direct", mount_proc bool,
+stdin / output / error: "null" | "inherit" | {"fd": index} |
+{"file": path, "how": "read" | "both" | "write" | "append" | "truncate"} | {"tty": path, "acquire": "" | "wait" |
+"force" | "fail"}, stdin also {"data": bytes}, output / error (which defaults to output) also "stdin" (as that) and
+{"log": path, "max_bytes": int, "files": int, "rules": see `logrules`}, fds [index] (placed at 3, 4 ...).
 """
 
 # ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
