@@ -22,7 +22,7 @@ from gitproc.units.naming import Names
 from gitproc.units.parser import Setting
 from gitproc.units.service_rules import verify
 from gitproc.units.specifiers import Host
-from gitproc.units.tree import Role, SourceFile, Tree, needs_key
+from gitproc.units.tree import NEEDS, SourceFile, Tree, needs_key
 from gitproc.units.unit import Unit
 
 
@@ -101,8 +101,9 @@ class Assembler:
             if not end.problem and not end.masked:
                 drop_ins.append((drop_in, tree.files[end.path].oid))
         needs: list[tuple[str, str]] = []
-        for role in (Role.WANTS, Role.REQUIRES) if tree.needs else ():
-            links, _ = choose([needs_key(role, folder) for folder in folders], tree.needs)
+        for role in NEEDS if tree.needs else ():
+            links, twice = choose([needs_key(role, folder) for folder in folders], tree.needs)
+            clashes += [pair for pair in twice if len({tree.follow(x).masked for x in pair}) > 1]
             needs += [(f"Unit.{role.value}", link) for link in links if self._counts(link)]
         fragment = (path, tree.files[path].oid) if path else None
         return Parts(fragment, tuple(drop_ins), tuple(needs), False, tuple(clashes))
@@ -123,7 +124,7 @@ class Assembler:
         for key, link in parts.needs:
             settings.append(Setting(key, link.rpartition("/")[2], Location(link, 0)))
         for first, second in parts.clashes:
-            message = f"{first} is a drop-in of the same name for the same unit"
+            message = f"{first} has the same name for the same unit: nothing says which counts"
             found.append(Diagnostic(Location(second, 0), "error", "", message))
         unit = Unit(
             name,

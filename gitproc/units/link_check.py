@@ -7,7 +7,14 @@ from collections.abc import Collection, Iterator
 
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.names import is_valid_name, template_of
-from gitproc.units.tree import NULL_DEVICE, Role, Tree, is_drop_in_owner, place_of
+from gitproc.units.tree import (
+    NULL_DEVICE,
+    Role,
+    Tree,
+    is_drop_in_owner,
+    is_needs_folder,
+    place_of,
+)
 
 
 def check_links(tree: Tree) -> Iterator[Diagnostic]:
@@ -18,8 +25,8 @@ def check_links(tree: Tree) -> Iterator[Diagnostic]:
             continue
         end = tree.follow(path)
         stem, suffix = posixpath.splitext(posixpath.basename(path))
-        stands_for_folder = (suffix == ".d" and is_drop_in_owner(stem)) or (
-            suffix in (".wants", ".requires") and is_valid_name(stem)
+        stands_for_folder = (suffix == ".d" and is_drop_in_owner(stem)) or is_needs_folder(
+            posixpath.basename(path)
         )
         if (end.problem and not end.path) or (role is Role.DROP_IN and end.problem):
             yield _problem(path, "error", end.problem)

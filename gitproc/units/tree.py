@@ -39,6 +39,7 @@ class Role(Enum):
     DROP_IN = "drop-in"
     WANTS = "Wants"
     REQUIRES = "Requires"
+    UPHOLDS = "Upholds"
     OTHER = "other file"
     HIDDEN = "hidden"
 
@@ -50,7 +51,9 @@ class Place(NamedTuple):
     owner: str
 
 
-_FOLDERS = {".wants": Role.WANTS, ".requires": Role.REQUIRES}
+NEEDS = (Role.WANTS, Role.REQUIRES, Role.UPHOLDS)
+"""What a link in a folder of a unit can say: that the unit wants, requires or upholds another."""
+_FOLDERS = {f".{role.value.lower()}": role for role in NEEDS}
 
 
 def place_of(path: str) -> Place:
@@ -68,6 +71,12 @@ def place_of(path: str) -> Place:
     if posixpath.splitext(base)[1] in UNIT_SUFFIXES:
         return Place(Role.UNIT, base)
     return Place(Role.OTHER, "")
+
+
+def is_needs_folder(name: str) -> bool:
+    """Whether this names a folder of dependency links: `x.service.wants`."""
+    stem, suffix = posixpath.splitext(name)
+    return suffix in _FOLDERS and is_valid_name(stem)
 
 
 def needs_key(role: Role, owner: str) -> str:
@@ -137,7 +146,7 @@ class Tree:
             return self.fragments
         if role is Role.DROP_IN:
             return self.drop_ins
-        return self.needs if role in (Role.WANTS, Role.REQUIRES) else None
+        return self.needs if role in NEEDS else None
 
     def is_folder(self, path: str) -> bool:
         """Whether files lie below `path` (a look at all paths: for links to what is no file)."""

@@ -10,9 +10,11 @@ import pytest
 from gitproc.units import directives as d
 from gitproc.units.diagnostics import Location
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
+from gitproc.units.specifiers import expand
 from tests.units.facts import table
 from tests.units.trees import HOST, SERVICE, Link, source, texts, tree
 
+WHICH = ": nothing says which counts"
 TARGET = "[Unit]\nDescription=t\n"
 
 
@@ -36,38 +38,47 @@ def shown(units: UnitSet, name: str, wanted: str) -> str:
         return ""
     if wanted == "Names":
         return " ".join(units.names_of(name))
-    row = d.TABLE.get(f"Unit.{wanted}") or d.TABLE[f"Service.{wanted}"]
-    value = unit[row]
-    if wanted in ("Wants", "Requires", "After"):
-        return " ".join(item for item in value)
-    return " ".join(str(item) for item in value)
+    if wanted == "ExecCondition":
+        lines = [one.text for one in unit.settings if one.key == f"Service.{wanted}"]
+        return " ".join(expand(line, unit.name, HOST) for line in lines)
+    values = unit[d.TABLE[f"Unit.{wanted}"]]
+    return " ".join([*values, *(units.aliases.get(item, item) for item in values)])
 
 
-# Cases about tiers of folders, which a tree has not, are left out by name.
-TIERS = {
-    "linked unit whose target has another base name",
-    "mask at a lower tier is overridden",
-    "c requires b in etc, masked at run",
-    "requires through two aliases, b itself masked",
-    "linked instance name without instance must not crash",
-    "masked unit with a drop-in stays masked",
-    "service.d applies to every service",
+# A case lays files out in three folders, of which the higher counts: a tree has one place for a file, and
+# `import` is who merges folders. Ours otherwise:
+DIFFER = {
+    "linked unit whose target has another base name": "no link leaves the tree",
+    "slice drop-in slice.d": "a slice without a file is not loaded",
+    "slice drop-in a-b-.slice.d": "a slice without a file is not loaded",
 }
 
 
+def test_the_layouts_that_differ_are_cases():
+    assert {case["name"] for case in table("dropins")} >= set(DIFFER)
+
+
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, id=c["name"]) for c in table("dropins") if c["name"] not in TIERS]
+    "case", [pytest.param(c, id=c["name"]) for c in table("dropins") if c["name"] not in DIFFER]
 )
 def test_layouts_as_systemd_reads_them(case):
     units = tree(fact_files(case))
-    checked = 0
+    assert case["checks"]
     for check in case["checks"]:
-        if check["property"] in ("start", "MemoryMax"):
-            continue
-        value = shown(units, check["unit"], check["property"])
-        assert (check["text"] in value) is check["holds"], (check, value)
-        checked += 1
-    assert checked or "slice" in case["name"]
+        name, text = check["unit"], check["text"]
+        match check["property"]:
+            case "start":  # that it may be: what is wanted and not there is no error
+                assert not units.has_errors
+            case "show":
+                assert units.resolve(name) is None
+            case "UnitFileState":
+                assert units.units[name].masked
+            case "MemoryMax":
+                found = [one.text for one in units.units[name].settings]
+                assert found == [text]
+            case wanted:
+                value = shown(units, name, wanted)
+                assert (text in value) is check["holds"], (check, value)
 
 
 @pytest.mark.parametrize("folder", ["", "web/", "a/b.d/c/"])
@@ -182,7 +193,8 @@ def test_drop_ins_in_each_others_way_and_for_nobody():
     )
     assert texts(units) == [
         "gone.service.d/1.conf: warning: for gone.service, which is not in the tree: has no effect",
-        "q/a.service.d/1.conf: error: p/a.service.d/1.conf is a drop-in of the same name for the same unit",
+        "q/a.service.d/1.conf: error: p/a.service.d/1.conf has the same name for the same unit"
+        + WHICH,
     ]
 
 
@@ -481,3 +493,25 @@ def test_a_changed_file_costs_next_to_nothing_among_ten_thousand():
         return spent
 
     assert min(update() for _ in range(5)) < 0.010
+
+
+def test_a_folder_of_upholds_links():
+    units = tree(
+        {
+            "a.service": SERVICE,
+            "b.service": SERVICE,
+            "a.service.upholds/b.service": Link("../b.service"),
+        }
+    )
+    assert units.units["a.service"][d.TABLE["Unit.Upholds"]] == ("b.service",)
+
+
+def test_a_link_that_one_folder_makes_and_another_masks():
+    units = tree({
+        "a.service": SERVICE, "b.service": SERVICE, "p/a.service.wants/b.service": Link("../../b.service"),
+        "q/a.service.wants/b.service": Link("/dev/null"),
+    })  # fmt: skip
+    assert texts(units, "error") == [
+        "q/a.service.wants/b.service: error: p/a.service.wants/b.service has the same name for the same unit"
+        + WHICH
+    ]
