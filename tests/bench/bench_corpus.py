@@ -53,7 +53,7 @@ def test_corpus():
         if not paths:
             continue
         for allowed, goal in FLOORS.items():
-            passed, blame = 0, Counter()
+            passed, blame = 0, Counter[str]()
             samples: dict[str, str] = {}
             for path in paths:
                 found = errors(path, allowed)
