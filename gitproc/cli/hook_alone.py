@@ -30,10 +30,12 @@ def judge_alone(
         host = read_host(user_mode=config.user_mode)
         allowed = LoadOptions(frozenset(config.allow_unenforced), config.default_private_pids)
         commit, change = quarantine.read(update.new)
-        compiled = compile_commit(change, None, host, allowed)
+        user = config.user_mode
+        compiled = compile_commit(change, None, host, allowed, user_mode=user)
         found += compiled.errors
         if update.old and not found:
-            before = compile_commit(quarantine.read(update.old)[1], None, host, allowed)
+            old = quarantine.read(update.old)[1]
+            before = compile_commit(old, None, host, allowed, user_mode=user)
             had, has = _wanted(before), _wanted(compiled)
             ended = sorted(had - has)
             found += rules.mass_removal(ended, len(had), asked, config.policy.max_removals)

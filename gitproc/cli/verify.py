@@ -60,7 +60,8 @@ def compile_files(
 
     change = TreeChange({file.path: file for file in files}, True, tuple(found))
     host = read_host(user_mode=config.user_mode)
-    return compile_commit(change, None, host, options, partial=partial)
+    user = config.user_mode
+    return compile_commit(change, None, host, options, partial=partial, user_mode=user)
 
 
 def report(compiled: Compiled, *, host: bool) -> dict[str, Any]:

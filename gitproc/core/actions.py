@@ -118,6 +118,13 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class AskHostUnits:
+    """Ask the host's systemd for the state of these units of its; deliver `HostUnitsSeen`."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GoBack:
     """`failed` is held back: load `to` in its place; with `revert` undo it on the branch first."""
 
@@ -176,6 +183,7 @@ Action: TypeAlias = (
     | Release
     | Probe
     | Publish
+    | AskHostUnits
     | GoBack
     | Record
     | Announce

@@ -11,7 +11,7 @@ cycle can only run through a unit whose edges are new, so checking costs what th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -252,17 +252,19 @@ def check_changed(
     ran: frozenset[str] = frozenset(),
     *,
     partial: bool = False,
+    elsewhere: Container[str] = (),
 ) -> list[Diagnostic]:
     """What is wrong with the graph as far as the edges of `changed` units can be to blame.
 
     `ran`: what was pulled in before; two of them that conflict are no news, unless one has changed.
     `partial`: these are some units of many, so that one that is not here may be elsewhere.
+    `elsewhere`: names that the commit need not have, as the host's systemd has them.
     """
     findings: list[Diagnostic] = []
     cleared: set[str] = set()
     names = sorted(changed)
     for name in names:
-        findings += _missing(graph, units, name, partial)
+        findings += _missing(graph, units, name, elsewhere, partial=partial)
         if name in cleared:
             continue
         cycle = graph.find_cycle(name, cleared)
@@ -276,14 +278,19 @@ def check_changed(
 
 
 def _missing(
-    graph: DependencyResolver, units: UnitSet, name: str, partial: bool
+    graph: DependencyResolver,
+    units: UnitSet,
+    name: str,
+    elsewhere: Container[str],
+    *,
+    partial: bool,
 ) -> list[Diagnostic]:
     findings = []
     for relation, directive in ((graph.requires, "Requires"), (graph.binds_to, "BindsTo")):
         for other in relation.of(name):
             unit = units.units.get(other)
             problem = ""
-            if unit is None and units.resolve(other) is None:
+            if unit is None and other not in elsewhere and units.resolve(other) is None:
                 problem = f"{name} needs {other}, which is not in this commit"
                 if partial:
                     where = relation.where(name, other)

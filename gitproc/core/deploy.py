@@ -7,7 +7,7 @@ Restart=; *refused* commits never touch anything; a newer commit *supersedes* on
 
 from __future__ import annotations
 
-from gitproc.core import attribution, past_order, plan, schedule, standing, verdicts
+from gitproc.core import attribution, foreign, past_order, plan, schedule, standing, verdicts
 from gitproc.core.actions import Publish
 from gitproc.core.dependency_resolver import (
     check_changed,
@@ -52,7 +52,9 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
             suspects.update(world.graph.binds_to.to(name))
     roots = roots_of(units, world.settings.default_target)
     suspects &= units.units.keys()
-    findings = check_changed(world.graph, units, suspects, roots, world.pulled)
+    host = foreign.heard_with_commit(world, event.host_units)
+    has = foreign.elsewhere(host, again=event.again)
+    findings = check_changed(world.graph, units, suspects, roots, world.pulled, elsewhere=has)
     errors += [x for x in findings if x not in errors]
     if errors:
         edges.undo(world.graph)
@@ -97,6 +99,7 @@ def _put_in_force(
     if not event.stand_in:
         world.refused = None
     world.pulled = pulled
+    foreign.put_in_force(world, event.host_units)
     schedule.extend_demands(world)
     freed = False
     for name in sorted(changed & world.units.keys()):

@@ -7,6 +7,7 @@ late news about a former incarnation is dropped. Instants are seconds of CLOCK_B
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -58,6 +59,24 @@ class CommitMeta:
 
 
 @dataclass(frozen=True, slots=True)
+class HostUnit:
+    """A unit of the host's systemd, by its words (LoadState, ActiveState); empty where nobody could say."""
+
+    load: str = ""
+    active: str = ""
+
+    @property
+    def there(self) -> bool:
+        """Whether systemd has it, as far as known."""
+        return self.load in ("loaded", "merged", "")
+
+    @property
+    def up(self) -> bool:
+        """Active, by systemd's word."""
+        return self.active in ("active", "reloading", "refreshing")
+
+
+@dataclass(frozen=True, slots=True)
 class CommitLoaded:
     """The branch names this commit and its tree has been read and compiled.
 
@@ -65,7 +84,8 @@ class CommitLoaded:
     `findings` are about the tree rather than its units. `again`: a commit that was in force before (boot,
     recovery): it is applied but not judged anew. `stand_in`: the branch itself names another commit, which
     is refused or held back, or none that can be had; what was said about that still holds. `anew`: an
-    operator wants it tried and judged once more.
+    operator wants it tried and judged once more. `host_units`: what the host's systemd says of names that
+    the commit depends on and does not have (None: no systemd there).
     """
 
     commit: CommitMeta
@@ -75,6 +95,15 @@ class CommitLoaded:
     again: bool = False
     stand_in: bool = False
     anew: bool = False
+    host_units: Mapping[str, HostUnit] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostUnitsSeen:
+    """What the host's systemd says of its units; or why it could not be asked."""
+
+    states: Mapping[str, HostUnit]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +341,7 @@ class Tick:
 
 Event: TypeAlias = (
     CommitLoaded
+    | HostUnitsSeen
     | SourceFailed
     | BranchUnborn
     | Spawned

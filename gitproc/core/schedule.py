@@ -12,7 +12,7 @@ whom it waits for and is looked at again when that one changes: work grows with 
 
 from __future__ import annotations
 
-from gitproc.core import health, lifecycle, past_order
+from gitproc.core import foreign, health, lifecycle, past_order
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.plan import compare
 from gitproc.core.standing import (
@@ -214,6 +214,10 @@ def want_restart(world: World, state: UnitState, reason: str) -> None:
 def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
     """Whom a unit that is to start waits for, and why."""
     graph = world.graph
+    if world.foreign.present:
+        abroad = foreign.blocker(world, name)
+        if abroad[0] is not None:
+            return abroad
     for other in graph.gates(name):
         if not satisfied(world, other) and (graph.ordered(name, other) or not there(world, other)):
             return other, "is required and not up"

@@ -6,6 +6,9 @@ states), never off how it came about, and `schedule.py` acts on them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from gitproc.core import foreign
 from gitproc.core.states import SubState
 from gitproc.core.world import UnitState, World
 from gitproc.units.unit import Unit
@@ -36,7 +39,7 @@ def satisfied(world: World, name: str) -> bool:
     """Whether who requires `name` may start: it is up, or it is a oneshot that has done its work."""
     state = world.units.get(name)
     if state is None:
-        return False
+        return foreign.up(world, name)
     return state.up or (state.sub is SubState.DEAD and state.finished)
 
 
@@ -61,7 +64,9 @@ def there(world: World, name: str) -> bool:
     """Whether `name` is up, done, or on its way up: what BindsTo= asks of it."""
     state = world.units.get(name)
     starting = state is not None and state.starting
-    return starting or satisfied(world, name) or pending(world, name)
+    if starting or satisfied(world, name) or pending(world, name):
+        return True
+    return state is None and foreign.there(world, name)
 
 
 def pending(world: World, name: str) -> bool:
@@ -86,6 +91,8 @@ def pending(world: World, name: str) -> bool:
 
 def at_rest(world: World, name: str) -> bool:
     """Whether `name` is down to stay: it is not to run, has failed for good, or has ended."""
+    if name in world.foreign.states and foreign.has(world, name):
+        return foreign.at_rest(world, name)
     unit = wanted(world, name)
     state = world.units.get(name)
     return unit is None or (state is not None and state.down and state.done == unit.fingerprint)
@@ -108,12 +115,18 @@ def _hopeless(world: World, name: str) -> str:
 
 def dead_end(world: World, name: str) -> str | None:
     """The unit at the root of why `name` cannot start; None if nothing is in its way for good."""
-    for other in world.graph.gates(name):
+    for other in _gates(world, name):
         if not satisfied(world, other):
             root = _hopeless(world, other)
             if root:
                 return root
     return None
+
+
+def _gates(world: World, name: str) -> Iterator[str]:
+    yield from world.graph.gates(name)
+    if world.foreign.present:  # nobody here starts those of the host
+        yield from (x for x in world.graph.requires.of(name) if foreign.has(world, x))
 
 
 def restart_is_due(world: World, state: UnitState) -> bool:

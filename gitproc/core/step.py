@@ -16,6 +16,7 @@ from gitproc.core import (
     adoption,
     deploy,
     exits,
+    foreign,
     lifecycle,
     operator,
     records,
@@ -33,6 +34,7 @@ from gitproc.core.events import (
     Event,
     Executed,
     Exited,
+    HostUnitsSeen,
     LimitsFailed,
     MainFound,
     Notified,
@@ -67,6 +69,7 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     seen = schedule.converge(world)
     while _settle(world, seen):
         seen.update(schedule.converge(world))
+    foreign.ask_if_due(world)
     judging = world.knowing and not world.stopping
     for name in dict.fromkeys((*world.dirty, *due, *seen)):
         if world.deploy is not None and judging:
@@ -113,6 +116,8 @@ def _take_in(world: World, event: Event) -> None:
             world.source_problem = reason
         case BranchUnborn():
             world.source_problem = ""
+        case HostUnitsSeen():
+            foreign.seen(world, event)
         case Spawned(process, pid, start_time):
             state, slot = _find(world, process)
             if state is not None and slot is not None:

@@ -17,6 +17,7 @@ from typing import Any
 from gitproc.core.actions import Action, Announce
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
+from gitproc.core.foreign import Foreign
 from gitproc.core.states import (
     ACTIVE_STATE,
     DOWN,
@@ -278,6 +279,7 @@ class World:
     changes: dict[str, UnitChange] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
     source_problem: str = ""
+    foreign: Foreign = field(default_factory=Foreign)
     units: dict[str, UnitState] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
     postponed: list[OperatorAsked] = field(default_factory=list)

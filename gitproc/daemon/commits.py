@@ -16,6 +16,7 @@ from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_re
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
 from gitproc.errors import GitProcError, NoSuchUnit, SourceError
+from gitproc.source.reading import TreeChange
 from gitproc.units.unit import Unit
 
 T = TypeVar("T")
@@ -111,18 +112,25 @@ class Commits:
         return await self._thread(work)
 
     def _compile_tree(self, tree: str) -> Compiled:
-        target = self._e.world.settings.default_target
         change = self._desired.git().read_tree(tree)
-        return compile_commit(change, None, self._e.host, self._desired.options, target)
+        return self._compiled(change)
 
     def _compile(self, rev: str | None) -> tuple[CommitMeta, Compiled]:
         git = self._desired.git()
         sha = git.resolve(rev) if rev else git.head()
         if sha is None:
             raise SourceError(f"branch {git.branch} of {git.path} has no commit yet")
-        target = self._e.world.settings.default_target
-        compiled = compile_commit(git.read(sha), None, self._e.host, self._desired.options, target)
-        return git.commit_info(sha), compiled
+        return git.commit_info(sha), self._compiled(git.read(sha))
+
+    def _compiled(self, change: TreeChange) -> Compiled:
+        return compile_commit(
+            change,
+            None,
+            self._e.host,
+            self._desired.options,
+            self._e.world.settings.default_target,
+            user_mode=self._e.config.user_mode,
+        )
 
     async def verify(self, rev: str | None) -> dict[str, Any]:
         """Everything that is wrong with a revision (None: the branch)."""

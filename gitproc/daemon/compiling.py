@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gitproc.core import plan
+from gitproc.core import foreign, plan
 from gitproc.core.dependency_resolver import DependencyResolver, build, check_changed, roots_of
 from gitproc.core.world import World
+from gitproc.daemon.host_units import of_commit
 from gitproc.source.reading import TreeChange
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, UnitSet, load
@@ -52,11 +53,14 @@ def compile_commit(
     target: str = "default.target",
     *,
     partial: bool = False,
+    user_mode: bool = False,
 ) -> Compiled:
     """Compile what was read, on top of `base` where only what differs from it was read.
 
     The graph is checked even where single units are wrong, so that everything is said at once.
-    `partial`: the files are some of many; a requirement that is not among them is no error.
+    `partial`: the files are some of many; a requirement that is not among them is no error. The host's
+    systemd, if there is one (`user_mode`: the user's), is asked for what the commit requires and does
+    not have. Blocks: call it in a thread.
     """
     changed: frozenset[str] | None = None
     if base is not None and not change.full:
@@ -67,7 +71,9 @@ def compile_commit(
     roots = roots_of(units, target)
     graph = build(units)
     found = [*change.diagnostics, *units.diagnostics]
-    found += check_changed(graph, units, units.units, roots, partial=partial)
+    abroad = None if partial else of_commit(units, units.units, user_mode=user_mode)
+    has = foreign.elsewhere(abroad or {}, again=False)
+    found += check_changed(graph, units, units.units, roots, partial=partial, elsewhere=has)
     pulled = graph.closure(roots, units.units)
     ordered = sorted(dict.fromkeys(found), key=lambda x: (*x.location, x.severity, x.message))
     return Compiled(units, changed, tuple(ordered), graph, pulled)

@@ -235,12 +235,14 @@ class Daemon:
         from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired
         from gitproc.daemon.handler import RpcHandler
+        from gitproc.daemon.host_units import HostUnits
         from gitproc.daemon.inquiries import resync
         from gitproc.daemon.outcome import Outcomes
         from gitproc.daemon.receive_pack import ReceivePack, write_hooks
 
         desired = Desired(config, world, host, mailbox.post)
         perform.publish = desired.publish
+        perform.ask_host_units = HostUnits(mailbox.post, user_mode=config.user_mode).ask
         perform.look_again = desired.hint
         outcomes = Outcomes(effects, desired, mailbox.post)
         perform.look_outbox = outcomes.look

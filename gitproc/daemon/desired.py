@@ -20,10 +20,18 @@ from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitproc.core.events import BranchUnborn, CommitLoaded, CommitMeta, Event, SourceFailed
+from gitproc.core.events import (
+    BranchUnborn,
+    CommitLoaded,
+    CommitMeta,
+    Event,
+    HostUnit,
+    SourceFailed,
+)
 from gitproc.core.verdicts import astray, last_good, stand_in_for
 from gitproc.core.world import World
 from gitproc.daemon.config import Config
+from gitproc.daemon.host_units import of_commit
 from gitproc.errors import GitProcError, SourceError
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
 from gitproc.units.specifiers import Host
@@ -44,6 +52,7 @@ class _Base:
 
     sha: str
     units: UnitSet
+    known: frozenset[str] = frozenset()  # names that the host's systemd has been asked about
 
 
 class Desired:
@@ -178,7 +187,7 @@ class Desired:
             return
         base = None
         if self._world.desired is not None and in_force:
-            base = _Base(in_force, self._world.desired)
+            base = self._base(in_force, self._world.desired)
         if stand_in is not None:
             loaded = await self._loop.run_in_executor(None, self._read_again, stand_in, base)
         else:
@@ -189,6 +198,9 @@ class Desired:
         if base is None:
             gc.freeze()  # ten thousand units that stay: a collection that looks at them takes 0.2 s
         self._post(loaded)
+
+    def _base(self, sha: str, units: UnitSet) -> _Base:
+        return _Base(sha, units, frozenset(self._world.foreign.states))
 
     async def _reverted(self, head: str) -> bool:
         """Undo a failed commit on the branch, where that is configured and has not been tried."""
@@ -234,7 +246,19 @@ class Desired:
             units = load(present, self._host, self.options)
         if base is None or change.full or _beside_units(change.files):
             git.lay_out(sha, self.trees, keep=self._kept_trees(), point=False)
-        return CommitLoaded(git.commit_info(sha), units, changed, change.diagnostics)
+        host = self._host_units(units, changed, base)
+        return CommitLoaded(
+            git.commit_info(sha), units, changed, change.diagnostics, host_units=host
+        )
+
+    def _host_units(
+        self, units: UnitSet, changed: frozenset[str] | None, base: _Base | None
+    ) -> dict[str, HostUnit] | None:
+        user = self._config.user_mode
+        if changed is None or base is None:
+            return of_commit(units, units.units, user_mode=user)
+        gone = changed - units.units.keys()  # who needs one may find it on the host
+        return of_commit(units, changed, base.known, gone, user_mode=user)
 
     @property
     def options(self) -> LoadOptions:
@@ -297,7 +321,7 @@ class Desired:
         applied, desired = self._world.applied, self._world.desired
         if applied is None:
             return
-        base = _Base(applied.sha, desired) if desired is not None else None
+        base = self._base(applied.sha, desired) if desired is not None else None
         applied = astray(self._world) or applied
         try:
             loaded = await self._loop.run_in_executor(None, self._read_again, applied, base)
@@ -313,7 +337,9 @@ class Desired:
             loaded = self._read(commit.sha, base)
         except GitProcError:
             files = list(files_below(self.trees / commit.sha))
-            loaded = CommitLoaded(commit, load(files, self._host, self.options))
+            units = load(files, self._host, self.options)
+            host = self._host_units(units, None, None)
+            loaded = CommitLoaded(commit, units, host_units=host)
         return replace(loaded, again=True, stand_in=True)
 
 

@@ -19,6 +19,7 @@ from gitproc.core.actions import (
     Action,
     Adopt,
     Announce,
+    AskHostUnits,
     Exit,
     FindMain,
     GoBack,
@@ -111,6 +112,8 @@ class Perform:
         )
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
+        self.ask_host_units: Callable[[tuple[str, ...]], None] = lambda _: None
+        """Has the host's systemd asked for units of its."""
         self.look_again: Callable[[], None] = lambda: None
         """Has the branch looked at, where what is to be in force has changed."""
         self.look_outbox: Callable[[], None] = lambda: None
@@ -155,6 +158,8 @@ class Perform:
                 )
             case Publish(sha):
                 self.publish(sha)
+            case AskHostUnits(names):
+                self.ask_host_units(names)
             case GoBack():
                 self.look_again()
             case Announce(kind, name, message):

@@ -177,6 +177,7 @@ class Pushes:
             self._e.host,
             self._desired.options,
             self._e.world.settings.default_target,
+            user_mode=self._e.config.user_mode,
         )
         said = compiled.warnings
         if not change.full:

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gitproc.core import foreign
 from gitproc.core.actions import (
     Acknowledge,
     Action,
     Adopt,
     Announce,
+    AskHostUnits,
     Exit,
     FindMain,
     GoBack,
@@ -43,6 +45,8 @@ from gitproc.core.events import (
     Executed,
     ExitCode,
     Exited,
+    HostUnit,
+    HostUnitsSeen,
     MainFound,
     Notified,
     OperatorAsked,
@@ -158,6 +162,9 @@ class Machine:
         self.replies: dict[int, dict[str, dict[str, Any]]] = {}
         self.published = ""
         self.guesses = True  # which process of a tree is the main one can be told
+        self.host_units: dict[str, HostUnit] | None = None  # what the host's systemd has
+        self.host_silent = False
+        self.host_asked = 0
         self.exited = False
         self.manager_up = True
         self.orders_left: int | None = None  # the manager dies after so many orders
@@ -262,7 +269,11 @@ class Machine:
             units, changed = self.units.updated(edits)
         in_force = self.world.applied is not None and self.world.desired is self.units
         self._commits[sha] = (meta, units)
-        self.post(CommitLoaded(meta, units, changed if in_force else None, again=again))
+        names = foreign.names_of(units, units.units)
+        heard = self._host_says(names)
+        if not in_force:
+            changed = None
+        self.post(CommitLoaded(meta, units, changed, again=again, host_units=heard))
         if self.world.desired is units:
             self.files, self.units = new, units
         return sha
@@ -398,6 +409,8 @@ class Machine:
                 self.shim.exits.pop(sequence, None)
             case Exit():
                 self.exited = True
+            case AskHostUnits(names):
+                self.after(INSTANT, lambda: self._answer_host(names))
             case GoBack(to):
                 meta, units = self._commits[to.sha]
                 self.mail.append(CommitLoaded(meta, units, again=True, stand_in=True))
@@ -522,6 +535,19 @@ class Machine:
         else:
             self.mail.append(ProbeFailed(unit, invocation, "HTTP 500"))
 
+    def _host_says(self, names: Iterable[str]) -> dict[str, HostUnit] | None:
+        if self.host_units is None:
+            return None
+        absent = HostUnit("not-found", "inactive")
+        return {name: self.host_units.get(name, absent) for name in names}
+
+    def _answer_host(self, names: Iterable[str]) -> None:
+        self.host_asked += 1
+        if self.host_silent:
+            self.post(HostUnitsSeen({}, "no answer"))
+        else:
+            self.post(HostUnitsSeen(self._host_says(names) or {}))
+
     def after(self, seconds: float, happening: Callable[[], None]) -> None:
         """Something will happen on the machine."""
         self._count += 1
@@ -602,7 +628,8 @@ class Machine:
         applied = self.world.applied
         if applied is not None:
             meta, units = self._commits[applied.sha]
-            self.mail.append(CommitLoaded(meta, units, None, again=again))
+            heard = self._host_says(foreign.names_of(units, units.units))
+            self.mail.append(CommitLoaded(meta, units, None, again=again, host_units=heard))
         self.deliver()
 
     # -- what must always hold -------------------------------------------------------------------
