@@ -229,7 +229,7 @@ class Daemon:
         manager.on_lost = lambda: self._lose_shim(perform)
         for signo in asked:
             self._terminate(mailbox.post, signo)
-        await adopt(world, manager, mailbox, definitions, host, same_shim=same_shim)
+        await adopt(world, manager, mailbox.post, definitions, host, same_shim=same_shim)
         notify = NotifySocket(welcome.notify_fd, perform.attribute, perform.notified, _rejected)
 
         from gitproc.api.server import Server

@@ -11,10 +11,10 @@ import logging
 import secrets
 from collections.abc import Callable
 
-from gitproc.core.events import Adopted, AdoptionDone, Process
+from gitproc.core.events import Adopted, AdoptionDone, Event, Process
 from gitproc.core.records import restore
 from gitproc.core.world import World
-from gitproc.daemon.loop import TOLD, Mailbox, boottime
+from gitproc.daemon.loop import TOLD, boottime
 from gitproc.kernel import processes
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.store.definitions import Definitions
@@ -74,7 +74,7 @@ def load_world(
 async def adopt(
     world: World,
     manager: ProcessManager,
-    mailbox: Mailbox,
+    post: Callable[[Event], None],
     definitions: Definitions,
     host: Host,
     *,
@@ -94,14 +94,12 @@ async def adopt(
             continue
         unit = definition(process.fingerprint) if process.serial > recorded else None
         keep.add(process.fingerprint)
-        mailbox.post(
-            Adopted(process, entry.pid, entry.start_time, entry.alive, entry.executed, unit)
-        )
+        post(Adopted(process, entry.pid, entry.start_time, entry.alive, entry.executed, unit))
     if not same_shim:
         for process, pid, started in _survivors(world):
             manager.adopt(process, pid, started)
-            mailbox.post(Adopted(process, pid, started))
-    mailbox.post(AdoptionDone(same_shim))
+            post(Adopted(process, pid, started))
+    post(AdoptionDone(same_shim))
     definitions.prune(keep)
 
 

@@ -92,6 +92,9 @@ class Program:
     children: tuple[Program, ...] = ()
     setup_error: str = ""  # the step that fails before exec
     refused: str = ""  # no process can be made at all
+    dumps: bool = False  # core, where it dies of a signal
+    out_of_memory: bool = False  # it is the OOM killer that ends it
+    says_on: int = 0  # the signal that has it say READY=1
 
 
 RUN = Program()
@@ -335,10 +338,8 @@ class Machine:
     def _turn(self, event: Event) -> None:
         if isinstance(event, Exited):
             event = self._completed(event)
-        self.steps += 1
-        actions = step(self.world, event, self.now)
         orders = []
-        for action in actions:
+        for action in self.think(event):
             self.actions.append((self.now, action))
             if isinstance(action, Record):
                 self._write(action)
@@ -353,6 +354,11 @@ class Machine:
                     return
                 self.orders_left -= 1
             self.perform(action)
+
+    def think(self, event: Event) -> list[Action]:
+        """What the manager orders on hearing this."""
+        self.steps += 1
+        return step(self.world, event, self.now)
 
     def _completed(self, event: Exited) -> Exited:
         empty = not self.alive(event.process.unit)
@@ -614,6 +620,10 @@ class Machine:
         self._manager += 1
         self.manager_up = True
         self.exited = False
+        self.remember(same_boot=same_boot, same_shim=same_shim)
+
+    def remember(self, *, same_boot: bool, same_shim: bool) -> None:
+        """The new manager makes its world of what is on the disk."""
         self.world = World(settings=self.settings, seed=f"seed-{self._manager}")
         records = json.loads(json.dumps(self.disk))
         restore(self.world, records, self.definitions.get, same_boot=same_boot, same_shim=same_shim)

@@ -1,0 +1,97 @@
+"""What the programs of the contract do: for the real machine a script, for the pretended one a `Program`.
+
+A script says that it has come to its end of preparations (traps set, children made) by the file `ready.PID`
+in `HERE`; `Surroundings.prepared` waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tests.core.fake_kernel import INSTANT, PROGRAMS, RUN, TERM, Program
+
+USR1 = 10
+SEGV = 11
+READY = ': > "$HERE/ready.$$"'
+PYTHON = "#!/usr/bin/python3 -IS\nimport os, signal, socket, sys\n"
+_PREPARED = "open(os.environ['HERE'] + f'/ready.{os.getpid()}', 'x').close()\n"
+_SAY = (
+    "def say(text):\n"
+    "    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as it:\n"
+    "        it.connect(os.environ['NOTIFY_SOCKET'])\n"
+    "        it.send(text.encode())\n"
+)
+
+
+class Double(NamedTuple):
+    """One program, twice."""
+
+    script: str
+    program: Program
+
+
+def _shell(*lines: str) -> str:
+    return "\n".join(("#!/bin/sh", *lines, ""))
+
+
+DOUBLES = {
+    "run": Double(_shell("exec sleep 1000"), RUN),
+    "true": Double(_shell("exit 0"), PROGRAMS["true"]),
+    "false": Double(_shell("exit 1"), PROGRAMS["false"]),
+    "crash": Double(_shell("exit 3"), PROGRAMS["crash"]),
+    "killed": Double(_shell("kill -USR1 $$"), Program(lasts=INSTANT, dies_of=USR1)),
+    "dumps": Double(
+        _shell("ulimit -c unlimited", "kill -SEGV $$"),
+        Program(lasts=INSTANT, dies_of=SEGV, dumps=True),
+    ),
+    "stubborn": Double(
+        _shell("trap '' TERM", READY, "exec sleep 1000"), Program(ignores=frozenset({TERM}))
+    ),
+    "obeys": Double(
+        PYTHON + "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        f"{_PREPARED}while True: signal.pause()\n",
+        Program(on_signal=7),
+    ),
+    "brood": Double(
+        _shell("sleep 1000 & sleep 1000 &", READY, "exec sleep 1000"),
+        Program(children=(RUN, RUN)),
+    ),
+    "leaves": Double(  # somebody behind, out of its session and of its process group
+        _shell("(setsid sleep 1000 &)", "exit 0"),
+        Program(lasts=INSTANT, daemon=RUN),
+    ),
+    "breeds": Double(
+        _shell("(sleep 1000 &)", READY, "while :; do (sleep 1000 &) ; sleep 0.005; done"),
+        Program(children=(RUN, RUN, RUN)),
+    ),
+    "forks": Double(
+        _shell('setsid sh -c \'sleep 0.2; echo $$ > "$HERE/pid"; exec sleep 1000\' &', "exit 0"),
+        Program(lasts=INSTANT, daemon=RUN, pid_file=0.02),
+    ),
+    "twins": Double(
+        _shell("setsid sleep 1000 & setsid sleep 1000 &", "exit 0"),
+        Program(lasts=INSTANT, daemon=Program(children=(RUN,))),
+    ),
+    "brief": Double(  # its daemon does not last
+        _shell("setsid sleep 0.3 &", "exit 0"),
+        Program(lasts=INSTANT, daemon=Program(lasts=0.3)),
+    ),
+    "notify": Double(
+        f"{PYTHON}{_SAY}say('READY=1')\nos.execv('/bin/sleep', ['sleep', '1000'])\n",
+        Program(ready=0.0),
+    ),
+    "notifies-by-child": Double(
+        f"{PYTHON}{_SAY}if os.fork() == 0:\n    say('READY=1')\n"
+        "os.execv('/bin/sleep', ['sleep', '1000'])\n",
+        Program(children=(Program(ready=0.0),)),
+    ),
+    "notifies-late": Double(
+        f"{PYTHON}{_SAY}signal.signal(signal.SIGUSR1, lambda *_: say('READY=1'))\n"
+        f"{_PREPARED}while True: signal.pause()\n",
+        Program(says_on=USR1),
+    ),
+    "eats": Double(
+        f"{PYTHON}x = bytearray(200 << 20)\n",
+        Program(lasts=INSTANT, dies_of=9, out_of_memory=True),
+    ),
+}

@@ -1,0 +1,150 @@
+"""The real machine: shim, cgroups, processes, and what carries out a manager's orders, composed as the daemon is."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gitproc.core.actions import Acknowledge, Action
+from gitproc.core.events import Event, Process, Spawned
+from gitproc.daemon import config as configuration
+from gitproc.daemon.daemon import prepare_directories
+from gitproc.daemon.perform import Effects, Perform
+from gitproc.daemon.recover import adopt
+from gitproc.health.health_monitor import HealthMonitor
+from gitproc.kernel.cgroup_layout import detect
+from gitproc.kernel.host import read_host
+from gitproc.kernel.notify_socket import NotifySocket
+from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.resource_controller import ResourceController
+from gitproc.store.definitions import Definitions
+from gitproc.store.event_log import EventLog
+from gitproc.units import directives as d
+from gitproc.units.unit import Unit
+from tests.contract.programs import DOUBLES
+from tests.contract.surroundings import Surroundings
+from tests.shim.client import DEADLINE, Shim
+
+CORE_PATTERN = Path("/proc/sys/kernel/core_pattern")
+
+
+class Real(Surroundings):
+    """Everything below `directory` but cgroups, which are named after it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__()
+        self.here = str(directory)
+        self.programs = str(directory / "bin")
+        Path(self.programs).mkdir()
+        for name, double in DOUBLES.items():
+            path = Path(self.programs, name)
+            path.write_text(double.script)
+            path.chmod(0o755)
+        self.config = configuration.load(None, directory / "root")
+        prepare_directories(self.config)
+        self._loop = asyncio.new_event_loop()
+        self._arrived = asyncio.Event()
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.dumps_core = not CORE_PATTERN.read_text().startswith(("|", "/"))
+        self._shim = Shim(self.config.run_dir)
+        self._loop.run_until_complete(self._begin(same_shim=True))
+        self.forget()
+
+    async def _begin(self, *, same_shim: bool) -> None:
+        self.world.recorded = {"serial": self._serial}
+        host = read_host()
+        manager = ProcessManager(lambda event: self._performer.take(event))
+        welcome = await manager.connect(self.config.run_dir / "shim.sock", DEADLINE)
+        controller = ResourceController(detect(), welcome.shim_pid, self.config.cgroup_root)
+        controller.prepare()
+        self._effects = Effects(
+            self.config,
+            self.world,
+            host,
+            manager,
+            controller,
+            HealthMonitor(self.take),
+            Definitions(self.config.state_dir / "definitions"),
+            EventLog(self.config.log_dir),
+            welcome.shim_pid,
+        )
+        self._performer = performer = Perform(self._effects, self.take)
+        definitions = self._effects.definitions
+        await adopt(self.world, manager, self.take, definitions, host, same_shim=same_shim)
+        self._notify = NotifySocket(welcome.notify_fd, performer.attribute, performer.notified)
+
+    async def _end(self) -> None:
+        self._notify.close()
+        await self._effects.health.close()
+        self._effects.manager.close()
+        self._effects.controller.close()
+        self._effects.events.close()
+
+    def take(self, event: Event) -> None:
+        super().take(event)
+        self._arrived.set()
+
+    def perform(self, action: Action) -> None:
+        self._loop.run_until_complete(self._perform(action))
+
+    async def _perform(self, action: Action) -> None:
+        if isinstance(action, Acknowledge):
+            self._performer.acknowledge([action.sequence])
+        else:
+            self._performer.perform(action)
+
+    def until(self, check: Callable[[], Any], what: str) -> None:
+        async def wait() -> None:
+            end = self._loop.time() + DEADLINE
+            while not check():
+                assert self._loop.time() < end, f"never came true: {what}; {self.news}"
+                self._arrived.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), 0.01)  # files tell nobody
+
+        self._loop.run_until_complete(wait())
+
+    def crash(self) -> None:
+        self._loop.run_until_complete(self._end())
+
+    def restart(self) -> None:
+        self._loop.run_until_complete(self._begin(same_shim=True))
+
+    def lose_shim(self) -> None:
+        self.crash()
+        self._shim.process.kill()
+        self._shim.process.wait(DEADLINE)
+        self._shim = Shim(self.config.run_dir)
+        self._loop.run_until_complete(self._begin(same_shim=False))
+
+    def prepared(self, process: Process) -> None:
+        unit = self.world.units[process.unit].definition
+        program = Path(unit[d.EXEC_START][0].path)
+        if "ready." in program.read_text():
+            mark = Path(self.here, f"ready.{self.one(Spawned, process).pid}")
+            self.until(mark.exists, f"{program} is prepared")
+
+    def healthy(self, unit: Unit) -> None:
+        self._listener.listen()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        controller = self._effects.controller
+        for name in controller.existing():
+            controller.kill(name, signal.SIGKILL)
+        for name in controller.existing():
+            self.until(partial(controller.is_empty, name), f"{name} is empty")
+            self.until(partial(controller._rmdir, name), f"{name} is removed")
+        controller.remove_base()
+        self.crash()
+        self._shim.end()
+        self._listener.close()
+        self._loop.close()
