@@ -24,16 +24,18 @@ _SAY = (
 
 
 class Double(NamedTuple):
-    """One program, twice."""
+    """One program, twice; `lines` let the real one's set-up fail. No script: no such file."""
 
     script: str
     program: Program
+    lines: tuple[str, ...] = ()
 
 
 def _shell(*lines: str) -> str:
     return "\n".join(("#!/bin/sh", *lines, ""))
 
 
+_NEVER = _shell("exit 99")
 DOUBLES = {
     "run": Double(_shell("exec sleep 1000"), RUN),
     "true": Double(_shell("exit 0"), PROGRAMS["true"]),
@@ -65,12 +67,12 @@ DOUBLES = {
         Program(children=(RUN, RUN, RUN)),
     ),
     "forks": Double(
-        _shell('setsid sh -c \'sleep 0.2; echo $$ > "$HERE/pid"; exec sleep 1000\' &', "exit 0"),
+        _shell("setsid sh -c 'sleep 0.2; echo $$ > \"$HERE/pid\"; exec sleep 1000' &", "exit 0"),
         Program(lasts=INSTANT, daemon=RUN, pid_file=0.02),
     ),
     "twins": Double(
         _shell("setsid sleep 1000 & setsid sleep 1000 &", "exit 0"),
-        Program(lasts=INSTANT, daemon=Program(children=(RUN,))),
+        Program(lasts=INSTANT, daemon=RUN, children=(RUN,)),
     ),
     "brief": Double(  # its daemon does not last
         _shell("setsid sleep 0.3 &", "exit 0"),
@@ -90,6 +92,13 @@ DOUBLES = {
         f"{_PREPARED}while True: signal.pause()\n",
         Program(says_on=USR1),
     ),
+    "missing": Double("", PROGRAMS["missing"]),
+    "homeless": Double(
+        _NEVER, Program(setup_error="CHDIR"), ("WorkingDirectory=/gitproc-nowhere",)
+    ),
+    "nobody": Double(_NEVER, PROGRAMS["nobody"], ("User=gitproc-nobody-has-this",)),
+    "nogroup": Double(_NEVER, Program(refused="GROUP"), ("Group=gitproc-nobody-has-this",)),
+    "refused": Double(_NEVER, PROGRAMS["refused"], ("EnvironmentFile=/gitproc-nowhere",)),
     "eats": Double(
         f"{PYTHON}x = bytearray(200 << 20)\n",
         Program(lasts=INSTANT, dies_of=9, out_of_memory=True),

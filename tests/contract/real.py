@@ -44,15 +44,16 @@ class Real(Surroundings):
         Path(self.programs).mkdir()
         for name, double in DOUBLES.items():
             path = Path(self.programs, name)
-            path.write_text(double.script)
-            path.chmod(0o755)
+            if double.script:
+                path.write_text(double.script)
+                path.chmod(0o755)
         self.config = configuration.load(None, directory / "root")
         prepare_directories(self.config)
         self._loop = asyncio.new_event_loop()
         self._arrived = asyncio.Event()
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.dumps_core = not CORE_PATTERN.read_text().startswith(("|", "/"))
         self._shim = Shim(self.config.run_dir)
         self._loop.run_until_complete(self._begin(same_shim=True))
@@ -61,7 +62,7 @@ class Real(Surroundings):
     async def _begin(self, *, same_shim: bool) -> None:
         self.world.recorded = {"serial": self._serial}
         host = read_host()
-        manager = ProcessManager(lambda event: self._performer.take(event))
+        manager = ProcessManager(lambda event: self._performer.take(event))  # noqa: PLW0108 -- made below
         welcome = await manager.connect(self.config.run_dir / "shim.sock", DEADLINE)
         controller = ResourceController(detect(), welcome.shim_pid, self.config.cgroup_root)
         controller.prepare()

@@ -15,6 +15,7 @@ from gitproc.core.events import Adopted, Event, Executed, Exited, Process, Slot,
 from gitproc.core.world import Running, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
+from tests.contract.programs import DOUBLES
 from tests.units.trees import tree
 
 E = TypeVar("E")
@@ -68,7 +69,7 @@ class Surroundings(ABC):
 
     def unit(self, program: str, *lines: str, name: str = "a.service") -> Unit:
         """A service that runs a program of `programs.DOUBLES`."""
-        body = "\n".join((f"Environment=HERE={self.here}", *lines))
+        body = "\n".join((f"Environment=HERE={self.here}", *DOUBLES[program].lines, *lines))
         text = f"[Service]\nExecStart={self.programs}/{program}\n{body}\n"
         found = tree({name: text})
         assert name in found.units, found.diagnostics

@@ -11,7 +11,6 @@ from gitproc.core.events import (
     Exited,
     MainFound,
     Notified,
-    Process,
     SetupFailed,
     Spawned,
     TreeEmptied,
@@ -76,7 +75,7 @@ def test_an_end_is_told_again_until_it_is_acknowledged(host):
 
 
 def test_a_setup_that_failed_is_told_again_with_its_end(host):
-    process = host.spawn(host.unit("run", "WorkingDirectory=/gitproc-nowhere"))
+    process = host.spawn(host.unit("homeless"))
     failed = host.one(SetupFailed, process)
     host.one(Exited, process)
     assert adopted(host, process) == [Adopted, SetupFailed, Exited]
@@ -86,7 +85,7 @@ def test_a_setup_that_failed_is_told_again_with_its_end(host):
 
 
 def test_what_never_came_to_be_is_unknown(host):
-    process = host.spawn(host.unit("run", "User=gitproc-nobody-has-this"))
+    process = host.spawn(host.unit("nobody"))
     host.one(Exited, process)
     assert adopted(host, process) == []
 

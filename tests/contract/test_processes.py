@@ -61,16 +61,12 @@ def test_sequences_grow(host):
 
 
 @pytest.mark.parametrize(
-    ("lines", "step", "status"),
-    [
-        (["ExecStart=", "ExecStart=/gitproc-nowhere/program"], "EXEC", 203),
-        (["WorkingDirectory=/gitproc-nowhere"], "CHDIR", 200),
-    ],
+    ("program", "step", "status"), [("missing", "EXEC", 203), ("homeless", "CHDIR", 200)]
 )
 def test_a_setup_that_fails_in_the_child_says_where_and_ends_with_its_number(
-    host, lines, step, status
+    host, program, step, status
 ):
-    process = host.spawn(host.unit("run", *lines))
+    process = host.spawn(host.unit(program))
     exited = host.one(Exited, process)
     assert ending(exited) == (ExitCode.EXITED, status)
     assert exited.sequence
@@ -82,14 +78,10 @@ def test_a_setup_that_fails_in_the_child_says_where_and_ends_with_its_number(
 
 
 @pytest.mark.parametrize(
-    ("line", "step", "status"),
-    [
-        ("User=gitproc-nobody-has-this", "USER", 217),
-        ("Group=gitproc-nobody-has-this", "GROUP", 216),
-    ],
+    ("program", "step", "status"), [("nobody", "USER", 217), ("nogroup", "GROUP", 216)]
 )
-def test_what_fails_before_there_is_a_process_ends_as_if_in_the_child(host, line, step, status):
-    process = host.spawn(host.unit("run", line))
+def test_what_fails_before_there_is_a_process_ends_as_if_in_the_child(host, program, step, status):
+    process = host.spawn(host.unit(program))
     exited = host.one(Exited, process)
     assert ending(exited) == (ExitCode.EXITED, status)
     assert exited.sequence == 0, "the shim knows nothing of it"
@@ -99,7 +91,7 @@ def test_what_fails_before_there_is_a_process_ends_as_if_in_the_child(host, line
 
 
 def test_what_has_no_exit_status_of_its_own_makes_no_process(host):
-    process = host.spawn(host.unit("run", "EnvironmentFile=/gitproc-nowhere"))
+    process = host.spawn(host.unit("refused"))
     assert host.one(SpawnFailed, process).message
     host.let_pass()
     assert host.kinds(process) == [SpawnFailed]

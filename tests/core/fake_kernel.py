@@ -12,7 +12,7 @@ import heapq
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gitproc.core import foreign
@@ -50,6 +50,7 @@ from gitproc.core.events import (
     MainFound,
     Notified,
     OperatorAsked,
+    OutOfMemory,
     ProbeFailed,
     ProbeSucceeded,
     Process,
@@ -66,7 +67,9 @@ from gitproc.core.records import restore
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import Settings, UnitState, World
 from gitproc.units import directives as d
+from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
+from gitproc.units.service_types import KillMode
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 from tests.units.trees import HOST, source
@@ -74,6 +77,7 @@ from tests.units.trees import HOST, source
 BIRTH = 0.001  # seconds between the order to spawn and the process
 INSTANT = 0.01  # seconds that a command takes that only does something short
 KILL, TERM = 9, 15
+STEP_STATUS = {step: number for number, step in EXIT_STATUS_NAMES.items() if number >= 200}
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ PROGRAMS: Mapping[str, Program] = {
     "crash": Program(lasts=0.05, status=3),
     "forks": Program(lasts=INSTANT, daemon=RUN, pid_file=0.02),
     "missing": Program(setup_error="EXEC"),
-    "refused": Program(refused="USER"),
+    "refused": Program(refused="RESOURCES"),
+    "nobody": Program(refused="USER"),
     "brood": Program(children=(RUN, RUN)),
 }
 
@@ -122,11 +127,23 @@ class Proc:
     unit: str
     invocation: str
     program: Program
+    parent: Proc | None = None  # None: the shim
     token: Process | None = None
     alive: bool = True
     executed: bool = False
+    failure: SetupFailed | None = None
     command: str = ""
     pid_file_at: float = float("inf")
+
+    @property
+    def started(self) -> int:
+        """Its start time."""
+        return self.pid * 10
+
+    @property
+    def orphan(self) -> bool:
+        """Whether the shim is its parent (it takes in whoever has lost his own)."""
+        return self.parent is None or not self.parent.alive
 
 
 @dataclass
@@ -174,7 +191,10 @@ class Machine:
         self.steps = 0
         self.files: dict[str, SourceFile] = {}
         self.units: UnitSet | None = None
+        self.emptied_first = False  # a tree's news overtake those of its last process
         self._watches: dict[str, str] = {}
+        self._probing: dict[str, str] = {}
+        self._oom_kills: Counter[str] = Counter()
         self._happenings: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._pid = 100
@@ -338,6 +358,8 @@ class Machine:
     def _turn(self, event: Event) -> None:
         if isinstance(event, Exited):
             event = self._completed(event)
+            if self._is_present(event.process) and self._oom_kills.pop(event.process.unit, 0):
+                self._turn(OutOfMemory(event.process.unit, event.process.invocation))
         orders = []
         for action in self.think(event):
             self.actions.append((self.now, action))
@@ -361,8 +383,13 @@ class Machine:
         return step(self.world, event, self.now)
 
     def _completed(self, event: Exited) -> Exited:
-        empty = not self.alive(event.process.unit)
-        return Exited(event.process, event.code, event.status, event.sequence, empty)
+        empty = self._is_present(event.process) and not self.alive(event.process.unit)
+        return replace(event, tree_empty=empty)
+
+    def _is_present(self, process: Process) -> bool:
+        """Whether it is of the unit's present instance."""
+        state = self.world.units.get(process.unit)
+        return state is not None and state.invocation == process.invocation
 
     def _write(self, record: Record) -> None:
         if record.value is None:
@@ -377,8 +404,10 @@ class Machine:
         match action:
             case Keep(unit):
                 self.definitions[unit.fingerprint] = unit
-            case Spawn(process, unit, command):
+            case Spawn(process, unit, command, _, first):
                 self.definitions[unit.fingerprint] = unit
+                if first:
+                    self._end_strangers(unit)
                 self._spawn(process, unit.name, command.path, command.argv)
             case Signal(process, signal):
                 if process in self.shim.born:
@@ -395,24 +424,21 @@ class Machine:
             case FindMain(unit, invocation):
                 self.mail.append(self._find_main(unit, invocation))
             case Adopt(process, pid, start):
-                proc = self.procs[pid]
-                if proc.alive:
-                    proc.token = process
-                    self.shim.born[process] = proc
-                    self.mail.append(Adopted(process, pid, start))
-                else:
-                    self.mail.append(Exited(process, ExitCode.LOST, 0))
+                self._adopt(process, self.procs.get(pid), start)
             case Release(unit):
                 self._watches.pop(unit.name, None)
+                self._probing.pop(unit.name, None)
             case Probe(unit, invocation):
-                self.after(INSTANT, lambda: self._probe(unit.name, invocation))
+                self._begin_probe(unit.name, invocation)
             case Publish(sha):
                 self.published = sha
             case Reply(request, outcomes):
                 assert request not in self.replies, "answered twice"
                 self.replies[request] = dict(outcomes)
             case Acknowledge(sequence):
-                self.shim.exits.pop(sequence, None)
+                exited = self.shim.exits.pop(sequence, None)
+                if exited is not None:
+                    del self.shim.born[exited.process]
             case Exit():
                 self.exited = True
             case AskHostUnits(names):
@@ -426,7 +452,7 @@ class Machine:
     def _spawn(self, process: Process, unit: str, path: str, argv: Iterable[str]) -> None:
         program = self.programs[path.rpartition("/")[2]]
         if program.refused:
-            self.mail.append(SpawnFailed(process, program.refused, "no"))
+            self._refuse(process, program.refused)
             return
         if process in self.shim.pending:
             return
@@ -437,6 +463,33 @@ class Machine:
         line = _line(argv)
         self.after(BIRTH, lambda: self._birth(process, unit, program, line))
 
+    def _refuse(self, process: Process, step: str) -> None:
+        """What the child would have ended with, if it has a number; no process comes to be."""
+        if step not in STEP_STATUS:
+            self.mail.append(SpawnFailed(process, step, "no"))
+            return
+        self.mail.append(SetupFailed(process, step, 0, "no"))
+        self.mail.append(Exited(process, ExitCode.EXITED, STEP_STATUS[step]))
+
+    def _end_strangers(self, unit: Unit) -> None:
+        """Nothing goes on beside a new instance, unless KillMode= leaves it alone."""
+        if unit[d.KILL_MODE] in (KillMode.CONTROL_GROUP, KillMode.MIXED) and unit[d.SEND_SIGKILL]:
+            for proc in self.alive(unit.name):
+                self.kill(proc, KILL)
+
+    def _adopt(self, process: Process, proc: Proc | None, started: int) -> None:
+        if (
+            proc is None
+            or not proc.alive
+            or started not in (0, proc.started)
+            or proc.token not in (None, process)
+        ):
+            self.mail.append(Exited(process, ExitCode.LOST, 0))
+        else:
+            proc.token, proc.executed = process, True
+            self.shim.born[process] = proc
+            self._announce_birth(proc)
+
     def _birth(self, process: Process, unit: str, program: Program, line: str) -> None:
         signals = self.shim.pending.pop(process, None)
         if signals is None:
@@ -446,8 +499,9 @@ class Machine:
         self.shim.born[process] = proc
         self._announce_birth(proc)
         if program.setup_error:
-            self.tell_shim(SetupFailed(process, program.setup_error, 2, "No such file"))
-            self._die(proc, ExitCode.EXITED, 203)
+            proc.failure = SetupFailed(process, program.setup_error, 2, "No such file")
+            self.tell_shim(proc.failure)
+            self._die(proc, ExitCode.EXITED, STEP_STATUS[program.setup_error])
             return
         proc.executed = True
         self.tell_shim(Executed(process))
@@ -457,31 +511,53 @@ class Machine:
 
     def _announce_birth(self, proc: Proc) -> None:
         assert proc.token is not None
-        self.tell_shim(Spawned(proc.token, proc.pid, proc.pid * 10))
+        self.tell_shim(Spawned(proc.token, proc.pid, proc.started))
         if proc.executed:
             self.tell_shim(Executed(proc.token))
+        elif proc.failure is not None:
+            self.tell_shim(proc.failure)
 
     def tell_shim(self, event: Event) -> None:
         """The shim sends news; nobody is there to hear it if the manager is down."""
         if self.manager_up:
             self.mail.append(event)
 
-    def _new(self, unit: str, invocation: str, program: Program) -> Proc:
+    def _new(
+        self, unit: str, invocation: str, program: Program, parent: Proc | None = None
+    ) -> Proc:
         self._pid += 1
-        proc = self.procs[self._pid] = Proc(self._pid, unit, invocation, program)
+        proc = self.procs[self._pid] = Proc(self._pid, unit, invocation, program, parent)
         self.trees.setdefault(unit, []).append(proc)
         return proc
 
     def _begin(self, proc: Proc) -> None:
         program = proc.program
         for child in program.children:
-            self._begin(self._new(proc.unit, proc.invocation, child))
+            self._begin(self._new(proc.unit, proc.invocation, child, proc))
         if program.ready is not None:
             self.after(program.ready, lambda: self.say(proc, READY="1"))
         if program.lasts != float("inf"):
-            code = ExitCode.KILLED if program.dies_of else ExitCode.EXITED
-            status = program.dies_of or program.status
-            self.after(program.lasts, lambda: self._die(proc, code, status))
+            self.after(program.lasts, lambda: self._finish(proc))
+
+    def _finish(self, proc: Proc) -> None:
+        """A process has done what it does."""
+        program = proc.program
+        if program.out_of_memory:
+            self.run_out_of_memory(proc)
+        elif program.dies_of:
+            code = ExitCode.DUMPED if program.dumps else ExitCode.KILLED
+            self._die(proc, code, program.dies_of)
+        else:
+            self._die(proc, ExitCode.EXITED, program.status)
+
+    def run_out_of_memory(self, proc: Proc) -> None:
+        """The OOM killer ends a process. At once told of where there is a limit, else with the next exit."""
+        state = self.world.units.get(proc.unit)
+        if state is not None and state.unit is not None and state.unit.has(d.MEMORY_MAX):
+            self.tell_shim(OutOfMemory(proc.unit, proc.invocation))
+        else:
+            self._oom_kills[proc.unit] += 1
+        self._die(proc, ExitCode.KILLED, KILL)
 
     def say(self, proc: Proc, **fields: str) -> None:
         """A process sends a datagram to the notify socket; the socket outlives the manager."""
@@ -492,6 +568,9 @@ class Machine:
         """A signal reaches a process."""
         program = proc.program
         if not proc.alive or (signal in program.ignores and signal != KILL) or not signal:
+            return
+        if signal == program.says_on:
+            self.say(proc, READY="1")
             return
         wait = 0.0 if signal == KILL else program.takes
         if program.on_signal is not None and signal != KILL:
@@ -516,6 +595,8 @@ class Machine:
             else:
                 daemon.pid_file_at = float("inf")
             self._begin(daemon)
+        if self.emptied_first:
+            self._look_empty(proc.unit)
         if proc.token is not None and self.shim.born.get(proc.token) is proc:
             self.shim.sequence += 1
             exited = Exited(proc.token, code, status, self.shim.sequence)
@@ -528,14 +609,25 @@ class Machine:
             self.mail.append(TreeEmptied(unit, self._watches.pop(unit)))
 
     def _find_main(self, unit: Unit, invocation: str) -> MainFound:
-        for proc in self.alive(unit.name) if self.guesses else ():
-            if proc.token is None and (not unit[d.PID_FILE] or proc.pid_file_at <= self.now):
-                return MainFound(unit.name, invocation, proc.pid, proc.pid * 10)
+        alive = self.alive(unit.name)
+        if unit[d.PID_FILE]:
+            found = [proc for proc in alive if proc.pid_file_at <= self.now]
+        else:
+            found = [proc for proc in alive if proc.orphan] if unit[d.GUESS_MAIN_PID] else []
+        if len(found) == 1 and self.guesses:
+            return MainFound(unit.name, invocation, found[0].pid, found[0].started)
         return MainFound(unit.name, invocation, None, message="no PID file")
 
+    def _begin_probe(self, unit: str, invocation: str) -> None:
+        running = self._probing.get(unit)
+        if running != invocation:
+            self._probing[unit] = invocation
+            self.after(INSTANT, lambda: self._probe(unit, invocation))
+
     def _probe(self, unit: str, invocation: str) -> None:
-        if not self.manager_up:
-            return
+        if self._probing.get(unit) != invocation:
+            return  # taken back
+        del self._probing[unit]
         if self.healthy.get(unit, True):
             self.mail.append(ProbeSucceeded(unit, invocation))
         else:
@@ -566,23 +658,26 @@ class Machine:
         self.manager_up = False
         self.mail = deque(event for event in self.mail if isinstance(event, Notified))
         self._watches.clear()
+        self._probing.clear()
+        self._oom_kills.clear()
 
-    def restart(self, *, again: bool = True, exits_first: bool = True) -> None:
+    def restart(self, *, again: bool = True, exits_first: bool = False) -> None:
         """A new manager comes up beside the same shim."""
         self._restore(same_boot=True, same_shim=True)
         notes, self.mail = self.mail, deque()
         for process, proc in self.shim.born.items():
-            unseen = any(e.process == process for e in self.shim.exits.values())
-            if proc.alive or unseen:
-                started = proc.pid * 10
-                self.mail.append(Adopted(process, proc.pid, started, proc.alive, proc.executed))
-        exits = [*self.shim.exits.values()]
+            self.mail.append(Adopted(process, proc.pid, proc.started, proc.alive, proc.executed))
+        exits: list[Event] = []
+        for exited in self.shim.exits.values():
+            failure = self.shim.born[exited.process].failure
+            exits += [exited] if failure is None else [failure, exited]
         if exits_first:
             self.mail.extend(exits)
         self.mail.append(AdoptionDone(same_shim=True))
         if not exits_first:
             self.mail.extend(exits)
-        self.mail.extend(notes)
+        # Who has ended meanwhile can be attributed to no unit any more.
+        self.mail.extend(note for note in notes if self._can_be_attributed(note))
         self._load_applied(again=again)
 
     def new_shim(self, *, survivors: bool = True) -> None:
@@ -594,13 +689,16 @@ class Machine:
                 proc.alive = False
         self.shim = Shim()
         self._restore(same_boot=True, same_shim=False)
-        for state in self.world.units.values():
-            for slot in (state.main, state.control):
-                if slot is not None and slot.pid and self.procs[slot.pid].alive:
-                    self.procs[slot.pid].token = slot.process
-                    self.shim.born[slot.process] = self.procs[slot.pid]
-                    self.mail.append(Adopted(slot.process, slot.pid, slot.start_time))
+        living = [
+            slot
+            for state in self.world.units.values()
+            for slot in (state.main, state.control)
+            if slot is not None and slot.pid and self.procs[slot.pid].alive
+        ]
+        self.mail.extend(Adopted(slot.process, slot.pid, slot.start_time) for slot in living)
         self.mail.append(AdoptionDone(same_shim=False))
+        for slot in living:
+            self._adopt(slot.process, self.procs[slot.pid], slot.start_time)
         self._load_applied(again=True)
 
     def reboot(self) -> None:
@@ -615,6 +713,9 @@ class Machine:
         self._restore(same_boot=False, same_shim=False)
         self.mail.append(AdoptionDone(same_shim=False))
         self._load_applied(again=True)
+
+    def _can_be_attributed(self, note: Event) -> bool:
+        return isinstance(note, Notified) and self.procs[note.pid].alive
 
     def _restore(self, *, same_boot: bool, same_shim: bool) -> None:
         self._manager += 1

@@ -283,7 +283,7 @@ def test_the_first_cause_of_failure_is_the_result():
 def test_a_service_that_could_not_be_made_at_all():
     machine = started("ExecStart=/bin/refused", "ExecStopPost=/bin/true")
     assert end_of(machine) == ("failed", "resources")
-    assert "USER: no" in machine.state("a.service").message
+    assert "RESOURCES: no" in machine.state("a.service").message
     assert machine.spawns() == ["refused", "true"]
 
 
