@@ -32,7 +32,7 @@ def test_what_happens_is_what_the_plan_said():
 
 def test_histories_are_not_idle():
     """They start, stop, fail and refuse: else nothing would be proved."""
-    kinds = {line.split()[0].rstrip(":") for seed in range(16) for line in history(seed).told()}
+    kinds = {line.split()[0].rstrip(":") for seed in range(30) for line in history(seed).told()}
     assert {
         "commit.good",
         "commit.failed",
