@@ -151,7 +151,8 @@ def _show(data: Mapping[str, Any], style: Style) -> Rendered:
     for properties in (data.get("units") or {}).values():
         lines = [
             safe(value) if style.value else f"{name}={safe(value)}"
-            for name, value in properties.items()
+            for name, found in properties.items()
+            for value in (found if isinstance(found, list) else [found])
         ]
         blocks.append(_lines(lines))
     return Rendered(0, "\n".join(blocks))
@@ -164,7 +165,14 @@ def _cat(data: Mapping[str, Any], style: Style) -> Rendered:
             err.append(f"No files found for {safe(name)}.")
         for file in files:
             body = [style.raw(line) for line in str(file.get("text", "")).splitlines()]
-            blocks.append(_lines([style.paint(f"# {safe(file.get('path'))}", "dim"), *body]))
+            head = [f"# {safe(file.get('path'))}"]
+            if commit := file.get("commit"):
+                when = moment(float(commit.get("time") or 0))
+                head.append(
+                    f"# {safe(commit.get('sha'))[:12]} {when} {safe(commit.get('author'))}: "
+                    f"{safe(commit.get('subject'))}"
+                )
+            blocks.append(_lines([*(style.paint(line, "dim") for line in head), *body]))
     return Rendered(1 if err else 0, "\n".join(blocks), _lines(err))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gitproc import __version__
 from gitproc.api.caller import Caller
-from gitproc.core import status
+from gitproc.core import properties, status
 from gitproc.core.events import (
     Event,
     OperatorAsked,
@@ -290,24 +290,13 @@ class RpcHandler:
         for name in params.get("units") or status.listed(self._world):
             name = self._canonical(name) or name
             found = self._unit(name)
-            shown = status.properties(self._world, name, found)
+            shown = properties.properties(self._world, name, found)
             if wanted:
-                shown = {key: shown.get(key, "") for one in wanted for key in one.split(",")}
+                keys = [key for one in wanted for key in one.split(",")]
+                shown = {
+                    k: shown.get(k) or shown.get(properties.property_name(k), "") for k in keys
+                }
             result[name] = shown
-        return {"version": 1, "units": result}
-
-    async def _cat(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        desired = self._world.desired
-        for name in params["units"]:
-            unit = desired.resolve(name) if desired is not None else None
-            if unit is None:
-                raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
-            result[unit.name] = [
-                {"path": path, "text": desired.files[path].data.decode("utf-8", "replace")}
-                for path in (unit.fragment, *unit.drop_ins)
-                if desired is not None and path in desired.files
-            ]
         return {"version": 1, "units": result}
 
     async def _logs(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:

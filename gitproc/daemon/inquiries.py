@@ -10,6 +10,7 @@ from typing import Any
 from gitproc.api.caller import Caller
 from gitproc.core.drift import Drift, drifts
 from gitproc.core.events import Event, SyncAsked
+from gitproc.core.records import commit_record
 from gitproc.core.why import why
 from gitproc.daemon.commits import Commits, files_of
 from gitproc.daemon.loop import boottime
@@ -35,7 +36,9 @@ class Inquiries:
         self._world = effects.world
         self._commits = commits
         self._canonical = canonical
-        self.methods = {"why": self.why, "diff": self.diff, "history": self.history}
+        self.methods = {
+            "why": self.why, "diff": self.diff, "history": self.history, "cat": self.cat,
+        }  # fmt: skip
 
     async def why(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """The reasons behind a unit's state."""
@@ -82,6 +85,25 @@ class Inquiries:
         timeline.sort(key=lambda x: float(x["time"]))  # what is of one instant stays in its order
         newest = timeline[::-1][:count]
         return {"version": 1, "unit": name, "entries": entries, "timeline": newest}
+
+    async def cat(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """The files units come from, in order of effect, each with the commit that last changed it."""
+        result: dict[str, Any] = {}
+        desired = self._world.desired
+        for name in params["units"]:
+            unit = desired.resolve(name) if desired is not None else None
+            if unit is None or desired is None:
+                raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
+            paths = [x for x in (unit.fragment, *unit.drop_ins) if x in desired.files]
+            result[unit.name] = [
+                {
+                    "path": path,
+                    "text": desired.text_of(path),
+                    "commit": commit_record(await self._commits.last_change([path])),
+                }
+                for path in paths
+            ]
+        return {"version": 1, "units": result}
 
 
 def _happening(event: Mapping[str, Any]) -> dict[str, Any]:

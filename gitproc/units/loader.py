@@ -85,6 +85,12 @@ class UnitSet:
         name = self._work.names.canonical(name)
         return (name, *sorted(self._work.assembler.aliases_of(name)))
 
+    def text_of(self, path: str) -> str:
+        """What a file of the tree says, through links; empty for none, or a mask."""
+        end = self._work.tree.follow(path)
+        file = self.files.get(end.path)
+        return file.data.decode("utf-8", "replace") if file is not None and not end.masked else ""
+
     def updated(self, changed: Mapping[str, SourceFile | None]) -> tuple[UnitSet, frozenset[str]]:
         """The set after some files changed (None: gone), and the names whose unit may differ."""
         real = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gitproc.core.events import Verb
-from gitproc.core.status import commits, listed, properties, reason, unit_status
+from gitproc.core.properties import properties
+from gitproc.core.status import commits, listed, reason, unit_status
 from tests.core.fake_kernel import Machine, service
 
 WALL = 5000.0

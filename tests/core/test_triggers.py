@@ -7,7 +7,8 @@ import pytest
 from gitproc.core import triggers
 from gitproc.core.actions import Spawn
 from gitproc.core.events import Tick, Verb
-from gitproc.core.status import properties, unit_status
+from gitproc.core.properties import properties
+from gitproc.core.status import unit_status
 from gitproc.core.triggers import Outcome
 from gitproc.core.why import why
 from tests.core.fake_kernel import Machine, Program, service

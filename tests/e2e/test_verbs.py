@@ -209,7 +209,9 @@ def test_show_cat_list_and_doctor(two):
     pid = two.pids()["a"]
     assert (status, out) == (0, f"MainPID={pid}\nActiveState=active\nFragmentPath=a.service\n")
     assert two.gitproc("show", "a", "-p", "MainPID", "--value").out == f"{pid}\n"
-    assert two.gitproc("cat", "a").out == f"# a.service\n{service()}"
+    path, commit, text = two.gitproc("cat", "a").out.split("\n", 2)
+    assert (path, text) == ("# a.service", service())
+    assert commit.startswith(f"# {two.git('rev-parse', 'HEAD')[:12]} ")
     out = two.gitproc("list").out
     assert [line.split()[:3] for line in out.splitlines()[1:]] == [
         ["a.service", "active", "running"],
