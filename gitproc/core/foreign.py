@@ -20,7 +20,7 @@ from gitproc.units import directives as d
 from gitproc.units.loader import UnitSet
 
 if TYPE_CHECKING:
-    from gitproc.core.world import World
+    from gitproc.core.world import UnitState, World
 
 HOST_KINDS = (".mount", ".swap", ".automount", ".device")
 """Kinds of units that the repository cannot have."""
@@ -174,8 +174,15 @@ def there(world: World, name: str) -> bool:
 
 
 def at_rest(world: World, name: str) -> bool:
-    """Whether it is down there, so that who needs it waits in vain unless somebody starts it."""
-    return not there(world, name) and not world.foreign.asking
+    """Whether it has failed there, or is gone: then who needs it is not merely early."""
+    unit = world.foreign.states.get(name, _UNKNOWN)
+    return (unit.active == "failed" or not unit.there) and not world.foreign.asking
+
+
+def waits(world: World, state: UnitState) -> bool:
+    """Whether a unit waits for one of the host's that is down there: for who knows how long."""
+    name = state.waits_for
+    return bool(name) and has(world, name) and not there(world, name) and not world.foreign.asking
 
 
 def blocker(world: World, name: str) -> tuple[str | None, str]:

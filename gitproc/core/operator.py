@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import schedule, standing
+from gitproc.core import foreign, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
 from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
@@ -255,6 +255,9 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
         obstacle = standing.dead_end(world, state.name)
         if obstacle is not None:
             _answer(request, state, "dependency", f"it needs {obstacle}, which is not up")
+        elif foreign.waits(world, state):
+            text = f"it waits for {state.waits_for}, which {state.waits_because}"
+            _answer(request, state, "dependency", text)
 
 
 def _simple(state: UnitState) -> bool:

@@ -57,9 +57,21 @@ def test_who_requires_what_is_down_there_waits_for_it(relation, order):
     assert machine.spawns("a.service") == []
     reasons = why(machine.world, "a.service", 0.0)["reasons"]
     assert "it waits for pg.service, which is inactive (the host's systemd)" in reasons
-    assert verdict(machine) == "failed"
+    assert verdict(machine) is None
     request = machine.ask(Verb.START, "a.service")
     assert machine.answer(request, "a.service") == "dependency"
+    host["pg.service"] = ACTIVE
+    machine.run(40.0)
+    assert machine.sub("a.service") == "running"
+    assert verdict(machine) == "good"
+
+
+@pytest.mark.parametrize("order", ["", "\nAfter=pg.service"])
+def test_what_has_failed_there_fails_the_commit(order):
+    host = {"pg.service": HostUnit("loaded", "failed")}
+    machine = machine_of(host, a=service(unit=f"Requires=pg.service{order}"))
+    assert machine.spawns("a.service") == []
+    assert verdict(machine) == "failed"
     host["pg.service"] = ACTIVE
     machine.run(31.0)
     assert machine.sub("a.service") == "running"
