@@ -73,7 +73,7 @@ class Server:
         with contextlib.suppress(OSError):
             if self.path.lstat().st_ino == self._inode:
                 self.path.unlink()
-        for task in self._connections:
+        for task in set(self._connections):
             task.cancel()
         if self._connections:
             await asyncio.wait(self._connections)
@@ -137,17 +137,17 @@ class Server:
 
     # -------------------------------------------------------------- its clients
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A plain function: of a coroutine asyncio would make a task that `close` knows only once it runs,
+        and whose cancellation it reports as an error."""
+        task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
-        try:
-            await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # close() waits for this task; asyncio would report the cancellation as an error
-        finally:
+
+        def ended(_: object) -> None:
             self._connections.discard(task)
             writer.transport.abort()
+
+        task.add_done_callback(ended)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

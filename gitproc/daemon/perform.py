@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal as signals
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -53,7 +52,7 @@ from gitproc.core.world import World
 from gitproc.daemon.config import Config
 from gitproc.errors import GitProcError, HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
-from gitproc.kernel import directories, pid_file, processes
+from gitproc.kernel import directories, pid_file, processes, strangers
 from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
 from gitproc.kernel.namespaces import pid_namespace_problem
 from gitproc.kernel.process_manager import ProcessManager
@@ -61,10 +60,9 @@ from gitproc.kernel.resource_controller import ResourceController
 from gitproc.kernel.spawn_spec import compile_spec
 from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
-from gitproc.store.logs import log_name
 from gitproc.units import directives as d
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
-from gitproc.units.service_types import KillMode
+from gitproc.units.names import bare_name
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
@@ -289,21 +287,13 @@ class Perform:
     def _first(self, unit: Unit, process: Process) -> None:
         self.warnings.pop(unit.name, None)
         problems = self._e.controller.create(unit)
-        self._end_strangers(unit)
+        for warning in strangers.end(self._e.controller, unit):
+            self._warn(unit.name, warning)
         if problems and self._e.config.on_missing_isolation == "fail":
             raise LaunchError("CGROUP", "; ".join(problems))
         self._limits_failed(unit.name, process.invocation, problems)
         if unit.has(d.MEMORY_MAX):
             self.watch_oom(unit.name, process.invocation)
-
-    def _end_strangers(self, unit: Unit) -> None:
-        """Processes of an instance that no record tells of (the state directory was lost) do not go on
-        beside a new one. What KillMode= leaves alone is left alone here, too."""
-        mode = unit[d.KILL_MODE]
-        ours_to_end = mode in (KillMode.CONTROL_GROUP, KillMode.MIXED) and unit[d.SEND_SIGKILL]
-        if ours_to_end and not self._e.controller.is_empty(unit.name):
-            self._warn(unit.name, "processes of an earlier instance that nobody knows were ended")
-            self._e.controller.kill(unit.name, signals.SIGKILL)
 
     def watch_oom(self, unit: str, invocation: str) -> None:
         """Tell of OOM kills in the unit's cgroup, also of those that its main process survives."""
@@ -318,7 +308,9 @@ class Perform:
         paths = self._e.controller.paths(unit.name)
         logs = self._e.config.logs
         # Strings, not paths: pathlib would keep each name for good among the interned ones.
-        output = LogOutput(f"{self._log_dir}/{log_name(unit.name)}.log", logs.max_bytes, logs.files)
+        output = LogOutput(
+            f"{self._log_dir}/{bare_name(unit.name)}.log", logs.max_bytes, logs.files
+        )
         return replace(
             self._surroundings, cgroup=paths.directory, cgroup_procs=paths.procs, log=output
         )

@@ -15,13 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gitproc.errors import HostError
+from gitproc.units import names
 
-#: Services with these bare names keep their full name: their log files would meet the manager's own.
-RESERVED = frozenset({"daemon", "events"})
-_SUFFIXES = (
-    ".service", ".socket", ".target", ".timer", ".path", ".slice", ".scope", ".mount", ".automount",
-    ".swap", ".device",
-)  # fmt: skip
 _VALID_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _V1_USED = ("memory", "cpu", "pids", "freezer")
 _KERNEL_FILES = re.compile(
@@ -47,10 +42,7 @@ def bare_name(unit: str) -> str:
     """
     if not _VALID_NAME.fullmatch(unit) or unit in (".", ".."):
         raise HostError(f"not a unit name: {unit!r}")
-    bare = unit.removesuffix(".service")
-    if not bare or bare in RESERVED or bare in (".", "..") or bare.endswith(_SUFFIXES):
-        return unit
-    return bare
+    return names.bare_name(unit)
 
 
 def group_name(unit: str) -> str:
@@ -62,7 +54,7 @@ def group_name(unit: str) -> str:
 def unit_name(group: str) -> str:
     """Inverse of `group_name`."""
     bare = group.removeprefix("_")
-    return bare if bare.endswith(_SUFFIXES) else f"{bare}.service"
+    return bare if bare.endswith(names.UNIT_SUFFIXES) else f"{bare}.service"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import os
 import struct
+import time
 from bisect import bisect_right
 from collections.abc import Callable
 
 _RECORD = struct.Struct("<QQ")
 _BLOCK = 4096  # records read at once
+_SLACK = 1_000_000_000  # nanoseconds: clocks are corrected by fractions of a second all the time
 
 
 class TimeIndex:
@@ -49,10 +51,26 @@ class TimeIndex:
     def offset_since(self, seconds: float) -> int | None:
         """Where the first chunk begins that arrived at `seconds` since 1970 or later; None: no such.
 
-        Binary search: of a clock that was set back it finds one of the possible answers.
+        Binary search: of a clock that was set back it finds one of the possible answers; but what arrived
+        in the future, by the clock of now, did not arrive since.
         """
         number = self._first(lambda record: record[1] >= seconds * 1e9)
-        return self._record(number)[0] if number < self._count else None
+        if number >= self._count:
+            return None
+        offset, arrived = self._record(number)
+        now = time.time_ns() + _SLACK
+        return offset if arrived <= now else self._past_future(number, seconds, now)
+
+    def _past_future(self, number: int, seconds: float, now: int) -> int | None:
+        for start in range(number, self._count, _BLOCK):
+            length = min(_BLOCK, self._count - start)
+            data = os.pread(self._fd, length * _RECORD.size, start * _RECORD.size)
+            for offset, arrived in _RECORD.iter_unpack(
+                data[: len(data) - len(data) % _RECORD.size]
+            ):
+                if seconds * 1e9 <= arrived <= now:
+                    return int(offset)
+        return None
 
     def _first(self, wanted: Callable[[tuple[int, int]], bool]) -> int:
         """The number of the first record that is wanted, where all after it are too."""

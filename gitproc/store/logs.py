@@ -24,26 +24,18 @@ from gitproc.store.log_segments import (
     open_segments,
     successors,
 )
-
-RESERVED = frozenset({"daemon", "events"})
-"""Names in the log directory that are ours."""
+from gitproc.units.names import bare_name
 
 SETTLE_SECONDS = 0.01
 MOST_LINES = 100_000  # that `newest` gives at once
 MOST_CHARACTERS = 8 << 20
 
 
-def log_name(unit: str) -> str:
-    """The name a unit's log and cgroup go by: `nginx` of nginx.service; others their full name."""
-    bare = unit.removesuffix(".service")
-    return unit if not bare or bare in RESERVED else bare
-
-
 class LogReader:
     """Reads the log of one unit in `directory`. Holds no file between calls."""
 
     def __init__(self, directory: Path, unit: str) -> None:
-        self.path = directory / f"{log_name(unit)}.log"
+        self.path = directory / f"{bare_name(unit)}.log"
 
     def lines(
         self, *, last: int | None = None, since: float | None = None, until: float | None = None
@@ -174,8 +166,9 @@ def _place_since(segments: list[Segment], since: float) -> tuple[int, int]:
             if segment.changed >= since:
                 return number, 0  # no times: rather too much than too little
         elif newest >= since:
-            offset = segment.index.offset_since(since) or 0
-            return _next_line(segments, number, offset)
+            offset = segment.index.offset_since(since)
+            if offset is not None:
+                return _next_line(segments, number, offset)
     return _end(segments)
 
 

@@ -7,7 +7,9 @@ import re
 from gitproc.units.escaping import escape, path_escape, path_unescape, unescape
 
 __all__ = [
+    "RESERVED",
     "UNIT_SUFFIXES",
+    "bare_name",
     "escape",
     "instantiate",
     "is_instance",
@@ -28,6 +30,8 @@ UNIT_SUFFIXES = (
     ".service", ".socket", ".target", ".device", ".mount", ".automount", ".swap", ".timer",
     ".path", ".slice", ".scope",
 )  # fmt: skip
+RESERVED = frozenset({"daemon", "events"})
+"""Services with these bare names keep their full name: their log files would meet the manager's own."""
 _MAX_NAME = 255
 _NAME = re.compile(
     r"([A-Za-z0-9:_.\\-]+)(?:@([A-Za-z0-9:_.\\@-]*))?(\.(?:"
@@ -48,6 +52,17 @@ def is_valid_name(name: str) -> bool:
 def is_valid_instance(text: str) -> bool:
     """Whether this can stand between `@` and the suffix."""
     return _INSTANCE.fullmatch(text) is not None
+
+
+def bare_name(unit: str) -> str:
+    """What a unit's log and cgroup are called: `nginx` for nginx.service, else the full name.
+
+    A service called like another unit keeps its full name, too: no two units share one.
+    """
+    bare = unit.removesuffix(".service")
+    if not bare or bare in RESERVED or bare in (".", "..") or bare.endswith(UNIT_SUFFIXES):
+        return unit
+    return bare
 
 
 def split_name(name: str) -> tuple[str, str | None, str]:

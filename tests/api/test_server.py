@@ -1,5 +1,7 @@
 """The server over real sockets: the three forms, and everything a client may do wrong."""
 
+import asyncio
+import gc
 import json
 import os
 import pwd
@@ -14,14 +16,34 @@ import pytest
 from gitproc.api.caller import Access
 from gitproc.api.client import Client
 from gitproc.api.connection import Limits
+from gitproc.api.server import Server
 from gitproc.errors import DaemonError, GitProcError, HostError, NoSuchUnit, UsageError
-from tests.api.example_manager import Running
+from tests.api.example_manager import ExampleManager, Running
 
 
 @pytest.fixture
 def running(tmp_path):
     with Running(tmp_path / "s") as server:
         yield server
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio's own
+@pytest.mark.parametrize("turns", range(6))
+def test_an_end_amid_a_connection_is_no_error(tmp_path, caplog, turns):
+    async def serve():
+        server = Server(tmp_path / "s", ExampleManager())
+        await server.start()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.setblocking(False)
+            client.connect(str(tmp_path / "s"))
+            client.send(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await server.close()
+
+    asyncio.run(serve())
+    gc.collect()
+    assert caplog.text == ""
 
 
 class Raw:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import struct
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from gitproc.errors import StateError
 from gitproc.store import inotify, log_segments
 from gitproc.store.log_index import TimeIndex
 from gitproc.store.log_lines import LINE_BYTES, safe_text
-from gitproc.store.logs import LogReader, log_name
+from gitproc.store.logs import LogReader
 
 
 class Writer:
@@ -67,11 +68,13 @@ def open_files() -> int:
         ("daemon.service", "daemon.service"),
         ("events.service", "events.service"),
         ("a.socket", "a.socket"),
-        ("x.service.service", "x.service"),
+        ("x.service.service", "x.service.service"),
+        ("daemon.service.service", "daemon.service.service"),
+        ("a.socket.service", "a.socket.service"),
     ],
 )
-def test_names(unit, name):
-    assert log_name(unit) == name
+def test_names(tmp_path, unit, name):
+    assert LogReader(tmp_path, unit).path == tmp_path / f"{name}.log"
 
 
 def test_no_log_is_no_lines(reader):
@@ -143,6 +146,21 @@ def test_since_begins_with_the_first_line_of_a_later_chunk(writer, reader):
     assert texts(reader.since(29))[:3] == ["29", "30", "31"]
     assert len(list(reader.since(0))) == 100
     assert list(reader.since(99.5)) == []
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("before", [3, 40])
+def test_what_a_clock_that_ran_ahead_has_stamped_is_not_since(writer, reader, before, rotated):
+    now = time.time()
+    for number in range(before):
+        writer.write(b"ahead %d\n" % number, now + 86_400 + number)
+    if rotated:
+        writer.rotate()
+    for number in range(20):
+        writer.write(b"%d\n" % number, now - 20 + number)
+    assert texts(reader.since(now - 20)) == [str(x) for x in range(20)]
+    assert texts(reader.since(now - 5)) == ["15", "16", "17", "18", "19"]
+    assert len(list(reader.since(0))) == 20
 
 
 def test_since_does_not_begin_within_a_line(writer, reader):
