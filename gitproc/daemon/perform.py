@@ -53,6 +53,7 @@ from gitproc.daemon.config import Config
 from gitproc.errors import GitProcError, HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
 from gitproc.kernel import directories, pid_file, processes, strangers
+from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
 from gitproc.kernel.namespaces import pid_namespace_problem
 from gitproc.kernel.process_manager import ProcessManager
@@ -96,6 +97,7 @@ class Perform:
         self._post = post
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._kept: set[str] = set()
+        self._ipc = IpcObjects()
         config = effects.config
         self._log_dir = str(config.log_dir)
         self._surroundings = LaunchContext(
@@ -344,6 +346,8 @@ class Perform:
     def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
         self._e.health.cancel(unit.name)
         self._e.controller.remove(unit.name)
+        others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
+        self._ipc.ended(unit, (x.definition for x in others))
         problems = directories.release(unit, self._surroundings, keep_runtime=keep_runtime)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 
 from gitproc.kernel import safe_path
@@ -29,9 +30,11 @@ def release(unit: Unit, context: LaunchContext, *, keep_runtime: bool = False) -
         problems += remove_pid_file(unit[d.PID_FILE])
     preserve = unit[d.RUNTIME_DIRECTORY_PRESERVE]
     if preserve == "no" or (preserve == "restart" and not keep_runtime):
-        for name in unit[d.RUNTIME_DIRECTORY]:
-            if not context.is_own(f"{context.host.run}/{name}"):
-                problems += remove_tree(context.host.run, name)
+        for own in unit[d.RUNTIME_DIRECTORY]:
+            if own.link and not context.is_own(f"{context.host.run}/{own.link}"):
+                problems += remove_link(context.host.run, own.link)
+            if not context.is_own(f"{context.host.run}/{own.path}"):
+                problems += remove_tree(context.host.run, own.path)
     return problems
 
 
@@ -58,11 +61,20 @@ def remove_pid_file(path: str) -> list[str]:
     return []
 
 
+def remove_link(root: str, name: str) -> list[str]:
+    """Remove the symbolic link `name` (a relative path) below `root`; anything else in its place stays."""
+    return _below(root, name, _unlink)
+
+
 def remove_tree(root: str, name: str) -> list[str]:
     """Remove the folder `name` (a relative path) below `root` with all that is in it.
 
     A link in place of the folder is itself removed; one on the way there stops it.
     """
+    return _below(root, name, _remove)
+
+
+def _below(root: str, name: str, remove: Callable[[int, str], None]) -> list[str]:
     parts = [part for part in name.split("/") if part]
     if not parts or ".." in parts or "." in parts:
         return [f"not a folder below {root}: {name!r}"]
@@ -73,7 +85,7 @@ def remove_tree(root: str, name: str) -> list[str]:
             deeper = os.open(part, _OPEN, dir_fd=here)
             os.close(here)
             here = deeper
-        _remove(here, parts[-1])
+        remove(here, parts[-1])
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -82,6 +94,11 @@ def remove_tree(root: str, name: str) -> list[str]:
         if here >= 0:
             os.close(here)
     return []
+
+
+def _unlink(parent: int, name: str) -> None:
+    if stat.S_ISLNK(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=parent)
 
 
 def _remove(parent: int, name: str) -> None:

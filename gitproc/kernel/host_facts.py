@@ -16,6 +16,7 @@ from gitproc.kernel.launch_environment import search_path
 from gitproc.units import directives as d
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
+from gitproc.units.directives_exec import EXEC_SEARCH_PATH
 from gitproc.units.unit import Unit
 
 _COMMANDS = (
@@ -49,7 +50,9 @@ def _problems(unit: Unit) -> Iterator[tuple[Directive[Any], str, str]]:
         return  # programs, accounts and files are those of another tree
     for commands in _COMMANDS:
         for command in unit[commands]:
-            if not command.ignore_failure and (problem := _program_problem(command.path)):
+            if not command.ignore_failure and (
+                problem := _program_problem(command.path, unit[EXEC_SEARCH_PATH] or search_path())
+            ):
                 yield commands, command.path, problem
     dynamic = unit.values.get("Service.DynamicUser")
     try:
@@ -73,15 +76,15 @@ def _problems(unit: Unit) -> Iterator[tuple[Directive[Any], str, str]]:
     folder = unit[d.WORKING_DIRECTORY]
     if folder is not None and folder.path != "~" and not folder.optional:
         made = [unit[row] for row in (d.STATE_DIRECTORY, d.RUNTIME_DIRECTORY, d.CACHE_DIRECTORY)]
-        ours = any(folder.path.endswith(f"/{name}") for names in made for name in names)
+        ours = any(folder.path.endswith(f"/{own.path}") for owns in made for own in owns)
         if not ours and not os.path.isdir(folder.path):
             yield d.WORKING_DIRECTORY, folder.path, f"{folder.path} does not exist on this host"
 
 
-def _program_problem(path: str) -> str:
+def _program_problem(path: str, folders: tuple[str, ...]) -> str:
     if not path.startswith("/"):
-        if not any(os.access(f"{folder}/{path}", os.X_OK) for folder in search_path()):
-            return f"there is no program {path} in {':'.join(search_path())} on this host"
+        if not any(os.access(f"{folder}/{path}", os.X_OK) for folder in folders):
+            return f"there is no program {path} in {':'.join(folders)} on this host"
     elif not os.path.exists(path):
         return f"{path} does not exist on this host"
     elif os.path.isdir(path) or not os.access(path, os.X_OK):

@@ -35,6 +35,7 @@ class LaunchContext:
     own, from which LANG and PassEnvironment= are taken. `privileged`: the manager is root.
     `no_pid_namespace`: why the host gives no PID namespaces ("" if it does); `warn_isolation`: then run
     without one and say so, rather than fail. `own`: the manager's folders, which no unit may be given.
+    `fd_names`: names of the descriptors that go with the spawn, in their order.
     """
 
     host: Host
@@ -48,6 +49,7 @@ class LaunchContext:
     no_pid_namespace: str = ""
     warn_isolation: bool = False
     own: tuple[str, ...] = ()
+    fd_names: tuple[str, ...] = ()
 
     def is_own(self, path: str) -> bool:
         """Whether a folder is one of the manager's, lies in one, or holds one."""

@@ -1,8 +1,8 @@
 """The environment a command starts with, put together in systemd's order (systemd.exec(5)).
 
 Units inherit nothing of the manager's own but LANG and what PassEnvironment= names. Later sources win:
-the fixed base, what the manager says, the account, the unit's directories, PassEnvironment=, Environment=,
-EnvironmentFile= (read anew at each start); UnsetEnvironment= comes last.
+the fixed base, what the manager says, the account, the unit's directories, ExecSearchPath=,
+PassEnvironment=, Environment=, EnvironmentFile= (read anew at each start); UnsetEnvironment= comes last.
 """
 
 from __future__ import annotations
@@ -16,11 +16,17 @@ from gitproc.kernel import safe_path
 from gitproc.kernel.accounts import Account
 from gitproc.kernel.launch import LaunchContext, LaunchError
 from gitproc.units import directives as d
+from gitproc.units import directives_exec as e
+from gitproc.units import directives_exec_streams as streams
 from gitproc.units.directive import Directive
 from gitproc.units.environment import parse_environment_file
+from gitproc.units.own_directories import OwnDirectory
 from gitproc.units.service_types import NotifyAccess, ServiceType
 from gitproc.units.unit import Unit
 from gitproc.units.values import EnvFile
+
+OWN_PID = "SYSTEMD_EXEC_PID"
+"""The variable that the child sets to its own pid, unless the unit has it say something else."""
 
 _FILE_BYTES_MAX = 4 << 20
 #: Of files that an ordinary user wrote: parsing takes the manager a second a megabyte.
@@ -32,7 +38,7 @@ _SEARCH_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
 _USER_VARIABLES = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 #: Variable that names them, Directive, mode, attribute of Host, step in systemd's list of exit codes.
-DIRECTORIES: tuple[tuple[Directive[tuple[str, ...]], Directive[int], str, str], ...] = (
+DIRECTORIES: tuple[tuple[Directive[tuple[OwnDirectory, ...]], Directive[int], str, str], ...] = (
     (d.RUNTIME_DIRECTORY, d.RUNTIME_DIRECTORY_MODE, "run", "RUNTIME_DIRECTORY"),
     (d.STATE_DIRECTORY, d.STATE_DIRECTORY_MODE, "state", "STATE_DIRECTORY"),
     (d.CACHE_DIRECTORY, d.CACHE_DIRECTORY_MODE, "cache", "CACHE_DIRECTORY"),
@@ -57,7 +63,8 @@ def search_path() -> tuple[str, ...]:
 def directory_paths(unit: Unit, context: LaunchContext, row: int) -> list[str]:
     """The absolute paths of one kind of directories (`DIRECTORIES[row]`)."""
     directive, _, root, _ = DIRECTORIES[row]
-    return [f"{getattr(context.host, root)}/{name}" for name in unit[directive]]
+    prefix = getattr(context.host, root)
+    return list(dict.fromkeys(f"{prefix}/{own.path}" for own in unit[directive]))
 
 
 def environment_of(
@@ -80,16 +87,24 @@ def environment_of(
         env["PIDFILE"] = unit[d.PID_FILE]
     _assign(env, variables)
     if account.user:
-        env["USER"] = env["LOGNAME"] = account.user
-        if account.home:
-            env["HOME"] = account.home
-        if account.shell:
-            env["SHELL"] = account.shell
+        env["USER"] = account.user
+        if unit[e.SET_LOGIN_ENVIRONMENT] is not False:
+            env["LOGNAME"] = account.user
+            if account.home:
+                env["HOME"] = account.home
+            if account.shell:
+                env["SHELL"] = account.shell
     env["INVOCATION_ID"] = process.invocation
     for row, (_, _, _, variable) in enumerate(DIRECTORIES):
         paths = directory_paths(unit, context, row)
         if paths:
             env[variable] = ":".join(paths)
+    env[OWN_PID] = ""
+    if _needs_terminal(unit):
+        env["TERM"] = _terminal_type(unit[streams.TTY_PATH], context)
+    folders = unit[e.EXEC_SEARCH_PATH]
+    if folders:
+        env["PATH"] = ":".join(folders)
     _pass(env, context, unit[d.PASS_ENVIRONMENT])
     _assign(env, unit[d.ENVIRONMENT])
     for file in unit[d.ENVIRONMENT_FILE]:
@@ -112,6 +127,18 @@ def may_notify(unit: Unit, slot: Slot) -> bool:
     if slot is Slot.MAIN:
         return access is not NotifyAccess.NONE
     return slot is Slot.CONTROL and access in (NotifyAccess.EXEC, NotifyAccess.ALL)
+
+
+def _needs_terminal(unit: Unit) -> bool:
+    ends = (unit[d.STANDARD_INPUT], unit[d.STANDARD_OUTPUT], unit[d.STANDARD_ERROR])
+    return unit.has(streams.TTY_PATH) or any(end.is_terminal for end in ends)
+
+
+def _terminal_type(path: str, context: LaunchContext) -> str:
+    """What the container says of its console; `linux` for a virtual terminal, else a plain one."""
+    if path == "/dev/console" and "TERM" in context.environment:
+        return context.environment["TERM"]
+    return "linux" if path.removeprefix("/dev/tty").isdecimal() else "vt220"
 
 
 def _assign(env: dict[str, str], assignments: tuple[str, ...]) -> None:

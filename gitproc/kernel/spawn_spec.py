@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping
 from typing import Any
 
 from gitproc.core.events import Process, Slot
@@ -16,11 +15,15 @@ from gitproc.kernel.accounts import Account, account_of, own_account
 from gitproc.kernel.launch import LaunchContext, LaunchError, LaunchPlan, LogOutput
 from gitproc.kernel.launch_environment import (
     DIRECTORIES,
+    OWN_PID,
     directory_paths,
     environment_of,
     search_path,
 )
+from gitproc.kernel.spec_scheduling import scheduling_of
+from gitproc.kernel.spec_streams import streams_of
 from gitproc.units import directives as d
+from gitproc.units import directives_exec as e
 from gitproc.units.environment import expand_argv
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand, Limit
@@ -45,50 +48,56 @@ def compile_spec(
     """
     warnings: list[str] = []
     account = account_of(unit, context.privileged)
-    named = account if account.user or context.privileged else own_account()
+    named = account if account.user or not _login(unit, context) else own_account()
     env = environment_of(unit, process, context, named, variables)
+    as_manager = command.full_privileges or (
+        unit[e.PERMISSIONS_START_ONLY] and process.slot is not Slot.MAIN
+    )
     spec: dict[str, Any] = {
-        "path": _executable(command.path),
+        "path": _executable(command.path, unit[e.EXEC_SEARCH_PATH] or search_path()),
         "argv": expand_argv(command, env),
-        "env": [f"{name}={value}" for name, value in env.items()],
         "umask": unit[d.UMASK],
         "ignore_sigpipe": unit[d.IGNORE_SIGPIPE],
-        "stdin": "null",
+        **streams_of(unit, process.slot, context),
+        **scheduling_of(unit, context, warnings),
     }
-    _output(spec, unit, context, warnings)
-    _identity(spec, command, account)
+    if env.get(OWN_PID) == "":  # known in the child alone
+        del env[OWN_PID]
+        spec["pid_env"] = [OWN_PID]
+    spec["env"] = [f"{name}={value}" for name, value in env.items()]
+    if not as_manager:
+        spec["rlimits"] = _limits(unit, context, warnings)
+        if not command.keep_user:
+            _identity(spec, account)
     _working_directory(spec, unit, named, context)
-    if unit.has(d.NICE):
-        spec["nice"] = _nice(unit[d.NICE], context, warnings)
-    if unit.has(d.OOM_SCORE_ADJUST):
-        spec["oom_score_adjust"] = unit[d.OOM_SCORE_ADJUST]
-    spec["rlimits"] = _limits(unit, context, warnings)
-    spec["directories"] = _directories(unit, context, account)
+    _directories(spec, unit, context, account)
     if context.cgroup:
         spec["cgroup"] = context.cgroup
     if context.cgroup_procs:
         spec["cgroup_procs"] = list(context.cgroup_procs)
     # Control commands stay outside: $MAINPID means nothing in a namespace of their own.
-    if unit[d.PRIVATE_PIDS] and process.slot is Slot.MAIN and not command.full_privileges:
+    if unit[d.PRIVATE_PIDS] and process.slot is Slot.MAIN and not as_manager:
         _pid_namespace(spec, context, warnings)
     return LaunchPlan(spec, warnings)
 
 
-def _executable(path: str) -> str:
-    """An absolute path as it is; a bare name from systemd's fixed search path."""
+def _login(unit: Unit, context: LaunchContext) -> bool:
+    """Whether a command that runs as the manager's user is told who that is."""
+    return bool(unit[e.SET_LOGIN_ENVIRONMENT]) or not context.privileged
+
+
+def _executable(path: str, folders: tuple[str, ...]) -> str:
+    """An absolute path as it is; a bare name from ExecSearchPath=, or systemd's fixed search path."""
     if path.startswith("/"):
         return path
-    for directory in search_path():
+    for directory in folders:
         candidate = f"{directory}/{path}"
         if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
             return candidate
-    raise LaunchError("EXEC", f"cannot find the command {path} in {':'.join(search_path())}")
+    raise LaunchError("EXEC", f"cannot find the command {path} in {':'.join(folders)}")
 
 
-def _identity(spec: dict[str, Any], command: ExecCommand, account: Account) -> None:
-    """`+` and `!` keep the manager's identity; the environment still names the unit's user."""
-    if command.full_privileges or command.keep_user:
-        return
+def _identity(spec: dict[str, Any], account: Account) -> None:
     if account.uid >= 0:
         spec["uid"] = account.uid
     if account.gid >= 0:
@@ -113,37 +122,6 @@ def _working_directory(
         if not wanted.optional:
             raise LaunchError("CHDIR", f"user {account.user} has no home directory")
         spec["cwd"] = "/"
-
-
-def _output(spec: dict[str, Any], unit: Unit, context: LaunchContext, warnings: list[str]) -> None:
-    log: str | dict[str, Any] = "null"
-    if context.log is not None:
-        log = {
-            "log": context.log.path,
-            "max_bytes": context.log.max_bytes,
-            "files": context.log.files,
-        }
-    # `inherit` as output means: as the input, and that is /dev/null.
-    places: Mapping[str, str | dict[str, Any]] = {"journal": log, "null": "null", "inherit": "null"}
-    for key, directive in (("output", d.STANDARD_OUTPUT), ("error", d.STANDARD_ERROR)):
-        wanted = unit[directive]
-        if key == "error" and wanted == "inherit":
-            continue
-        if wanted not in places:
-            warnings.append(f"{directive}={wanted} is not supported: it goes to the unit's log")
-        spec[key] = places.get(wanted, log)
-
-
-def _nice(wanted: int, context: LaunchContext, warnings: list[str]) -> int:
-    """As far as RLIMIT_NICE lets an ordinary user go (it counts 20 - nice)."""
-    if context.privileged:
-        return wanted
-    now = os.getpriority(os.PRIO_PROCESS, 0)
-    lowest = min(now, 20 - _own_limit(13)[0])
-    if wanted >= lowest:
-        return wanted
-    warnings.append(f"Nice={wanted} needs root: {lowest} is used")
-    return lowest
 
 
 def _limits(unit: Unit, context: LaunchContext, warnings: list[str]) -> list[list[int]]:
@@ -191,16 +169,27 @@ def _least(value: int, top: int) -> int:
     return top if value == -1 else min(value, top)
 
 
-def _directories(unit: Unit, context: LaunchContext, account: Account) -> list[list[str | int]]:
+def _directories(
+    spec: dict[str, Any], unit: Unit, context: LaunchContext, account: Account
+) -> None:
     """What the shim makes before the command; ConfigurationDirectory= stays root's."""
-    found: list[list[str | int]] = []
-    for row, (_, mode, root, step) in enumerate(DIRECTORIES):
-        uid, gid = (-1, -1) if root == "config" else (account.uid, account.gid)
-        for path in directory_paths(unit, context, row):
-            if context.is_own(path):
-                raise LaunchError(step, f"{path} is the manager's own, and cannot be a service's")
-            found.append([step, path, unit[mode], uid, gid])
-    return found
+    made: list[list[str | int]] = []
+    links: list[list[str]] = []
+    for row, (directive, mode, attribute, step) in enumerate(DIRECTORIES):
+        uid, gid = (-1, -1) if attribute == "config" else (account.uid, account.gid)
+        root: str = getattr(context.host, attribute)
+        made += [[step, path, unit[mode], uid, gid] for path in directory_paths(unit, context, row)]
+        for own in unit[directive]:
+            if own.link:
+                path = f"{root}/{own.link}"
+                target = os.path.relpath(f"{root}/{own.path}", os.path.dirname(path))
+                links.append([step, target, path])
+    for step, path in [(str(x[0]), str(x[1])) for x in made] + [(x[0], x[2]) for x in links]:
+        if context.is_own(path):
+            raise LaunchError(step, f"{path} is the manager's own, and cannot be a service's")
+    spec["directories"] = made
+    if links:
+        spec["links"] = links
 
 
 def _pid_namespace(spec: dict[str, Any], context: LaunchContext, warnings: list[str]) -> None:

@@ -23,14 +23,31 @@ from gitproc.units import (
 )
 from gitproc.units.directive import Directive
 from gitproc.units.directives_exec import (
-    CACHE_DIRECTORY,
-    CACHE_DIRECTORY_MODE,
-    CONFIGURATION_DIRECTORY,
-    CONFIGURATION_DIRECTORY_MODE,
     ENVIRONMENT,
     ENVIRONMENT_FILE,
     GROUP,
     IGNORE_SIGPIPE,
+    PASS_ENVIRONMENT,
+    SUPPLEMENTARY_GROUPS,
+    UMASK,
+    UNSET_ENVIRONMENT,
+    USER,
+    WORKING_DIRECTORY,
+)
+from gitproc.units.directives_exec_directories import (
+    CACHE_DIRECTORY,
+    CACHE_DIRECTORY_MODE,
+    CONFIGURATION_DIRECTORY,
+    CONFIGURATION_DIRECTORY_MODE,
+    LOGS_DIRECTORY,
+    LOGS_DIRECTORY_MODE,
+    RUNTIME_DIRECTORY,
+    RUNTIME_DIRECTORY_MODE,
+    RUNTIME_DIRECTORY_PRESERVE,
+    STATE_DIRECTORY,
+    STATE_DIRECTORY_MODE,
+)
+from gitproc.units.directives_exec_limits import (
     LIMIT_AS,
     LIMIT_CORE,
     LIMIT_CPU,
@@ -48,24 +65,15 @@ from gitproc.units.directives_exec import (
     LIMIT_SIGPENDING,
     LIMIT_STACK,
     LIMITS,
-    LOGS_DIRECTORY,
-    LOGS_DIRECTORY_MODE,
+)
+from gitproc.units.directives_exec_scheduling import (
     NICE,
     OOM_SCORE_ADJUST,
-    PASS_ENVIRONMENT,
-    RUNTIME_DIRECTORY,
-    RUNTIME_DIRECTORY_MODE,
-    RUNTIME_DIRECTORY_PRESERVE,
+)
+from gitproc.units.directives_exec_streams import (
     STANDARD_ERROR,
     STANDARD_INPUT,
     STANDARD_OUTPUT,
-    STATE_DIRECTORY,
-    STATE_DIRECTORY_MODE,
-    SUPPLEMENTARY_GROUPS,
-    UMASK,
-    UNSET_ENVIRONMENT,
-    USER,
-    WORKING_DIRECTORY,
 )
 from gitproc.units.directives_gitproc import (
     ENABLED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
-from gitproc.units.rows import exactly, flag, known, known_flag, one, one_of, several
+from gitproc.units.rows import exactly, flag, known, one, one_of, several
 from gitproc.units.service_types import KillMode, NotifyAccess, Restart, ServiceType
 from gitproc.units.timespan import parse_span, parse_timeout
 from gitproc.units.values import (
@@ -31,8 +31,9 @@ def parse_type(value: str) -> ServiceType:
 
 
 def parse_pid_file(value: str) -> str:
-    """Absolute path of a PID file; a relative one lies in /run."""
-    return parse_path(value if value.startswith("/") else f"/run/{value}")
+    """Absolute path of a PID file; a relative one lies in /run, and so does what is said to lie in /var/run."""
+    path = parse_path(value if value.startswith("/") else f"/run/{value}")
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
 
 
 def _commands(name: str, doc: str, change: Change) -> Directive[tuple[ExecCommand, ...]]:
@@ -228,12 +229,6 @@ ROWS: tuple[Directive[Any], ...] = (
         "Longest silence of the service: not watched yet.",
         parse_span,
         0.0,
-    ),
-    known_flag(
-        "Service",
-        "PermissionsStartOnly",
-        Support.UNENFORCED,
-        "Apply User= to ExecStart= alone: not done, use the + prefix.",
     ),
     _quiet("ExitType", "main", "End with the last process (cgroup): not done yet.", "cgroup"),
     _quiet(

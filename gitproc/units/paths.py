@@ -75,21 +75,6 @@ def parse_marked_paths(text: str) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def parse_directories(text: str) -> tuple[str, ...]:
-    """Names below the run, state, cache, logs or configuration directory: relative, without `..`."""
-    names: list[str] = []
-    for word in split_words(text):
-        if word.startswith("/") or not word:
-            raise ValueError(f"'{word}' must be relative: it is created below a fixed directory")
-        name = path_simplify(word)
-        if not is_normalized(name) or not is_text(name) or not is_valid_path(name):
-            raise ValueError(f"'{word}' is not a usable directory name")
-        if name == "private" or name.startswith("private/"):
-            raise ValueError("'private' is reserved (DynamicUser=)")
-        names.append(name)
-    return tuple(names)
-
-
 def parse_work_dir(text: str) -> WorkDir | None:
     """WorkingDirectory=: `-` in front tolerates absence, `~` is the user's home; empty resets."""
     if not text:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from gitproc.units import exec_rules
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives import (
@@ -28,9 +29,6 @@ from gitproc.units.directives import (
     RESTART,
     RESTART_FORCE_EXIT_STATUS,
     RESTART_KILL_SIGNAL,
-    STANDARD_ERROR,
-    STANDARD_INPUT,
-    STANDARD_OUTPUT,
     TIMEOUT_START_SEC,
     TYPE,
 )
@@ -40,7 +38,6 @@ from gitproc.units.spellings import HEALTH_KEYS
 
 T = TypeVar("T")
 _OLD_HEALTH_KEYS = frozenset(f"Service.{name}" for name in HEALTH_KEYS)
-_LOGGED = ("journal", "inherit", "null")
 
 
 def derive(
@@ -56,6 +53,7 @@ def derive(
         values[NOTIFY_ACCESS.key] = NotifyAccess.MAIN
     if KILL_SIGNAL.key in values:
         values.setdefault(RESTART_KILL_SIGNAL.key, values[KILL_SIGNAL.key])
+    exec_rules.settle(values, settings)
     if private_pids:
         values.setdefault(PRIVATE_PIDS.key, True)
     if HEALTH_CHECK_RETRIES.key not in values and any(
@@ -97,11 +95,7 @@ def verify(
         warn(PID_FILE, "not read: only a Type=forking service names its main process by it")
     if _get(values, KILL_MODE) is KillMode.NONE:
         warn(KILL_MODE, "KillMode=none leaves processes behind at every stop")
-    if _get(values, STANDARD_INPUT) != "null":
-        warn(STANDARD_INPUT, "not supported yet: the service gets /dev/null")
-    for output in (STANDARD_OUTPUT, STANDARD_ERROR):
-        if _get(values, output) not in _LOGGED:
-            warn(output, f"'{_get(values, output)}' is not supported yet: the log gets it")
+    exec_rules.verify(values, warn)
     checks = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
     given = [check for check in checks if check.key in values]
     if len(given) > 1:

@@ -14,7 +14,6 @@ from gitproc.units.limits import Limit, parse_limit
 from gitproc.units.paths import (
     EnvFile,
     WorkDir,
-    parse_directories,
     parse_env_files,
     parse_marked_paths,
     parse_path,
@@ -60,7 +59,6 @@ __all__ = [
     "parse_commands",
     "parse_cpu_quota",
     "parse_cpu_set",
-    "parse_directories",
     "parse_env_files",
     "parse_exit_status",
     "parse_int",

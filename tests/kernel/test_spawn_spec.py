@@ -141,7 +141,8 @@ def test_who_does_not_exist_is_fatal(text, step):
 
 @pytest.mark.parametrize("prefix", ["+", "!"])
 def test_prefixes_keep_the_managers_identity(prefix):
-    plan = compiled(f"ExecStart={prefix}/bin/true\nUser=nobody\nStateDirectory=x")
+    plan = compiled(f"ExecStart={prefix}/bin/true\nUser=nobody\nStateDirectory=x\nLimitCORE=0")
+    assert ("rlimits" in plan.spec) is (prefix == "!")
     assert "uid" not in plan.spec
     assert "groups" not in plan.spec
     assert environment(plan)["USER"] == "nobody"
@@ -253,9 +254,174 @@ def test_output_goes_to_the_log_or_nowhere():
     assert "error" not in spec, "as the output"
     spec = compiled("StandardOutput=null\nStandardError=journal", log=where).spec
     assert (spec["output"], spec["error"]) == ("null", log)
-    plan = compiled("StandardOutput=append:/tmp/x", log=where)
-    assert plan.spec["output"] == log
-    assert "append" in plan.warnings[0]
+
+
+LOG = LogOutput("/x.log", 10, 2)
+INTO = {"log": "/x.log", "max_bytes": 10, "files": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "stdin", "output", "error"),
+    [
+        ("", "null", INTO, None),
+        ("StandardOutput=inherit", "null", INTO, None),
+        ("StandardOutput=kmsg\nStandardError=null", "null", INTO, "null"),
+        (
+            "StandardOutput=append:/a\nStandardError=truncate:/b",
+            "null",
+            {"file": "/a", "how": "append"},
+            {"file": "/b", "how": "truncate"},
+        ),
+        (
+            "StandardOutput=file:/a\nStandardError=file:/a",
+            "null",
+            {"file": "/a", "how": "write"},
+            None,
+        ),
+        ("StandardInput=file:/a", {"file": "/a", "how": "read"}, INTO, None),
+        (
+            "StandardInput=file:/a\nStandardOutput=file:/a",
+            {"file": "/a", "how": "both"},
+            "stdin",
+            None,
+        ),
+        (
+            "StandardInputText=a\nStandardError=fd:two",
+            {"data": b"a\n"},
+            INTO,
+            {"fd": 1},
+        ),
+        ("StandardInput=fd:two", {"fd": 1}, "stdin", None),
+        ("StandardOutput=fd", "null", {"fd": 2}, None),
+        (
+            "StandardInput=tty-force\nTTYPath=/dev/tty9",
+            {"tty": "/dev/tty9", "acquire": "force"},
+            "stdin",
+            None,
+        ),
+        ("StandardOutput=tty", "null", {"tty": "/dev/console", "acquire": ""}, None),
+    ],
+)
+def test_standard_streams(text, stdin, output, error):
+    spec = compiled(text, log=LOG, fd_names=("one", "two", "stdout")).spec
+    assert (spec["stdin"], spec["output"], spec.get("error")) == (stdin, output, error)
+
+
+def test_a_socket_as_input_is_the_only_descriptor_there_is():
+    spec = compiled("StandardInput=socket", log=LOG, fd_names=("connection",)).spec
+    assert (spec["stdin"], spec["output"]) == ({"fd": 0}, "stdin")
+    spec = compiled("StandardInput=socket\nStandardError=journal", log=LOG, fd_names=("c",)).spec
+    assert (spec["output"], spec["error"]) == ("stdin", INTO)
+    for names in ((), ("a", "b")):
+        with pytest.raises(LaunchError, match="socket") as caught:
+            compiled("StandardInput=socket", log=LOG, fd_names=names)
+        assert caught.value.step == "FDS"
+    with pytest.raises(LaunchError, match="named x"):
+        compiled("StandardOutput=fd:x", log=LOG, fd_names=("a",))
+
+
+def test_side_commands_do_without_terminal_and_socket():
+    spec = compiled("StandardInput=socket", log=LOG, slot=Slot.HEALTH).spec
+    assert (spec["stdin"], spec["output"]) == ("null", INTO)
+    spec = compiled("StandardInput=tty", log=LOG, slot=Slot.CONTROL).spec
+    assert (spec["stdin"], spec["output"]) == ("null", {"tty": "/dev/console", "acquire": ""})
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("", None),
+        ("SyslogLevel=err", None),
+        ("LogLevelMax=warning", (4, 6, True, 0.0, 10_000)),
+        ("LogLevelMax=1\nSyslogLevel=debug\nSyslogLevelPrefix=no", (1, 7, False, 0.0, 10_000)),
+        ("LogRateLimitBurst=5", (-1, 6, True, 30.0, 5)),
+        ("LogRateLimitIntervalSec=2s", (-1, 6, True, 2.0, 10_000)),
+        ("LogRateLimitIntervalSec=0", (-1, 6, True, 0.0, 10_000)),
+    ],
+)
+def test_rules_of_the_log_are_made_only_for_units_that_set_them(text, rules):
+    assert compiled(text, log=LOG).spec["output"].get("rules") == rules
+
+
+def test_terminals_have_a_type():
+    assert environment(compiled("StandardInput=tty\nTTYPath=/dev/tty3"))["TERM"] == "linux"
+    assert environment(compiled("TTYPath=/dev/ttyS0"))["TERM"] == "vt220"
+    plan = compiled("StandardOutput=tty", environment={"TERM": "xterm"})
+    assert environment(plan)["TERM"] == "xterm"
+    assert "TERM" not in environment(compiled("", environment={"TERM": "xterm"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("CPUSchedulingPolicy=batch", "scheduling", [os.SCHED_BATCH, 0, False]),
+        ("CPUSchedulingPolicy=fifo", "scheduling", [os.SCHED_FIFO, 1, False]),
+        (
+            "CPUSchedulingPolicy=rr\nCPUSchedulingPriority=9\nCPUSchedulingResetOnFork=yes",
+            "scheduling",
+            [os.SCHED_RR, 9, True],
+        ),
+        ("CPUSchedulingPriority=9", "scheduling", [os.SCHED_OTHER, 0, False]),
+        ("CPUSchedulingResetOnFork=yes", "scheduling", None),
+        ("CPUAffinity=1 0", "cpus", [0, 1]),
+        ("IOSchedulingClass=idle", "io_priority", [3, 4]),
+        ("IOSchedulingPriority=7", "io_priority", [2, 7]),
+        ("IOSchedulingClass=none", "io_priority", [2, 4]),
+        ("TimerSlackNSec=5us", "timer_slack", 5000),
+        ("MemoryKSM=no", "memory_ksm", False),
+        ("", "memory_ksm", None),
+    ],
+)
+def test_scheduling(text, key, value):
+    assert compiled(text).spec.get(key) == value
+
+
+def test_a_search_path_finds_commands_and_becomes_path(tmp_path):
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+    (tmp_path / "tool").chmod(0o755)
+    plan = compiled(f"ExecStart=tool\nExecSearchPath=/none:{tmp_path}")
+    assert plan.spec["path"] == f"{tmp_path}/tool"
+    assert environment(plan)["PATH"] == f"/none:{tmp_path}"
+    plan = compiled(f"ExecStart=tool\nExecSearchPath={tmp_path}\nEnvironment=PATH=/mine")
+    assert environment(plan)["PATH"] == "/mine"
+    with pytest.raises(LaunchError, match="cannot find the command sh in"):
+        compiled(f"ExecStart=sh\nExecSearchPath={tmp_path}")
+
+
+def test_login_variables_on_request():
+    env = environment(compiled("User=daemon\nSetLoginEnvironment=no"))
+    assert env["USER"] == "daemon"
+    assert {"HOME", "LOGNAME", "SHELL"}.isdisjoint(env)
+    me = pwd.getpwuid(os.getuid())
+    env = environment(compiled("SetLoginEnvironment=yes"))
+    assert (env["USER"], env["HOME"]) == (me.pw_name, me.pw_dir)
+
+
+def test_the_childs_own_pid_is_known_to_it_alone():
+    assert compiled("").spec["pid_env"] == ["SYSTEMD_EXEC_PID"]
+    assert "pid_env" not in compiled("UnsetEnvironment=SYSTEMD_EXEC_PID").spec
+    plan = compiled("Environment=SYSTEMD_EXEC_PID=5")
+    assert "pid_env" not in plan.spec
+    assert environment(plan)["SYSTEMD_EXEC_PID"] == "5"
+
+
+def test_links_to_directories_are_relative():
+    spec = compiled("StateDirectory=a/b:c a/b:d/e\nRuntimeDirectory=r:s").spec
+    assert [row[1] for row in spec["directories"]] == ["/run/r", "/var/lib/a/b"]
+    assert spec["links"] == [
+        ["RUNTIME_DIRECTORY", "r", "/run/s"],
+        ["STATE_DIRECTORY", "a/b", "/var/lib/c"],
+        ["STATE_DIRECTORY", "../a/b", "/var/lib/d/e"],
+    ]
+    with pytest.raises(LaunchError, match="manager's own"):
+        compiled("StateDirectory=a:gitproc", own=("/var/lib/gitproc",))
+
+
+def test_permissions_for_the_start_alone():
+    text = "User=nobody\nPermissionsStartOnly=yes\nLimitCORE=0"
+    assert compiled(text).spec["uid"] == NOBODY.pw_uid
+    spec = compiled(text, slot=Slot.CONTROL).spec
+    assert {"uid", "gid", "groups", "rlimits"}.isdisjoint(spec)
 
 
 def test_cgroups_and_tree_are_handed_on():

@@ -5,14 +5,26 @@ from __future__ import annotations
 import pytest
 
 from gitproc.units import directives as d
-from gitproc.units import directives_triggers
+from gitproc.units import (
+    directives_exec,
+    directives_exec_scheduling,
+    directives_exec_streams,
+    directives_triggers,
+)
 from gitproc.units.directive import Change, Directive, Repeat, Support
 from gitproc.units.directives import SECTIONS, TABLE, suggest
 from gitproc.units.spellings import STANDS_FOR
 
+MODULES = (
+    d,
+    directives_triggers,
+    directives_exec,
+    directives_exec_scheduling,
+    directives_exec_streams,
+)
 CONSTANTS = {
     name: value
-    for module in (d, directives_triggers)  # sections of single kinds have modules of their own
+    for module in MODULES
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, Directive)
 }
@@ -104,7 +116,7 @@ def test_values_of_some_directives():
     assert d.MEMORY_MAX.parse("512M").absolute == 512 << 20
     assert d.CPU_QUOTA.parse("150%") == 1.5
     assert d.PID_FILE.parse("x.pid") == "/run/x.pid"
-    assert d.STANDARD_OUTPUT.parse("syslog+console") == "journal"
+    assert d.PID_FILE.parse("/var/run/x/y.pid") == "/run/x/y.pid"
     assert d.HEALTH_CHECK_TCP.parse("6379") == "127.0.0.1:6379"
     assert d.HEALTH_CHECK_TCP.parse("[::1]:80") == "[::1]:80"
     assert d.RESTART_TRIGGERS.parse("/conf/a.conf ./b") == ("conf/a.conf", "b")
@@ -125,7 +137,7 @@ def test_values_of_some_directives():
         (d.RESTART_TRIGGERS, "../secret"),
         (d.AFTER, "nginx"),
         (d.AFTER, "foo@.service"),
-        (d.RUNTIME_DIRECTORY, "a:b"),
+        (d.RUNTIME_DIRECTORY, "a:b:ro"),
         (d.STANDARD_OUTPUT, "journald"),
     ],
 )

@@ -7,7 +7,6 @@ import pytest
 from gitproc.units.paths import (
     EnvFile,
     WorkDir,
-    parse_directories,
     parse_env_files,
     parse_marked_paths,
     parse_path,
@@ -86,13 +85,3 @@ def test_environment_file_setting(case):
 def test_an_environment_file_may_be_optional():
     assert parse_env_files("-/etc/default/x") == (EnvFile("/etc/default/x", True),)
     assert parse_env_files("/etc/with space") == (EnvFile("/etc/with space", False),)
-
-
-def test_directories_below_a_fixed_one():
-    assert parse_directories("app app/cache/ 'a b'") == ("app", "app/cache", "a b")
-
-
-@pytest.mark.parametrize("text", ["/app", "../app", "a/../b", "private", "private/x", "''", "."])
-def test_a_directory_may_not_leave_its_place(text):
-    with pytest.raises(ValueError, match=r"relative|usable|reserved"):
-        parse_directories(text)
