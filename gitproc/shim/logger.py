@@ -12,6 +12,7 @@ from __future__ import annotations
 import _socket
 import os
 import select
+import time
 
 from gitproc.shim import process
 from gitproc.shim.logfile import LogFile
@@ -86,7 +87,7 @@ class Logger:
                 taken, news = file.move(pipe)
             else:
                 data = os.read(pipe, _READ)
-                taken, kept = len(data), sieve.sift(data)
+                taken, kept = len(data), sieve.sift(data, time.monotonic())
                 news = file.write(kept) if kept else ""
         except BlockingIOError:
             return
@@ -98,7 +99,7 @@ class Logger:
     def _end(self, pipe: int) -> None:
         number, file = self._streams.pop(pipe)
         sieve = self._sieves.pop(pipe, None)
-        kept = sieve.finish() if sieve is not None else b""
+        kept = sieve.finish(time.monotonic()) if sieve is not None else b""
         if kept:
             file.write(kept)
         if file.dropped:

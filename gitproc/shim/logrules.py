@@ -7,8 +7,6 @@ back for want of its end is lost if the logger is killed; streams without rules 
 
 from __future__ import annotations
 
-import time
-
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
     Rules = tuple[int, int, bool, float, int]
@@ -57,10 +55,9 @@ class Sieve:
         self._limit = limit
         self._rest = b""
 
-    def sift(self, data: bytes) -> bytes:
-        """What of the stream's next bytes, and of those held back, goes into the log."""
+    def sift(self, data: bytes, now: float) -> bytes:
+        """What of the stream's next bytes, and of those held back, goes into the log. `now`: monotonic."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        now = time.monotonic()
         kept = [b"" if not self._limit.over(now) else self._limit.tell()]
         kept += [line + b"\n" for line in lines if self._passes(line, now)]
         while len(self._rest) >= LINE_MAX:
@@ -69,10 +66,10 @@ class Sieve:
                 kept.append(piece + b"\n")
         return b"".join(kept)
 
-    def finish(self) -> bytes:
+    def finish(self, now: float) -> bytes:
         """What is left at the end of the stream: a line without its end, and what was suppressed."""
         rest, self._rest = self._rest, b""
-        kept = rest if rest and self._passes(rest, time.monotonic()) else b""
+        kept = rest if rest and self._passes(rest, now) else b""
         told = self._limit.tell()
         return kept + b"\n" + told if kept and told else kept + told
 
