@@ -29,7 +29,7 @@ DOORS = {
     "rich": {"cli/render.py"},
 }
 EDGES = ("api", "kernel", "health", "source", "store")
-DATA_OF_CORE = {"gitproc.core.events", "gitproc.core.actions", "gitproc.core.states"}
+DATA_OF_CORE = {f"gitproc.core.{x}" for x in ("events", "actions", "states", "checked")}
 
 
 def imports(path: Path) -> list[str]:

@@ -76,6 +76,7 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
     for label, key in (("Triggers", "triggers"), ("TriggeredBy", "triggered_by")):
         for index, other in enumerate(unit.get(key) or ()):
             yield "" if index else label, f"{dot(other, style)} {safe(other.get('name'))}"
+    yield from _conditions(unit, style, now)
     if commit := unit.get("commit"):
         yield "Commit", commit_line(commit, style, now)
     if hold := unit.get("hold"):
@@ -104,6 +105,25 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
     yield from _tree(unit)
     for index, warning in enumerate(unit.get("warnings") or ()):
         yield "" if index else "Warning", style.paint(safe(warning), "yellow")
+
+
+def _conditions(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
+    """Which conditions (or assertions) kept the last start from happening, as systemctl says it."""
+    found = unit.get("conditions")
+    if not found:
+        return
+    at = number(found.get("at")) or 0.0
+    for label, key, what in (
+        ("Condition", "unmet", "start condition unmet"),
+        ("Assert", "broken", "start assertion failed"),
+    ):
+        lines = list(found.get(key) or ())
+        if not lines:
+            continue
+        color = "red" if key == "broken" else "yellow"
+        yield label, f"{style.paint(what, color)} at {moment(at)}; {ago(now - at)}"
+        for index, line in enumerate(lines):
+            yield "", f"{'└─' if index == len(lines) - 1 else '├─'} {safe(line)}"
 
 
 def _change(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:

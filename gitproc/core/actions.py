@@ -103,6 +103,14 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckConditions:
+    """Test every Condition*= and Assert*= of the unit now; deliver `ConditionsChecked`."""
+
+    unit: Unit
+    invocation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Run one HTTP or TCP health probe now; deliver `ProbeSucceeded` or `ProbeFailed`."""
 
@@ -181,6 +189,7 @@ Action: TypeAlias = (
     | Keep
     | SetLimits
     | Release
+    | CheckConditions
     | Probe
     | Publish
     | AskHostUnits

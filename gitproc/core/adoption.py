@@ -9,7 +9,7 @@ unseen with its shim.
 
 from __future__ import annotations
 
-from gitproc.core import exits, health, lifecycle, schedule
+from gitproc.core import conditions, exits, health, lifecycle, schedule, spawning
 from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
@@ -100,13 +100,14 @@ def _repeat(world: World, state: UnitState, process: Process) -> None:
     """The order to spawn was lost with the manager: give it again, under the same token."""
     command = exits.command_of(state, is_main=process.slot is Slot.MAIN)
     if command is not None:
-        lifecycle.order_spawn(world, state, process, command)
+        spawning.order_spawn(world, state, process, command)
 
 
 def _resume(world: World, state: UnitState) -> None:
     """Set going again what the former manager did between events: watches, searches, probes."""
     if state.down or state.unit is None:
         return
+    conditions.ask_again(world, state)
     if state.definition.kind != "service":
         return
     if state.main is None and state.control is None:

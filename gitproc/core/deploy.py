@@ -7,7 +7,15 @@ Restart=; *refused* commits never touch anything; a newer commit *supersedes* on
 
 from __future__ import annotations
 
-from gitproc.core import attribution, foreign, past_order, plan, schedule, standing, verdicts
+from gitproc.core import (
+    attribution,
+    foreign,
+    past_order,
+    plan,
+    schedule,
+    standing,
+    verdicts,
+)
 from gitproc.core.actions import Publish
 from gitproc.core.dependency_resolver import (
     check_changed,
@@ -17,7 +25,7 @@ from gitproc.core.dependency_resolver import (
 from gitproc.core.events import CommitLoaded, CommitMeta
 from gitproc.core.health import has_check
 from gitproc.core.plan import PlannedAction
-from gitproc.core.states import Result, SubState
+from gitproc.core.states import FINE, Result, SubState
 from gitproc.core.verdicts import describe, settle
 from gitproc.core.world import Deploy, Refusal, UnitState, World
 from gitproc.units.diagnostics import Diagnostic
@@ -105,6 +113,9 @@ def _put_in_force(
     for name in sorted(changed & world.units.keys()):
         state = world.units[name]
         unit = world.wanted_unit(name)
+        if unit is not None and plan.look_again(state, unit):
+            state.done = ""
+            world.touch(name)
         if state.hold is not None and (unit is None or unit.fingerprint != state.hold.fingerprint):
             state.hold = None
             world.touch(name)
@@ -209,11 +220,11 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
         return ""
     if state is None or state.down:
         obstacle = standing.dead_end(world, name)
-        if obstacle is not None:
+        if obstacle is not None and not standing.skipped(world, obstacle):
             return f"needs {obstacle}, which is not up"
     if state is None:
         return ""
-    if state.down and state.done == unit.fingerprint and state.result is not Result.SUCCESS:
+    if state.down and state.done == unit.fingerprint and state.result not in FINE:
         return state.message or state.result.value
     if state.sub is SubState.AUTO_RESTART and state.result is Result.HEALTH_CHECK:
         return state.message  # it may be restarted for ever, and be up most of the time
@@ -230,10 +241,12 @@ def _proved(world: World, name: str, state: UnitState | None) -> bool:
         return state is None or state.down
     if state is None:
         return False
+    if state.down and state.obstacle and standing.skipped(world, state.obstacle):
+        return True  # bound to what is not for this host, or not now
     if unit.kind != "service":
-        return state.up
+        return state.up or state.skipped
     if state.down:
-        return state.done == unit.fingerprint and state.result is Result.SUCCESS
+        return state.done == unit.fingerprint and state.result in FINE
     if state.unit is None or state.unit.fingerprint != unit.fingerprint or not state.up:
         return False
     if state.restart_wanted or state.reload_wanted or state.sub is SubState.RELOAD:

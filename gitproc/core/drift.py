@@ -49,7 +49,7 @@ def _drift(world: World, name: str) -> Drift | None:
     unit = standing.wanted(world, name)
     if unit is None:
         return None
-    if state.down and state.done == unit.fingerprint and not state.finished:
+    if state.down and state.done == unit.fingerprint and not (state.finished or state.skipped):
         return _ended(name, state)
     if state.up and state.unit is not None and not state.restart_wanted:
         comparison = compare(state.unit, unit)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from gitproc.core.checked import Finding
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
@@ -265,6 +266,16 @@ class LimitsFailed:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConditionsChecked:
+    """The conditions and assertions of this start have been tested, all of them."""
+
+    unit: str
+    invocation: str
+    findings: tuple[Finding, ...]
+    realtime: float
+
+
 class Verb(StrEnum):
     """What an operator can ask of a unit."""
 
@@ -358,6 +369,7 @@ Event: TypeAlias = (
     | ProbeSucceeded
     | ProbeFailed
     | LimitsFailed
+    | ConditionsChecked
     | OperatorAsked
     | RequestDropped
     | SyncAsked

@@ -17,10 +17,10 @@ from gitproc.core.lifecycle import (
     next_command,
     note_failure,
     settle_signal,
-    spawn,
     start_command,
 )
 from gitproc.core.restart import result_of_exit
+from gitproc.core.spawning import spawn
 from gitproc.core.states import Result, SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.world import LastExit, Running, UnitState, World
@@ -101,6 +101,8 @@ def process_exited(
     ignored = command is not None and command.ignore_failure
     if ignored or (code is ExitCode.LOST and state.stopping and state.ordered_stop):
         result = Result.SUCCESS  # whom we have told to end, and who is gone, has obeyed
+    elif state.sub is SubState.CONDITION and code is ExitCode.EXITED and 0 < status < 255:
+        result = Result.EXEC_CONDITION
     message = slot.problem or describe_exit(slot, code, status, result)
     if is_main:
         state.last_exit = LastExit(code.value, status, slot.pid, realtime)

@@ -10,8 +10,14 @@ from __future__ import annotations
 import math
 
 from gitproc.core import attribution, health
-from gitproc.core.actions import Keep, Release, Signal, SignalTree, Spawn, WatchTree
-from gitproc.core.events import Process, Slot
+from gitproc.core.actions import (
+    CheckConditions,
+    Release,
+    Signal,
+    SignalTree,
+    WatchTree,
+)
+from gitproc.core.events import Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, gone, order_signals, unknown_main
 from gitproc.core.restart import (
     SIGKILL,
@@ -20,15 +26,17 @@ from gitproc.core.restart import (
     shall_restart,
     start_limit_hit,
 )
-from gitproc.core.states import RESTS, Result, SubState
+from gitproc.core.spawning import spawn, start_timeout, stop_timeout
+from gitproc.core.states import FINE, STARTING, Result, SubState
 from gitproc.core.transitions import Cause, End, next_state
-from gitproc.core.world import Health, LastExit, Running, UnitState, World
+from gitproc.core.world import UnitState, World
 from gitproc.units import directives as d
+from gitproc.units.conditions import conditions_of
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
-from gitproc.units.values import ExecCommand
 
 COMMANDS = {
+    SubState.CONDITION: d.EXEC_CONDITION,
     SubState.START_PRE: d.EXEC_START_PRE,
     SubState.START_POST: d.EXEC_START_POST,
     SubState.RELOAD: d.EXEC_RELOAD,
@@ -36,39 +44,6 @@ COMMANDS = {
     SubState.STOP_POST: d.EXEC_STOP_POST,
 }
 LOOP = 2  # restarts in a row by which a unit is said to be in a loop
-_START_STATES = frozenset({SubState.START_PRE, SubState.START, SubState.START_POST})
-
-
-def begin(world: World, state: UnitState, unit: Unit) -> None:
-    """Start a new instance of `unit`, whatever ended before."""
-    if state.sub is not SubState.AUTO_RESTART:
-        state.restarts = 0
-        if state.activation is not None and not state.activation.begun:
-            state.activation.begun = True
-        else:
-            state.activation = None
-            state.starts = []
-    state.starts.append(world.now)
-    state.unit = unit
-    state.invocation = world.new_invocation()
-    state.result = Result.SUCCESS
-    state.main = state.control = state.probe = None
-    state.tree_empty = True
-    state.born = False
-    state.restart_at = None
-    state.restart_wanted = state.reload_wanted = ""
-    state.ordered_stop = state.forced_restart = state.oom = state.reload_failed = False
-    state.finished = False
-    state.done = state.status_text = state.message = ""
-    state.waits_for = state.waits_because = state.obstacle = ""
-    state.health = Health()
-    state.last_exit = LastExit()
-    if unit.kind != "service":
-        world.do(Keep(unit))  # nothing is spawned by it, which would do that
-        enter(world, state, RESTS.get(unit.kind, SubState.ACTIVE))
-        return
-    world.tell("unit.starting", state.name, f"Starting {describe(unit)}")
-    move(world, state, Cause.BEGIN)
 
 
 def move(world: World, state: UnitState, cause: Cause) -> None:
@@ -99,7 +74,8 @@ def halt(world: World, state: UnitState) -> None:
     """Stop an instance because something (operator, commit, dependency, shutdown) says so."""
     state.ordered_stop = True
     definite = state.definition
-    if definite.kind != "service":
+    checking = state.sub is SubState.CONDITION and not state.born and state.control is None
+    if definite.kind != "service" or checking:
         enter(world, state, SubState.DEAD)
         return
     world.tell("unit.stopping", state.name, f"Stopping {describe(definite)}")
@@ -146,10 +122,14 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
         ):
             if not was_up and state.definition.fragment:  # built-in targets come and go unsaid
                 world.tell("unit.started", state.name, f"Started {describe(state.definition)}")
+        case SubState.CONDITION if conditions_of(state.definition.values):
+            _arm(world, state, world.settings.timeout_start)
+            world.do(CheckConditions(state.definition, state.invocation))
         case SubState.DEAD | SubState.FAILED | SubState.AUTO_RESTART:
             pass
         case (
-            SubState.START_PRE
+            SubState.CONDITION
+            | SubState.START_PRE
             | SubState.START_POST
             | SubState.RELOAD
             | SubState.STOP
@@ -158,20 +138,6 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
             if sub in (SubState.STOP, SubState.STOP_POST):
                 health.cease(world, state)
             next_command(world, state)
-
-
-def start_timeout(world: World, unit: Unit) -> float:
-    """Seconds; a oneshot has no start timeout unless it names one (systemd.service(5))."""
-    if unit.has(d.TIMEOUT_START_SEC):
-        return unit[d.TIMEOUT_START_SEC] or math.inf
-    return math.inf if unit[d.TYPE] is ServiceType.ONESHOT else world.settings.timeout_start
-
-
-def stop_timeout(world: World, unit: Unit) -> float:
-    """Seconds."""
-    if unit.has(d.TIMEOUT_STOP_SEC):
-        return unit[d.TIMEOUT_STOP_SEC] or math.inf
-    return world.settings.timeout_stop
 
 
 def _arm(world: World, state: UnitState, seconds: float) -> None:
@@ -189,33 +155,9 @@ def next_command(world: World, state: UnitState) -> None:
             world.tell("unit.reloaded", state.name, f"Reloaded {describe(unit)}")
         move(world, state, Cause.DONE)
         return
-    starting = state.sub in (*_START_STATES, SubState.RELOAD)
+    starting = state.starting or state.sub is SubState.RELOAD
     _arm(world, state, start_timeout(world, unit) if starting else stop_timeout(world, unit))
     state.control = spawn(world, state, Slot.CONTROL, commands[state.command])
-
-
-def spawn(world: World, state: UnitState, slot: Slot, command: ExecCommand) -> Running:
-    """Order a process of this instance and remember its token."""
-    process = world.new_process(state, slot)
-    order_spawn(world, state, process, command)
-    state.tree_empty = False
-    world.dirty[state.name] = None
-    if world.adopting:
-        world.announced.add(process)  # the shim's table was read before it
-    return Running(process)
-
-
-def order_spawn(world: World, state: UnitState, process: Process, command: ExecCommand) -> None:
-    """The order alone: also used to repeat one that a crash has swallowed (the shim knows the token)."""
-    variables = [*state.activation.variables] if state.activation is not None else []
-    if process.slot is not Slot.MAIN and state.main is not None and state.main.pid:
-        variables.append(f"MAINPID={state.main.pid}")
-    if state.sub in (SubState.STOP, SubState.STOP_POST):
-        variables.append(f"SERVICE_RESULT={state.result}")
-        if state.last_exit.code:
-            variables.append(f"EXIT_CODE={state.last_exit.code}")
-            variables.append(f"EXIT_STATUS={state.last_exit.status}")
-    world.do(Spawn(process, state.definition, command, tuple(variables), first=not state.born))
 
 
 def _enter_start(world: World, state: UnitState) -> None:
@@ -319,13 +261,24 @@ def finish(world: World, state: UnitState) -> None:
             state.demanded = (
                 False  # it rests until it is triggered again, whatever a commit changes
             )
-    bad = state.result is not Result.SUCCESS
-    state.finished = not replaced and not bad and unit[d.TYPE] is ServiceType.ONESHOT
+    bad = state.result not in FINE
+    good = state.result is Result.SUCCESS
+    state.finished = not replaced and good and unit[d.TYPE] is ServiceType.ONESHOT
     enter(world, state, SubState.FAILED if bad else SubState.DEAD)
     if bad:
-        _tell_failed(world, state, unit)
-    else:
+        tell_failed(world, state)
+    elif good:
         world.tell("unit.stopped", state.name, f"Stopped {describe(unit)}")
+    else:
+        world.tell("unit.skipped", state.name, f"Skipped {describe(unit)}: {state.message}")
+
+
+def tell_failed(world: World, state: UnitState) -> None:
+    """Announce a failure that no restart follows."""
+    text = f"Failed: {describe(state.definition)}: {state.message or state.result}"
+    text += attribution.blame(world, state.name)
+    change = attribution.record(world.changes.get(state.name))
+    world.tell("unit.failed", state.name, text, result=state.result.value, change=change)
 
 
 def give_up(world: World, state: UnitState, unit: Unit, result: Result, message: str) -> None:
@@ -335,14 +288,7 @@ def give_up(world: World, state: UnitState, unit: Unit, result: Result, message:
     state.done = unit.fingerprint
     state.activation = state.active_since = None
     enter(world, state, SubState.FAILED)
-    _tell_failed(world, state, unit)
-
-
-def _tell_failed(world: World, state: UnitState, unit: Unit) -> None:
-    text = f"Failed: {describe(unit)}: {state.message or state.result}"
-    text += attribution.blame(world, state.name)
-    change = attribution.record(world.changes.get(state.name))
-    world.tell("unit.failed", state.name, text, result=state.result.value, change=change)
+    tell_failed(world, state)
 
 
 def cured_at(world: World, state: UnitState) -> float | None:
@@ -372,7 +318,7 @@ def timed_out(world: World, state: UnitState) -> None:
             world.do(Signal(state.control.process, SIGKILL))
             state.control = None
     else:
-        what = "start" if sub in _START_STATES else "stop"
+        what = "start" if sub in STARTING else "stop"
         note_failure(state, Result.TIMEOUT, state.message or f"{what} timed out in state {sub}")
     if state.control is not None and sub in (SubState.STOP, SubState.STOP_POST):
         world.do(Signal(state.control.process, SIGKILL))

@@ -12,7 +12,7 @@ from gitproc.core import foreign, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
 from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
-from gitproc.core.states import Result, SubState
+from gitproc.core.states import FINE, Result, SubState
 from gitproc.core.world import Hold, Request, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
@@ -196,7 +196,7 @@ def sync_asked(world: World, event: SyncAsked) -> None:
     for name in sorted(world.pulled):
         state = world.units.get(name)
         if state is not None and state.down and state.done and not state.finished:
-            if state.result is Result.SUCCESS and not event.thorough:
+            if state.result in FINE and not event.thorough:
                 continue
             state.done = ""
             world.touch(name)
@@ -249,7 +249,7 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
     elif state.down:
         tried = state.invocation != request.invocations.get(state.name)
         if tried and (state.sub is not SubState.DEAD or state.done):
-            good = state.result is Result.SUCCESS and state.sub is SubState.DEAD
+            good = state.result in FINE and state.sub is SubState.DEAD
             _answer(request, state, "done" if good else "failed", state.message)
             return
         obstacle = standing.dead_end(world, state.name)

@@ -13,8 +13,10 @@ from enum import StrEnum
 from typing import Any
 
 from gitproc.core.dependency_resolver import DependencyResolver
-from gitproc.core.world import World
+from gitproc.core.states import Result
+from gitproc.core.world import UnitState, World
 from gitproc.units import directives as d
+from gitproc.units.conditions import conditions_of
 from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Change
 from gitproc.units.loader import UnitSet
@@ -216,7 +218,10 @@ def _entry(world: World, units: UnitSet, name: str, *, run: bool) -> PlanEntry |
     if not run or new is None:
         return None
     if state is not None and state.done == new.fingerprint:
-        return None
+        if not look_again(state, new):
+            return None
+        differences = compare(state.definition, new).differences
+        return PlanEntry(name, PlannedAction.START, "other conditions", differences)
     known = world.wanted_unit(name)
     differences = compare(known, new).differences if known is not None else ()
     if known is not None and not differences and _is_wanted(world, name):
@@ -230,6 +235,19 @@ def _is_wanted(world: World, name: str) -> bool:
     state = world.units.get(name)
     demanded, held = state is not None and state.demanded, state is not None and state.hold
     return (name in world.pulled or demanded) and name not in world.blocked and not held
+
+
+def look_again(state: UnitState, unit: Unit) -> bool:
+    """Whether a start that conditions or an assertion prevented is worth another try by `unit`.
+
+    Conditions do not count as a change of a unit; one that is down for them is tried by the new ones.
+    """
+    if not (state.skipped or state.result is Result.ASSERT) or state.unit is None:
+        return False
+    old = state.unit
+    if conditions_of(old.values) != conditions_of(unit.values):
+        return True
+    return old[d.EXEC_CONDITION] != unit[d.EXEC_CONDITION]
 
 
 def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:

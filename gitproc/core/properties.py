@@ -80,6 +80,11 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
     state = world.units.get(name)
     if state is not None and state.unit is not None and not state.down:
         unit = state.unit
+    if state is not None and state.checked is not None:
+        tests = state.checked
+        found["ConditionResult"] = "no" if tests.unmet else "yes"
+        found["AssertResult"] = "no" if tests.broken and not tests.unmet else "yes"
+        found["ConditionTimestamp"] = f"@{tests.realtime:.6f}"
     for relation, (forward, backward) in _RELATIONS.items():
         edges = getattr(world.graph, relation)
         found[forward] = " ".join(sorted(edges.of(name)))

@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any
 
 from gitproc.core.actions import Record
+from gitproc.core.checked import checked_from
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import (
@@ -100,6 +101,8 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         if state.health.passed or state.health.failures
         else None,
     }
+    if state.checked is not None:
+        record["checked"] = state.checked.record()
     record.update(zip(_PLAIN, _plain_values(state), strict=True))
     return {key: value for key, value in record.items() if value}
 
@@ -146,6 +149,7 @@ def unit_from(
             setattr(state, field, record[field])
     if "hold" in record:
         state.hold = Hold(*record["hold"])
+    state.checked = checked_from(record.get("checked"))
     if "last_exit" in record:
         state.last_exit = LastExit(*record["last_exit"])
     if "activation" in record:

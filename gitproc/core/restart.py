@@ -18,7 +18,7 @@ from gitproc.units.values import StatusSet
 CLEAN_SIGNALS = frozenset({1, 2, 15, 13})
 SIGKILL = 9
 
-_ALWAYS = frozenset(Result) - {Result.START_LIMIT_HIT}
+_ALWAYS = frozenset(Result) - {Result.START_LIMIT_HIT, Result.ASSERT, Result.EXEC_CONDITION}
 _ABNORMAL = frozenset(
     {
         Result.SIGNAL,

@@ -12,17 +12,17 @@ whom it waits for and is looked at again when that one changes: work grows with 
 
 from __future__ import annotations
 
-from gitproc.core import foreign, health, lifecycle, past_order
+from gitproc.core import beginning, foreign, health, lifecycle, past_order
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.plan import compare
 from gitproc.core.standing import (
     at_rest,
+    closed_gates,
     dead_end,
     gives_way,
     must_stop,
     pending,
     restart_is_due,
-    satisfied,
     there,
     unbound,
     wanted,
@@ -122,7 +122,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
     if blocker is not None:
         _wait(world, state, blocker, because)
         return
-    lifecycle.begin(world, state, unit)
+    beginning.begin(world, state, unit)
 
 
 def _note_obstacles(world: World) -> None:
@@ -218,8 +218,8 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
         abroad = foreign.blocker(world, name)
         if abroad[0] is not None:
             return abroad
-    for other in graph.gates(name):
-        if not satisfied(world, other) and (graph.ordered(name, other) or not there(world, other)):
+    for other in closed_gates(world, name):
+        if graph.ordered(name, other) or not there(world, other):
             return other, "is required and not up"
     for other in graph.rivals(name):
         it = world.units.get(other)

@@ -35,12 +35,31 @@ def gives_way(world: World, name: str) -> bool:
     return any(wanted(world, other) is not None for other in rivals)
 
 
-def satisfied(world: World, name: str) -> bool:
-    """Whether who requires `name` may start: it is up, or it is a oneshot that has done its work."""
+def satisfied(world: World, name: str, *, bound: bool = False) -> bool:
+    """Whether who requires `name` may start: it is up, a oneshot that has done its work, or skipped.
+
+    `bound`: for who is bound to it (BindsTo=) a start that a condition has prevented is none.
+    """
     state = world.units.get(name)
     if state is None:
         return foreign.up(world, name)
-    return state.up or (state.sub is SubState.DEAD and state.finished)
+    if state.up or (state.sub is SubState.DEAD and state.finished):
+        return True
+    return not bound and state.skipped
+
+
+def skipped(world: World, name: str) -> bool:
+    """Whether a condition has kept `name` from starting."""
+    state = world.units.get(name)
+    return state is not None and state.skipped
+
+
+def closed_gates(world: World, name: str) -> Iterator[str]:
+    """What must be there before `name` starts and is not."""
+    graph = world.graph
+    for other in graph.gates(name):
+        if not satisfied(world, other, bound=graph.binds_to.has(name, other)):
+            yield other
 
 
 def must_stop(world: World, state: UnitState) -> bool:
@@ -64,7 +83,7 @@ def there(world: World, name: str) -> bool:
     """Whether `name` is up, done, or on its way up: what BindsTo= asks of it."""
     state = world.units.get(name)
     starting = state is not None and state.starting
-    if starting or satisfied(world, name) or pending(world, name):
+    if starting or satisfied(world, name, bound=True) or pending(world, name):
         return True
     return state is None and foreign.there(world, name)
 
@@ -116,7 +135,7 @@ def _hopeless(world: World, name: str) -> str:
 def dead_end(world: World, name: str) -> str | None:
     """The unit at the root of why `name` cannot start; None if nothing is in its way for good."""
     for other in _gates(world, name):
-        if not satisfied(world, other):
+        if not satisfied(world, other, bound=world.graph.binds_to.has(name, other)):
             root = _hopeless(world, other)
             if root:
                 return root

@@ -26,6 +26,7 @@ class SubState(StrEnum):
     """
 
     DEAD = "dead"
+    CONDITION = "condition"
     START_PRE = "start-pre"
     START = "start"
     START_POST = "start-post"
@@ -47,7 +48,7 @@ class SubState(StrEnum):
 
 
 class Result(StrEnum):
-    """Why a run ended. HEALTH_CHECK is GitProc's own; the others are systemd's."""
+    """Why a run ended. HEALTH_CHECK is GitProc's own; the others are systemd's (ASSERT of its jobs)."""
 
     SUCCESS = "success"
     RESOURCES = "resources"
@@ -61,11 +62,14 @@ class Result(StrEnum):
     START_LIMIT_HIT = "start-limit-hit"
     UNIT_START_LIMIT_HIT = "unit-start-limit-hit"
     TRIGGER_LIMIT_HIT = "trigger-limit-hit"
+    ASSERT = "assert"
+    EXEC_CONDITION = "exec-condition"
     HEALTH_CHECK = "health-check"
 
 
 ACTIVE_STATE: dict[SubState, ActiveState] = {
     SubState.DEAD: ActiveState.INACTIVE,
+    SubState.CONDITION: ActiveState.ACTIVATING,
     SubState.START_PRE: ActiveState.ACTIVATING,
     SubState.START: ActiveState.ACTIVATING,
     SubState.START_POST: ActiveState.ACTIVATING,
@@ -98,5 +102,7 @@ UP = frozenset(
     | {SubState.ELAPSED}
 )
 DOWN = frozenset({SubState.DEAD, SubState.FAILED, SubState.AUTO_RESTART})
-STARTING = frozenset({SubState.START_PRE, SubState.START, SubState.START_POST})
+STARTING = frozenset({SubState.CONDITION, SubState.START_PRE, SubState.START, SubState.START_POST})
 STOPPING = frozenset(SubState) - UP - DOWN - STARTING
+#: Results that are no failure.
+FINE = frozenset({Result.SUCCESS, Result.EXEC_CONDITION})

@@ -37,6 +37,7 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "documentation": [*unit[d.DOCUMENTATION]] if unit is not None else [],
         "restarts": state.restarts,
         "change": attribution.record(world.changes.get(name)),
+        "conditions": _conditions(state),
         "hold": {"by": state.hold.who, "at": state.hold.realtime or None} if state.hold else None,
         "reason": reason(world, state, unit),
         "health": _health(state, unit),
@@ -48,6 +49,15 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "triggers": _related(world, world.graph.triggers.of(name)),
         "triggered_by": _related(world, world.graph.triggers.to(name)),
     }
+
+
+def _conditions(state: UnitState) -> dict[str, Any] | None:
+    """The conditions and assertions that the last start was about, where one was in its way."""
+    found = state.checked
+    if found is None or not (found.unmet or found.broken):
+        return None
+    unmet, broken = [*map(str, found.unmet)], [*map(str, found.broken)]
+    return {"at": found.realtime, "unmet": unmet, "broken": broken if not unmet else []}
 
 
 def _related(world: World, names: Iterable[str]) -> list[dict[str, str]]:
@@ -66,6 +76,8 @@ def reason(world: World, state: UnitState, unit: Unit | None) -> str:
     """Why the unit is not simply up, in words; empty if there is nothing to say."""
     if state.waits_for and (state.down or state.restart_wanted or state.ordered_stop):
         return f"waits for {state.waits_for}, which {state.waits_because}"
+    if state.checked is not None and (state.checked.unmet or state.checked.broken):
+        return ""  # told by the conditions themselves
     if state.message and state.active is not ActiveState.ACTIVE:
         return state.message
     if state.sub is SubState.DEAD and state.hold is None:

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from gitproc.core import (
     adoption,
+    conditions,
     deploy,
     exits,
     foreign,
@@ -31,6 +32,7 @@ from gitproc.core.events import (
     ApplyAsked,
     BranchUnborn,
     CommitLoaded,
+    ConditionsChecked,
     Event,
     Executed,
     Exited,
@@ -171,6 +173,10 @@ def _take_in(world: World, event: Event) -> None:
         case LimitsFailed(unit, invocation, message):
             if _instance(world, unit, invocation) is not None:
                 world.tell("unit.limits-failed", unit, message)
+        case ConditionsChecked(unit, invocation):
+            state = _instance(world, unit, invocation)
+            if state is not None:
+                conditions.checked(world, state, event)
         case OperatorAsked():
             operator.asked(world, event)
         case RequestDropped(request):

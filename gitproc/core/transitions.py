@@ -16,6 +16,9 @@ Three shapes recur:
   the processes that KillMode= names to be gone: `EMPTY`, or `TIMEOUT`, which sends a stronger signal.
 * *Resting states* (running, exited, active, dead, failed, auto-restart) wait for the world to change.
 
+Before all that, a unit with Condition*=, Assert*= or ExecCondition= is in `condition` until they have been
+checked; if one that is not a command says no, the unit is put to rest at once (`conditions.py`).
+
 Failure before the service is up skips ExecStop= and goes straight to the signals; ExecStopPost= runs
 whenever anything was started (systemd.service(5)). The first cause of failure is the one that counts: it
 is recorded in `result` and later causes do not overwrite it.
@@ -35,6 +38,7 @@ class Cause(StrEnum):
     """What moves a service from one state to the next."""
 
     BEGIN = "start is due"
+    CHECK = "start is due, on conditions"
     DONE = "commands done"
     FAILED = "command failed"
     READY = "started, by the rule of its Type="
@@ -61,6 +65,14 @@ TRANSITIONS: dict[tuple[S, Cause], Next] = {
     (S.FAILED, Cause.BEGIN): S.START_PRE,
     (S.AUTO_RESTART, Cause.BEGIN): S.START_PRE,
     (S.AUTO_RESTART, Cause.HALT): S.DEAD,
+    (S.DEAD, Cause.CHECK): S.CONDITION,
+    (S.FAILED, Cause.CHECK): S.CONDITION,
+    (S.AUTO_RESTART, Cause.CHECK): S.CONDITION,
+    (S.CONDITION, Cause.DONE): S.START_PRE,
+    (S.CONDITION, Cause.FAILED): S.STOP_SIGTERM,
+    (S.CONDITION, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.CONDITION, Cause.HALT): S.STOP_SIGTERM,
+    (S.CONDITION, Cause.ABORT): S.STOP_SIGTERM,
     (S.START_PRE, Cause.DONE): S.START,
     (S.START_PRE, Cause.FAILED): S.STOP_SIGTERM,
     (S.START_PRE, Cause.TIMEOUT): S.STOP_SIGTERM,

@@ -13,7 +13,7 @@ from typing import Any
 from gitproc.core import records
 from gitproc.core.actions import GoBack, Reply
 from gitproc.core.events import ApplyAsked, CommitLoaded, CommitMeta, OutcomeTold
-from gitproc.core.states import Result
+from gitproc.core.states import FINE
 from gitproc.core.world import HeldBack, Outcome, World
 
 
@@ -136,7 +136,7 @@ def given_up(world: World) -> list[str]:
     """Units that failed and stay down, or are only being tried again and again; they get a new chance."""
     found = []
     for name, state in world.units.items():
-        if state.down and state.result is not Result.SUCCESS and state.hold is None:
+        if state.down and state.result not in FINE and state.hold is None:
             _try_again(world, name)
             found.append(name)
     return found
@@ -144,7 +144,7 @@ def given_up(world: World) -> list[str]:
 
 def _try_again(world: World, name: str) -> None:
     state = world.units.get(name)
-    if state is not None and state.down and state.result is not Result.SUCCESS:
+    if state is not None and state.down and state.result not in FINE:
         state.done = ""
         if state.restart_at is not None:
             state.restart_at = world.now

@@ -118,6 +118,9 @@ def _obstacles(world: World, state: UnitState) -> list[str]:
         reasons.append(
             f"it ended ({state.message or state.result}) and restarts in {seconds:.1f} s"
         )
+    elif state.skipped and state.done:
+        reasons.append(f"its start was skipped: {state.message}")
+        reasons.append(f"`gitproc start {state.name}` or `gitproc sync` has it checked again")
     elif state.down and state.finished:
         reasons.append("it has done its work; it runs again when a commit changes it")
     elif state.down and state.done:

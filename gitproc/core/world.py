@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from gitproc.core.actions import Action, Announce
+from gitproc.core.checked import Checked
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
@@ -135,6 +136,7 @@ class UnitState:
     reload_failed: bool = False
     status_text: str = ""
     message: str = ""
+    checked: Checked | None = None
     last_exit: LastExit = field(default_factory=LastExit)
     health: Health = field(default_factory=Health)
     waits_for: str = ""
@@ -175,6 +177,14 @@ class UnitState:
     def stopping(self) -> bool:
         """On its way down."""
         return self.sub in STOPPING
+
+    @property
+    def skipped(self) -> bool:
+        """A start was left out because a condition was unmet: that is fine with who requires the unit."""
+        if self.sub is not SubState.DEAD:
+            return False
+        unmet = self.checked is not None and bool(self.checked.unmet)
+        return unmet or self.result is Result.EXEC_CONDITION
 
     def running(self, process: Process) -> Running | None:
         """The slot that holds exactly this process, or None: stale news."""

@@ -19,6 +19,7 @@ from gitproc.core.actions import (
     Adopt,
     Announce,
     AskHostUnits,
+    CheckConditions,
     Exit,
     FindMain,
     GoBack,
@@ -49,6 +50,7 @@ from gitproc.core.events import (
     TreeEmptied,
 )
 from gitproc.core.world import World
+from gitproc.daemon import checking
 from gitproc.daemon.config import Config
 from gitproc.errors import GitProcError, HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
@@ -156,6 +158,8 @@ class Perform:
                     tcp=definition[d.HEALTH_CHECK_TCP],
                     timeout=definition[d.HEALTH_CHECK_TIMEOUT],
                 )
+            case CheckConditions(unit=definition, invocation=invocation):
+                checking.check(definition, invocation, self._e.host, self._post)
             case Publish(sha):
                 self.publish(sha)
             case AskHostUnits(names):

@@ -97,6 +97,7 @@ from gitproc.units.directives_sandbox import (
     PRIVATE_PIDS,
 )
 from gitproc.units.directives_service import (
+    EXEC_CONDITION,
     EXEC_RELOAD,
     EXEC_START,
     EXEC_START_POST,
@@ -162,6 +163,7 @@ __all__ = [
     "ENABLED",
     "ENVIRONMENT",
     "ENVIRONMENT_FILE",
+    "EXEC_CONDITION",
     "EXEC_RELOAD",
     "EXEC_START",
     "EXEC_START_POST",

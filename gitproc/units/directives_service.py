@@ -67,6 +67,9 @@ TYPE: Directive[ServiceType] = one(
 EXEC_START = _commands(
     "ExecStart", "Command that is the service; several only for Type=oneshot.", Change.RESTART
 )
+EXEC_CONDITION = _commands(
+    "ExecCondition", "Commands that decide whether to start: 1 to 254 skips it.", Change.NONE
+)
 EXEC_START_PRE = _commands("ExecStartPre", "Commands to run before ExecStart=.", Change.RESTART)
 EXEC_START_POST = _commands(
     "ExecStartPost", "Commands to run once the service has started.", Change.RESTART
@@ -168,7 +171,6 @@ RESTART_FORCE_EXIT_STATUS = _statuses(
 )
 
 _UNENFORCED = {
-    "ExecCondition": "Command that decides whether to start: not run yet, it starts in any case.",
     "RestartSteps": "Steps in which the pause grows: it stays at RestartSec= for now.",
     "RestartMaxDelaySec": "Longest pause between restarts: it stays at RestartSec= for now.",
     "RuntimeMaxSec": "Longest run of the service: not limited yet.",
@@ -198,6 +200,7 @@ def _quiet(name: str, value: str, doc: str, *choices: str) -> Directive[Any]:
 ROWS: tuple[Directive[Any], ...] = (
     TYPE,
     EXEC_START,
+    EXEC_CONDITION,
     EXEC_START_PRE,
     EXEC_START_POST,
     EXEC_RELOAD,

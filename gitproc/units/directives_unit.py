@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gitproc.units.conditions import ASSERT, CONDITION, KINDS, Condition, parser_of
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.names import is_valid_name
 from gitproc.units.rows import flag, known, known_flag, one, text, words
@@ -112,52 +113,21 @@ ALSO = _install(
     "Also", "Units to enable together; every unit of a commit is enabled.", Support.NO_EFFECT
 )
 
-_PATH_CONDITIONS = {
-    "PathExists": "a path exists",
-    "PathExistsGlob": "a file matches a pattern",
-    "PathIsDirectory": "a path is a folder",
-    "PathIsSymbolicLink": "a path is a symbolic link",
-    "PathIsMountPoint": "a path is a mount point",
-    "PathIsReadWrite": "a path lies on a writable file system",
-    "PathIsEncrypted": "a path lies on an encrypted device",
-    "DirectoryNotEmpty": "a folder has entries",
-    "FileNotEmpty": "a file has content",
-    "FileIsExecutable": "a file can be executed",
-    "NeedsUpdate": "/etc or /var is older than /usr",
-}
-_FACT_CONDITIONS = {
-    "FirstBoot": "this is the machine's first boot",
-    "Architecture": "the machine has this architecture",
-    "Firmware": "the machine has this kind of firmware",
-    "Virtualization": "the machine is virtual, or a container",
-    "Host": "the machine has this name or id",
-    "KernelCommandLine": "the kernel was started with this option",
-    "KernelVersion": "the kernel has this version",
-    "Credential": "a credential was passed in",
-    "Security": "a security module or feature is on",
-    "Capability": "the manager may hold this capability",
-    "ACPower": "the machine runs on mains power",
-    "Memory": "the machine has this much memory",
-    "CPUFeature": "the processor has this feature",
-    "CPUs": "the machine has this many processors",
-    "Environment": "a variable is set for the manager",
-    "User": "the manager runs as this user",
-    "Group": "the manager runs in this group",
-    "ControlGroupController": "a cgroup controller is there",
-    "OSRelease": "os-release says so",
-    "MemoryPressure": "memory pressure is below a threshold",
-    "CPUPressure": "CPU pressure is below a threshold",
-    "IOPressure": "I/O pressure is below a threshold",
-}
+_RULES = {CONDITION: "Start only if", ASSERT: "Fail the start unless"}
 
 
-def _conditions() -> list[Directive[Any]]:
-    """Condition*= and Assert*=: known, not evaluated yet, and every use says so."""
-    return [
-        known("Unit", prefix + name, Support.UNENFORCED, f"{rule} {what}: not checked yet.")
-        for prefix, rule in (("Condition", "Start only if"), ("Assert", "Fail the start unless"))
-        for name, what in (_PATH_CONDITIONS | _FACT_CONDITIONS).items()
-    ]
+def _condition(prefix: str, kind: str, what: str) -> Directive[tuple[Condition, ...]]:
+    return Directive(
+        "Unit",
+        prefix + kind,
+        parser_of(prefix, kind),
+        (),
+        Repeat.LIST,
+        Change.NONE,
+        Support.ENFORCED,
+        f"{_RULES[prefix]} {what}.",
+        Specifiers.TEXT,
+    )
 
 
 _UNENFORCED_DEPENDENCIES = {
@@ -221,7 +191,7 @@ ROWS: tuple[Directive[Any], ...] = (
     *(known_flag("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED_FLAGS.items()),
     *(known("Unit", n, Support.UNENFORCED, d, str, "none") for n, d in _UNENFORCED_ACTIONS.items()),
     *(known("Unit", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
-    *_conditions(),
+    *(_condition(prefix, kind, what) for prefix in _RULES for kind, what in KINDS.items()),
     WANTED_BY,
     REQUIRED_BY,
     _install("UpheldBy", "Units that uphold this one: not done yet.", Support.UNENFORCED),

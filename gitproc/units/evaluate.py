@@ -12,6 +12,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from gitproc.units.conditions import RESET_TOGETHER
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives import SECTIONS, TABLE
@@ -55,8 +56,9 @@ def evaluate(
                 if target in _EMPTY_IS_A_VALUE:
                     values[target] = ("",)
                 elif row.repeat is not Repeat.DEPENDENCY:
-                    values.pop(target, None)
-                    texts.pop(target, None)
+                    for key_too in RESET_TOGETHER.get(target, (target,)):
+                        values.pop(key_too, None)
+                        texts.pop(key_too, None)
                 continue
             try:
                 value = _parse(row, target, text, name, fragment, host)

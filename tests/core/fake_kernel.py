@@ -22,6 +22,7 @@ from gitproc.core.actions import (
     Adopt,
     Announce,
     AskHostUnits,
+    CheckConditions,
     Exit,
     FindMain,
     GoBack,
@@ -36,11 +37,13 @@ from gitproc.core.actions import (
     Spawn,
     WatchTree,
 )
+from gitproc.core.checked import Finding
 from gitproc.core.events import (
     Adopted,
     AdoptionDone,
     CommitLoaded,
     CommitMeta,
+    ConditionsChecked,
     Event,
     Executed,
     ExitCode,
@@ -67,6 +70,7 @@ from gitproc.core.records import restore
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import Settings, UnitState, World
 from gitproc.units import directives as d
+from gitproc.units.conditions import conditions_of
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
 from gitproc.units.service_types import KillMode
@@ -180,6 +184,7 @@ class Machine:
         self.definitions: dict[str, Unit] = {}
         self.actions: list[tuple[float, Action]] = []
         self.replies: dict[int, dict[str, dict[str, Any]]] = {}
+        self.unmet: set[str] = set()
         self.published = ""
         self.guesses = True  # which process of a tree is the main one can be told
         self.host_units: dict[str, HostUnit] | None = None  # what the host's systemd has
@@ -430,6 +435,8 @@ class Machine:
                 self._probing.pop(unit.name, None)
             case Probe(unit, invocation):
                 self._begin_probe(unit.name, invocation)
+            case CheckConditions(unit, invocation):
+                self.after(INSTANT, lambda: self._check(unit, invocation))
             case Publish(sha):
                 self.published = sha
             case Reply(request, outcomes):
@@ -607,6 +614,16 @@ class Machine:
     def _look_empty(self, unit: str) -> None:
         if unit in self._watches and not self.alive(unit):
             self.mail.append(TreeEmptied(unit, self._watches.pop(unit)))
+
+    def _check(self, unit: Unit, invocation: str) -> None:
+        """What is tested holds unless `unmet` has it."""
+        if not self.manager_up:
+            return
+        findings = []
+        for one in conditions_of(unit.values):
+            holds = one.parameter not in self.unmet
+            findings.append(Finding(str(one), holds is not one.negate, one.trigger))
+        self.mail.append(ConditionsChecked(unit.name, invocation, tuple(findings), 1e9 + self.now))
 
     def _find_main(self, unit: Unit, invocation: str) -> MainFound:
         alive = self.alive(unit.name)

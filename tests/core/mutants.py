@@ -29,7 +29,7 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     # Gates and wake-ups.
-    Mutant("schedule", "if not satisfied(world, other) and (graph.ordered", "if False and (graph.ordered"),
+    Mutant("schedule", "if graph.ordered(name, other) or not there(world, other):", "if False:"),
     Mutant("schedule", "if it is not None and not it.down:\n", "if False:\n"),
     Mutant("schedule", "if pending(world, other) or (it is not None and must_stop(world, it)):",
            "if pending(world, other):"),
@@ -57,11 +57,11 @@ MUTANTS = (
     Mutant("schedule", "_adopt_definition(world, state, unit)\n    while", "pass\n    while"),
     Mutant("past_order", "            yield other", "            pass"),
     Mutant("world", "        self.look_at(self.waiters.pop(name, ()))\n", ""),
-    Mutant("world", "self.look_at((name, *self.graph.binds_to.to(name)))", "self.look_at((name,))"),
+    Mutant("world", "self.look_at((name, *self.graph.binds_to.to(name), ", "self.look_at((name, "),
     # The life of a service.
     Mutant("lifecycle", "if state.result is Result.SUCCESS:\n        state.result =",
            "if True:\n        state.result ="),
-    Mutant("lifecycle", "    state.born = False\n", ""),
+    Mutant("beginning", "    state.born = False\n", ""),
     Mutant("lifecycle", "replaced = state.ordered_stop or bool(state.restart_wanted)", "replaced = state.ordered_stop"),
     Mutant("lifecycle", "    state.restart_wanted = state.reload_wanted = \"\"\n    if again:", "    if again:"),
     Mutant("lifecycle", "        state.done = unit.fingerprint\n", "        pass\n"),
@@ -95,7 +95,7 @@ MUTANTS = (
     Mutant("deploy", "        edges.undo(world.graph)\n", ""),
     Mutant("deploy", "changed |= guests.keys()", "pass"),
     Mutant("deploy", "unit.fingerprint != state.hold.fingerprint", "False"),
-    Mutant("plan", "if state is not None and state.done == new.fingerprint:\n        return None\n", ""),
+    Mutant("plan", "if state is not None and state.done == new.fingerprint:\n", "if False:\n"),
     Mutant("plan", "if state is None or state.down or state.stopping:\n", "if state is None or state.stopping:\n"),
     Mutant("adoption", "    elif slot.pid:\n", "    elif False:\n"),
     Mutant("adoption", "        order_signals(world, state)\n", "        pass\n"),

@@ -31,6 +31,8 @@ TABLE = {
     Result.PROTOCOL: " x xx  ",
     Result.RESOURCES: " x xx  ",
     Result.START_LIMIT_HIT: "       ",
+    Result.ASSERT: "       ",
+    Result.EXEC_CONDITION: "       ",
 }
 
 

@@ -30,7 +30,7 @@ NOT_OURS = {
     },
 }
 LATER = {
-    "misc": {"listen_address", "version_order"},
+    "misc": {"listen_address"},
     "calendar": {"normalise", "next_elapse", "invalid", "iterate"},
 }
 """Read by the parsers of sockets, conditions and timers, wherever those are tested."""

@@ -208,12 +208,12 @@ def test_no_capabilities_at_all_is_a_restriction():
     assert len(errors(SERVICE + "CapabilityBoundingSet=\n")) == 1
 
 
-def test_conditions_and_other_things_not_done_are_warnings():
-    body = "[Unit]\nConditionPathExists=/x\n" + SERVICE + "WatchdogSec=5\nSyslogIdentifier=x\n"
+def test_things_not_done_are_warnings():
+    body = "[Unit]\nJoinsNamespaceOf=x.service\n" + SERVICE + "WatchdogSec=5\nSyslogIdentifier=x\n"
     units = tree({"a.service": body})
     assert not units.has_errors
     assert [line[:32] for line in texts(units)] == [
-        "a.service:2: warning: ConditionP",
+        "a.service:2: warning: JoinsNames",
         "a.service:5: warning: WatchdogSe",
     ]
     assert not texts(tree({"a.service": SERVICE + "WatchdogSec=0\nSlice=system.slice\n"}))
