@@ -24,6 +24,11 @@ def machine_of(*unmet: str, run: float = 10.0, **units: str) -> Machine:
     return machine
 
 
+def verdict(machine: Machine) -> str | None:
+    assert machine.world.applied is not None
+    return machine.verdict(machine.world.applied.sha)
+
+
 Y, N = True, False
 
 
@@ -70,7 +75,7 @@ def test_an_unmet_condition_skips_the_start_and_that_is_fine():
     assert machine.subs() == {"a.service": "dead", "b.service": "running"}
     assert machine.spawns("a.service") == []
     assert machine.orders(Release, "a.service") == []
-    assert machine.verdict(machine.world.applied.sha) == "good"
+    assert verdict(machine) == "good"
     assert machine.told("unit.skipped", "a.service")
     assert not machine.told("unit.failed")
     assert drifts(machine.world) == []
@@ -82,7 +87,7 @@ def test_an_unmet_condition_skips_the_start_and_that_is_fine():
 def test_who_is_bound_to_a_skipped_unit_stays_down_and_the_commit_is_good():
     machine = machine_of("/x", a=NEEDED, b=service(unit="BindsTo=a.service\nAfter=a.service"))
     assert machine.subs() == {"a.service": "dead", "b.service": "dead"}
-    assert machine.verdict(machine.world.applied.sha) == "good"
+    assert verdict(machine) == "good"
     machine.unmet.clear()
     machine.ask(Verb.START, "a.service")
     machine.run(5)
@@ -109,7 +114,7 @@ def test_a_failed_assertion_fails_the_unit_and_the_commit():
     )
     assert machine.subs() == {"a.service": "failed", "b.service": "dead"}
     assert machine.state("a.service").result == "assert"
-    assert machine.verdict(machine.world.applied.sha) == "failed"
+    assert verdict(machine) == "failed"
     assert unit_status(machine.world, "a.service", 0.0)["conditions"]["broken"]
 
 
@@ -160,7 +165,7 @@ def test_targets_have_conditions_too():
     machine.run(10)
     assert machine.sub("t.target") == "dead"
     assert machine.sub("a.service") == "running"
-    assert machine.verdict(machine.world.applied.sha) == "good"
+    assert verdict(machine) == "good"
 
 
 def test_a_stop_while_conditions_are_checked_leaves_nothing():
@@ -227,7 +232,7 @@ def test_exec_condition_skips_and_runs_stop_post(status):
     assert machine.spawns("a.service") == ["ask", "true"]
     assert machine.subs() == {"a.service": "dead", "b.service": "running"}
     assert machine.state("a.service").result == "exec-condition"
-    assert machine.verdict(machine.world.applied.sha) == "good"
+    assert verdict(machine) == "good"
     assert machine.told("unit.skipped", "a.service")
 
 
@@ -236,7 +241,7 @@ def test_exec_condition_that_fails_fails_the_unit(status, dies_of):
     machine = asking(status, dies_of)
     assert machine.spawns("a.service") == ["ask", "true"]
     assert machine.sub("a.service") == "failed"
-    assert machine.verdict(machine.world.applied.sha) == "failed"
+    assert verdict(machine) == "failed"
 
 
 def test_exec_condition_that_is_ignored_goes_on():
