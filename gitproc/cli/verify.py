@@ -29,8 +29,7 @@ def verify(args: argparse.Namespace) -> Mapping[str, Any]:
     """The result of `verify` for the targets of a command line: diagnostics and the number of units."""
     root = Path(args.root) if args.root else None
     config = load(Path(args.config) if args.config else None, root, args.user)
-    allowed = {*config.allow_unenforced, *_names(args.allow_unenforced)}
-    options = LoadOptions(frozenset(allowed), config.default_private_pids)
+    options = options_of(config, args.allow_unenforced)
     paths = [target for target in args.targets if Path(target).exists()]
     if paths and len(paths) == len(args.targets):
         found = [Path(path) for path in paths]
@@ -43,6 +42,12 @@ def verify(args: argparse.Namespace) -> Mapping[str, Any]:
         missing = next(target for target in args.targets if target not in paths)
         raise SourceError(f"cannot read {missing}: no such file or directory")
     return _revision(args.targets[0] if args.targets else None, config, options, args.host_facts)
+
+
+def options_of(config: Config, further: Iterable[str]) -> LoadOptions:
+    """What the configuration says about loading, with `further` directives that may go unenforced."""
+    allowed = {*config.allow_unenforced, *_names(further)}
+    return LoadOptions(frozenset(allowed), config.default_private_pids)
 
 
 def compile_files(

@@ -28,7 +28,7 @@ PORT = "8080"  # that pages use; another one is taken when they are played
 HOME = "/home/ada"  # that pages show
 DEADLINE = 30.0  # seconds a command may take to print what the page says
 LOOKS = re.compile(
-    r"^\s*(gitproc (?!(--user )?(init|start|stop|restart|rollback|apply|sync|kill))|git (log|status))"
+    r"^\s*(gitproc (?!(--user )?(init|start|stop|restart|rollback|apply|sync|kill|import))|git (log|status))"
 )
 
 _FENCE = re.compile(r"^```(\w+)?[ ]?(.*)$")

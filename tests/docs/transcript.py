@@ -26,6 +26,11 @@ gitproc daemon >$HOME/daemon.out 2>&1 &
 until gitproc --quiet status 2>/dev/null; do sleep 0.1; done
 cd ~/demo/etc/gitproc/services
 """
+_INITS = """\
+gitproc() { command gitproc --root $HOME/demo "$@"; }
+gitproc --quiet init
+mkdir -p ~/system/lib/systemd/system && cd
+"""
 _WEB = """\
 [Unit]
 Description=The front page
@@ -65,6 +70,7 @@ PAGES = {
     "docs/how-to/ci-gate.md": Scene(
         before=("mkdir ~/services && cd ~/services && git init -qb main",)
     ),
+    "docs/how-to/take-systemd-units.md": Scene(before=(_INITS,)),
     "docs/how-to/as-ordinary-user.md": Scene(("--user",)),
 }
 
