@@ -7,70 +7,243 @@ that only make exceptions from such a restriction lose nothing while it is not t
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from gitproc.units.directive import Directive, Support
-from gitproc.units.rows import exactly, flag, known, known_flag, one_of
+from gitproc.units.access_lists import Rule
+from gitproc.units.capabilities import parse_capabilities, parse_secure_bits
+from gitproc.units.directive import Change, Directive, Specifiers, Support
+from gitproc.units.mounts import (
+    BindMount,
+    EmptyMount,
+    MarkedPath,
+    parse_bind_mounts,
+    parse_empty_mounts,
+    parse_marked_paths,
+)
+from gitproc.units.restrictions import (
+    parse_architectures,
+    parse_calls,
+    parse_errno,
+    parse_families,
+    parse_namespaces,
+)
+from gitproc.units.rows import exactly, flag, known, known_flag, one, one_of, several
+from gitproc.units.values import parse_boolean, parse_path
+
+T = TypeVar("T")
+
+_RESTRICTS = Support.RESTRICTS
+_UNENFORCED = Support.UNENFORCED
+_EXCEPTION = Support.NO_EFFECT  # from what is not enforced
+
+
+def _change(support: Support) -> Change:
+    return Change.RESTART if support is Support.ENFORCED else Change.NONE
+
+
+def _flag(name: str, doc: str, support: Support = _RESTRICTS) -> Directive[bool]:
+    return one("Service", name, parse_boolean, False, doc, _change(support), support=support)
+
+
+def _word(
+    name: str,
+    parse: Callable[[str], str],
+    default: str,
+    doc: str,
+    support: Support = _RESTRICTS,
+    specifiers: Specifiers = Specifiers.NONE,
+) -> Directive[str]:
+    return one("Service", name, parse, default, doc, _change(support), specifiers, support)
+
+
+def _list(
+    name: str,
+    parse: Callable[[str], tuple[T, ...]],
+    doc: str,
+    support: Support = _RESTRICTS,
+    specifiers: Specifiers = Specifiers.TEXT,
+) -> Directive[tuple[T, ...]]:
+    return several("Service", name, parse, doc, _change(support), specifiers, support)
+
+
+# -- namespaces --------------------------------------------------------------------------------------
 
 PRIVATE_PIDS = flag(
     "Service", "PrivatePIDs", False, "Run in a PID namespace of its own, under a small init."
 )
+PRIVATE_NETWORK = _flag("PrivateNetwork", "A network namespace with loopback alone.")
+PRIVATE_IPC = _flag("PrivateIPC", "System V and POSIX IPC of its own.")
+PRIVATE_MOUNTS = _flag("PrivateMounts", "Mounts of its own.")
+PRIVATE_USERS = _word(
+    "PrivateUsers", one_of("self", "identity", "full"), "no", "A user namespace of its own."
+)
+PROTECT_HOSTNAME = _word(
+    "ProtectHostname", one_of("private"), "no", "No change of the host's name."
+)
+NETWORK_NAMESPACE_PATH = _word(
+    "NetworkNamespacePath",
+    parse_path,
+    "",
+    "Network namespace to join.",
+    specifiers=Specifiers.TEXT,
+)
+IPC_NAMESPACE_PATH = _word(
+    "IPCNamespacePath", parse_path, "", "IPC namespace to join.", specifiers=Specifiers.TEXT
+)
 
-_FLAGS = {
-    "PrivateDevices": "A /dev with pseudo devices alone.",
-    "PrivateNetwork": "A network namespace with loopback alone.",
-    "PrivateIPC": "System V and POSIX IPC of its own.",
-    "PrivateMounts": "Mounts of its own.",
-    "NoNewPrivileges": "No privileges gained by executing a file.",
-    "ProtectKernelTunables": "/proc/sys, /sys and the like read-only.",
-    "ProtectKernelModules": "No loading of kernel modules.",
-    "ProtectKernelLogs": "No access to the kernel's log.",
-    "ProtectClock": "No setting of clocks.",
-    "ProtectHostname": "No change of the host's name.",
-    "MemoryDenyWriteExecute": "No memory that is writable and executable.",
-    "RestrictRealtime": "No real-time scheduling.",
-    "RestrictSUIDSGID": "No making of set-user-id files.",
-    "LockPersonality": "No change of the kernel personality.",
-    "DynamicUser": "A user made up for the run; without it the service runs as User=, or root.",
-}
-_CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
-    "PrivateTmp": (("disconnected",), "A /tmp and /var/tmp of its own."),
-    "PrivateUsers": (("self", "identity", "full"), "A user namespace of its own."),
-    "ProtectSystem": (("full", "strict"), "System folders read-only."),
-    "ProtectHome": (("read-only", "tmpfs"), "Home folders hidden, or read-only."),
-    "ProtectControlGroups": (("private", "strict"), "The cgroup tree read-only."),
-}
-_LISTS = {
-    "CapabilityBoundingSet": "Capabilities that can be held at all.",
-    "SecureBits": "Bits that bind privileges to capabilities.",
-    "SystemCallFilter": "System calls allowed, or denied with ~.",
-    "SystemCallArchitectures": "Architectures whose system calls are allowed.",
-    "RestrictAddressFamilies": "Kinds of socket allowed, or denied with ~.",
-    "RestrictNamespaces": "Kinds of namespace that may be made.",
+# -- what is seen of the file system -----------------------------------------------------------------
+
+PRIVATE_TMP = _word("PrivateTmp", one_of("disconnected"), "no", "A /tmp and /var/tmp of its own.")
+PRIVATE_DEVICES = _flag("PrivateDevices", "A /dev with pseudo devices alone.")
+PROTECT_SYSTEM = _word("ProtectSystem", one_of("full", "strict"), "no", "System folders read-only.")
+PROTECT_HOME = _word(
+    "ProtectHome", one_of("read-only", "tmpfs"), "no", "Home folders hidden, or read-only."
+)
+PROTECT_CONTROL_GROUPS = _word(
+    "ProtectControlGroups", one_of("private", "strict"), "no", "The cgroup tree read-only."
+)
+PROTECT_KERNEL_TUNABLES = _flag("ProtectKernelTunables", "/proc/sys, /sys and the like read-only.")
+PROTECT_KERNEL_MODULES = _flag("ProtectKernelModules", "No loading of kernel modules.")
+PROTECT_KERNEL_LOGS = _flag("ProtectKernelLogs", "No access to the kernel's log.")
+PROTECT_CLOCK = _flag("ProtectClock", "No setting of clocks.")
+PROTECT_PROC = _word(
+    "ProtectProc",
+    exactly("default", "noaccess", "invisible", "ptraceable"),
+    "default",
+    "Processes of other users hidden in /proc.",
+)
+PROC_SUBSET = _word("ProcSubset", exactly("all", "pid"), "all", "A /proc with processes alone.")
+READ_WRITE_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
+    "ReadWritePaths",
+    parse_marked_paths,
+    "Exceptions from read-only paths; none are enforced yet.",
+    _EXCEPTION,
+)
+READ_ONLY_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
+    "ReadOnlyPaths", parse_marked_paths, "Paths made read-only."
+)
+INACCESSIBLE_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
+    "InaccessiblePaths", parse_marked_paths, "Paths made inaccessible."
+)
+EXEC_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
+    "ExecPaths",
+    parse_marked_paths,
+    "Exceptions from NoExecPaths=, which is not enforced yet.",
+    _EXCEPTION,
+)
+NO_EXEC_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
+    "NoExecPaths", parse_marked_paths, "Paths below which nothing can be executed."
+)
+BIND_PATHS: Directive[tuple[BindMount, ...]] = _list(
+    "BindPaths", parse_bind_mounts, "Paths to show elsewhere: not mounted yet.", _UNENFORCED
+)
+BIND_READ_ONLY_PATHS: Directive[tuple[BindMount, ...]] = _list(
+    "BindReadOnlyPaths",
+    parse_bind_mounts,
+    "Paths to show elsewhere, read-only: not mounted yet.",
+    _UNENFORCED,
+)
+TEMPORARY_FILE_SYSTEM: Directive[tuple[EmptyMount, ...]] = _list(
+    "TemporaryFileSystem", parse_empty_mounts, "Paths covered by an empty file system."
+)
+ROOT_DIRECTORY = _word(
+    "RootDirectory",
+    parse_path,
+    "",
+    "Another root: without it the host's programs would run instead.",
+    Support.REFUSED,
+    Specifiers.TEXT,
+)
+MOUNT_FLAGS = _word(
+    "MountFlags",
+    exactly("shared", "slave", "private"),
+    "",
+    "Propagation of mounts: the host's mounts are shared for now.",
+    _UNENFORCED,
+)
+MOUNT_API_VFS = _flag(
+    "MountAPIVFS", "Mount /proc, /sys and /dev inside RootDirectory=.", _EXCEPTION
+)
+
+# -- privileges --------------------------------------------------------------------------------------
+
+NO_NEW_PRIVILEGES = _flag("NoNewPrivileges", "No privileges gained by executing a file.")
+CAPABILITY_BOUNDING_SET: Directive[tuple[Rule, ...]] = _list(
+    "CapabilityBoundingSet",
+    parse_capabilities,
+    "Capabilities that can be held at all.",
+    specifiers=Specifiers.NONE,
+)
+AMBIENT_CAPABILITIES: Directive[tuple[Rule, ...]] = _list(
+    "AmbientCapabilities",
+    parse_capabilities,
+    "Capabilities a non-root user starts with: not given yet.",
+    _UNENFORCED,
+    Specifiers.NONE,
+)
+SECURE_BITS: Directive[tuple[int, ...]] = _list(
+    "SecureBits",
+    parse_secure_bits,
+    "Bits that bind privileges to capabilities.",
+    specifiers=Specifiers.NONE,
+)
+SYSTEM_CALL_FILTER: Directive[tuple[Rule, ...]] = _list(
+    "SystemCallFilter",
+    parse_calls,
+    "System calls allowed, or denied with ~.",
+    specifiers=Specifiers.NONE,
+)
+SYSTEM_CALL_LOG: Directive[tuple[Rule, ...]] = _list(
+    "SystemCallLog",
+    parse_calls,
+    "System calls to log: not logged.",
+    _UNENFORCED,
+    Specifiers.NONE,
+)
+SYSTEM_CALL_ARCHITECTURES: Directive[tuple[str, ...]] = _list(
+    "SystemCallArchitectures",
+    parse_architectures,
+    "Architectures whose system calls are allowed.",
+    specifiers=Specifiers.NONE,
+)
+SYSTEM_CALL_ERROR_NUMBER = _word(
+    "SystemCallErrorNumber",
+    parse_errno,
+    "kill",
+    "What a denied system call returns; none is denied yet.",
+    _EXCEPTION,
+)
+RESTRICT_ADDRESS_FAMILIES: Directive[tuple[Rule, ...]] = _list(
+    "RestrictAddressFamilies",
+    parse_families,
+    "Kinds of socket allowed, or denied with ~.",
+    specifiers=Specifiers.NONE,
+)
+RESTRICT_NAMESPACES: Directive[tuple[Rule, ...]] = _list(
+    "RestrictNamespaces",
+    parse_namespaces,
+    "Kinds of namespace that may be made.",
+    specifiers=Specifiers.NONE,
+)
+RESTRICT_REALTIME = _flag("RestrictRealtime", "No real-time scheduling.")
+RESTRICT_SUID_SGID = _flag("RestrictSUIDSGID", "No making of set-user-id files.")
+LOCK_PERSONALITY = _flag("LockPersonality", "No change of the kernel personality.")
+MEMORY_DENY_WRITE_EXECUTE = _flag(
+    "MemoryDenyWriteExecute", "No memory that is writable and executable."
+)
+DYNAMIC_USER = _flag(
+    "DynamicUser",
+    "A user made up for the run; without it the service runs as User=, or root.",
+)
+
+_OTHER_LISTS = {
     "RestrictFileSystems": "Kinds of file system allowed, or denied with ~.",
-    "ReadOnlyPaths": "Paths made read-only.",
-    "InaccessiblePaths": "Paths made inaccessible.",
-    "NoExecPaths": "Paths below which nothing can be executed.",
-    "TemporaryFileSystem": "Paths covered by an empty file system.",
-    "NetworkNamespacePath": "Network namespace to join.",
-    "IPCNamespacePath": "IPC namespace to join.",
     "SELinuxContext": "SELinux context to run in.",
     "AppArmorProfile": "AppArmor profile to run under.",
     "SmackProcessLabel": "Smack label to run with.",
 }
-_EXCEPTIONS = {
-    "ReadWritePaths": "Exceptions from read-only paths; none are enforced yet.",
-    "ExecPaths": "Exceptions from NoExecPaths=, which is not enforced yet.",
-    "SystemCallErrorNumber": "What a denied system call returns; none is denied yet.",
-    "BindLogSockets": "Show the journal's sockets inside RootDirectory=.",
-    "MountAPIVFS": "Mount /proc, /sys and /dev inside RootDirectory=.",
-}
-_UNENFORCED = {
-    "AmbientCapabilities": "Capabilities a non-root user starts with: not given yet.",
-    "SystemCallLog": "System calls to log: not logged.",
-    "BindPaths": "Paths to show elsewhere: not mounted yet.",
-    "BindReadOnlyPaths": "Paths to show elsewhere, read-only: not mounted yet.",
-    "MountFlags": "Propagation of mounts: the host's mounts are shared for now.",
+_IMAGES = {
     "RootImageOptions": "Mount options of RootImage=.",
     "RootImagePolicy": "Policy for RootImage=.",
     "RootHash": "Verity hash of RootImage=.",
@@ -82,39 +255,23 @@ _UNENFORCED = {
     "ExtensionImagePolicy": "Policy for ExtensionImages=.",
     "ExtensionDirectories": "Folders laid over /usr: not mounted yet.",
 }
-_REFUSED = {
-    "RootDirectory": "Another root: without it the host's programs would run instead.",
-    "RootImage": "An image as root: without it the host's programs would run instead.",
-}
-
-_RESTRICTS = Support.RESTRICTS
 
 ROWS: tuple[Directive[Any], ...] = (
-    PRIVATE_PIDS,
-    *(known_flag("Service", name, _RESTRICTS, doc) for name, doc in _FLAGS.items()),
-    *(
-        known("Service", name, _RESTRICTS, doc, one_of(*choices), "no")
-        for name, (choices, doc) in _CHOICES.items()
-    ),
+    # Every constant of this module that is a row.
+    *(value for value in tuple(globals().values()) if isinstance(value, Directive)),
+    *(known("Service", name, _RESTRICTS, doc) for name, doc in _OTHER_LISTS.items()),
     known(
         "Service",
-        "ProtectProc",
-        _RESTRICTS,
-        "Processes of other users hidden in /proc.",
-        exactly("default", "noaccess", "invisible", "ptraceable"),
-        "default",
+        "BindLogSockets",
+        _EXCEPTION,
+        "Show the journal's sockets inside RootDirectory=.",
     ),
+    *(known("Service", name, _UNENFORCED, doc) for name, doc in _IMAGES.items()),
+    known_flag("Service", "RootEphemeral", _UNENFORCED, "A throw-away copy of the root."),
     known(
         "Service",
-        "ProcSubset",
-        _RESTRICTS,
-        "A /proc with processes alone.",
-        exactly("all", "pid"),
-        "all",
+        "RootImage",
+        Support.REFUSED,
+        "An image as root: without it the host's programs would run instead.",
     ),
-    *(known("Service", name, _RESTRICTS, doc) for name, doc in _LISTS.items()),
-    *(known("Service", name, Support.NO_EFFECT, doc) for name, doc in _EXCEPTIONS.items()),
-    *(known("Service", name, Support.UNENFORCED, doc) for name, doc in _UNENFORCED.items()),
-    known_flag("Service", "RootEphemeral", Support.UNENFORCED, "A throw-away copy of the root."),
-    *(known("Service", name, Support.REFUSED, doc) for name, doc in _REFUSED.items()),
 )

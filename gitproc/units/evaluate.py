@@ -12,15 +12,17 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from gitproc.units.access_lists import NOTHING
 from gitproc.units.conditions import RESET_TOGETHER
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives import SECTIONS, TABLE
+from gitproc.units.directives_sandbox import CAPABILITY_BOUNDING_SET
 from gitproc.units.parser import Setting
 from gitproc.units.specifiers import Host, expand
 from gitproc.units.spellings import STANDS_FOR
 
-_EMPTY_IS_A_VALUE = frozenset({"Service.CapabilityBoundingSet"})
+_EMPTY_IS_A_VALUE = frozenset({CAPABILITY_BOUNDING_SET.key})
 """Lists whose empty assignment asks for something: here, for no capability at all."""
 
 
@@ -54,7 +56,7 @@ def evaluate(
                 continue
             if not text:
                 if target in _EMPTY_IS_A_VALUE:
-                    values[target] = ("",)
+                    values[target], texts[target] = (NOTHING,), [""]
                 elif row.repeat is not Repeat.DEPENDENCY:
                     for key_too in RESET_TOGETHER.get(target, (target,)):
                         values.pop(key_too, None)

@@ -66,15 +66,6 @@ def parse_paths(text: str) -> tuple[str, ...]:
     return tuple(parse_path(word) for word in split_words(text))
 
 
-def parse_marked_paths(text: str) -> tuple[str, ...]:
-    """As parse_paths; each may be led by `-` (may be missing) and `+` (below RootDirectory=)."""
-    paths: list[str] = []
-    for word in split_words(text):
-        path = word.removeprefix("-").removeprefix("+")
-        paths.append(word[: len(word) - len(path)] + parse_path(path))
-    return tuple(paths)
-
-
 def parse_work_dir(text: str) -> WorkDir | None:
     """WorkingDirectory=: `-` in front tolerates absence, `~` is the user's home; empty resets."""
     if not text:

@@ -30,11 +30,10 @@ def one(
     doc: str,
     change: Change = Change.RESTART,
     specifiers: Specifiers = Specifiers.NONE,
+    support: Support = Support.ENFORCED,
 ) -> Directive[T]:
-    """One enforced value; the last assignment wins."""
-    return Directive(
-        section, name, parse, default, Repeat.LAST, change, Support.ENFORCED, doc, specifiers
-    )
+    """One value; the last assignment wins."""
+    return Directive(section, name, parse, default, Repeat.LAST, change, support, doc, specifiers)
 
 
 def several(
@@ -44,11 +43,10 @@ def several(
     doc: str,
     change: Change = Change.RESTART,
     specifiers: Specifiers = Specifiers.TEXT,
+    support: Support = Support.ENFORCED,
 ) -> Directive[tuple[T, ...]]:
-    """One enforced list: assignments add up, an empty one starts over; empty by default."""
-    return Directive(
-        section, name, parse, (), Repeat.LIST, change, Support.ENFORCED, doc, specifiers
-    )
+    """One list: assignments add up, an empty one starts over; empty by default."""
+    return Directive(section, name, parse, (), Repeat.LIST, change, support, doc, specifiers)
 
 
 def text(section: str, name: str, doc: str, change: Change = Change.RESTART) -> Directive[str]:

@@ -8,7 +8,6 @@ from gitproc.units.paths import (
     EnvFile,
     WorkDir,
     parse_env_files,
-    parse_marked_paths,
     parse_path,
     parse_paths,
     parse_work_dir,
@@ -52,7 +51,6 @@ def test_what_is_no_path_of_a_setting(text):
 
 def test_several_paths():
     assert parse_paths("/a// '/b c' /d/./e") == ("/a", "/b c", "/d/e")
-    assert parse_marked_paths("-/a -+/b/ +/c /d") == ("-/a", "-+/b", "+/c", "/d")
     with pytest.raises(ValueError, match="'b' is not an absolute path"):
         parse_paths("/a b")
 
