@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from gitproc.core.events import CommitMeta
 from gitproc.core.records import commit_record
 from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_record
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
+from gitproc.daemon.questions import Questions
 from gitproc.errors import GitProcError, NoSuchUnit, SourceError
 from gitproc.source.reading import TreeChange
 from gitproc.units.unit import Unit
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +44,10 @@ def files_of(unit: Unit) -> list[str]:
 class Commits:
     """Reads commits for people."""
 
-    def __init__(self, effects: Effects, desired: Desired) -> None:
+    def __init__(self, effects: Effects, desired: Desired, questions: Questions) -> None:
         self._e = effects
         self._desired = desired
-
-    async def _thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(None, work)
+        self._thread = questions.ask
 
     async def last_change(self, paths: list[str]) -> CommitMeta | None:
         """The commit that last changed one of these files, seen from the applied one."""

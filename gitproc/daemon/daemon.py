@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CONNECT = 10.0  # seconds for a shim that is just being started
+_TIDYING = 2.0  # seconds for what is still being removed when all units are down
 SHIM_SOCKET = "shim.sock"
 NOTIFY_SOCKET = "notify"
 
@@ -264,9 +265,12 @@ class Daemon:
         gc.enable()
         self._notifier.ready(f"{len(world.units)} units")
         log.info("ready: %s, branch %s", config.repository, config.branch)
+        perform.trash.sweep()
         await perform.finished
         await door.close()
         await outcomes.close()
+        handler.questions.close()
+        perform.trash.close(0.0 if self._stepped_aside else _TIDYING)
         await self._end(server, desired, mailbox, notify, effects, state)
         return self._status
 

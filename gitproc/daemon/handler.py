@@ -31,6 +31,7 @@ from gitproc.daemon.inquiries import Inquiries
 from gitproc.daemon.loop import Mailbox, boottime
 from gitproc.daemon.perform import Effects, Perform
 from gitproc.daemon.push import Pushes
+from gitproc.daemon.questions import Questions
 from gitproc.errors import NoSuchUnit, SourceError, UsageError
 from gitproc.kernel import processes
 from gitproc.store.log_lines import LogLine
@@ -53,10 +54,11 @@ class RpcHandler:
         self._mailbox = mailbox
         self._perform = perform
         self._desired = desired
-        self._commits = Commits(effects, desired)
+        self.questions = Questions()
+        self._commits = Commits(effects, desired, self.questions)
         self.pushes = Pushes(effects, desired)
         branch = BranchVerbs(effects, desired, self._commits, self._asked)
-        inquiries = Inquiries(effects, self._commits, self._canonical)
+        inquiries = Inquiries(effects, self._commits, self.questions, self._canonical)
         self._others = {**self.pushes.methods, **branch.methods, **inquiries.methods}
         self._next = 0
         self._since = time.time()
@@ -302,14 +304,13 @@ class RpcHandler:
     async def _logs(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
         since, last = params.get("since"), params.get("lines")
-        loop = asyncio.get_running_loop()
-        lines, cut = await loop.run_in_executor(None, lambda: reader.newest(last, since))
+        lines, cut = await self.questions.ask(lambda: reader.newest(last, since))
         found: dict[str, Any] = {"version": 1, "lines": [_line(line) for line in lines]}
         return {**found, "cut": str(reader.path)} if cut else found
 
     async def _events(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        loop, count = asyncio.get_running_loop(), params.get("lines", 100)
-        found = await loop.run_in_executor(None, lambda: self._e.events.read(count))
+        count = params.get("lines", 100)
+        found = await self.questions.ask(lambda: self._e.events.read(count))
         return {"version": 1, "events": found}
 
     async def _verify(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from gitproc.core.why import why
 from gitproc.daemon.commits import Commits, files_of
 from gitproc.daemon.loop import boottime
 from gitproc.daemon.perform import Effects
+from gitproc.daemon.questions import Questions
 from gitproc.errors import NoSuchUnit
 
 _TOLD = frozenset(
@@ -30,11 +30,16 @@ class Inquiries:
     """Answers them. `canonical` is the unit a name means, None if there is none."""
 
     def __init__(
-        self, effects: Effects, commits: Commits, canonical: Callable[[str], str | None]
+        self,
+        effects: Effects,
+        commits: Commits,
+        questions: Questions,
+        canonical: Callable[[str], str | None],
     ) -> None:
         self._e = effects
         self._world = effects.world
         self._commits = commits
+        self._questions = questions
         self._canonical = canonical
         self.methods = {
             "why": self.why, "diff": self.diff, "history": self.history, "cat": self.cat,
@@ -60,8 +65,8 @@ class Inquiries:
         name = self._canonical(params["unit"]) or params["unit"]
         unit = self._world.wanted_unit(name)
         paths = files_of(unit) if unit is not None else []
-        events = await asyncio.get_running_loop().run_in_executor(
-            None, lambda: self._e.events.read(count * _EVENTS_PER_LINE, units=[name])
+        events = await self._questions.ask(
+            lambda: self._e.events.read(count * _EVENTS_PER_LINE, units=[name])
         )
         told = [x for x in events if x["kind"] in _TOLD]
         if not paths and not told:

@@ -61,6 +61,7 @@ from gitproc.kernel.namespaces import pid_namespace_problem
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.kernel.spawn_spec import compile_spec
+from gitproc.kernel.trash import Trash
 from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
 from gitproc.units import directives as d
@@ -112,6 +113,7 @@ class Perform:
             warn_isolation=config.on_missing_isolation == "warn",
             own=tuple(str(x) for x in (config.run_dir, config.state_dir, config.log_dir)),
         )
+        self.trash = Trash(effects.host.run)
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
         self.ask_host_units: Callable[[tuple[str, ...]], None] = lambda _: None
@@ -352,7 +354,9 @@ class Perform:
         self._e.controller.remove(unit.name)
         others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
         self._ipc.ended(unit, (x.definition for x in others))
-        problems = directories.release(unit, self._surroundings, keep_runtime=keep_runtime)
+        problems = directories.release(
+            unit, self._surroundings, keep_runtime=keep_runtime, trash=self.trash
+        )
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
 

@@ -11,19 +11,36 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from gitproc.kernel import safe_path
 from gitproc.kernel.launch import LaunchContext
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
 
+if TYPE_CHECKING:
+    from gitproc.kernel.trash import Trash
+
+MOST_AT_ONCE = 1000
+"""Entries that are removed while the manager waits: about ten milliseconds."""
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def release(unit: Unit, context: LaunchContext, *, keep_runtime: bool = False) -> list[str]:
+class TooMuchError(Exception):
+    """There is more in a folder than may be removed at once."""
+
+
+def release(
+    unit: Unit,
+    context: LaunchContext,
+    *,
+    keep_runtime: bool = False,
+    trash: Trash | None = None,
+) -> list[str]:
     """Remove what the ended instance leaves; returns what could not be removed, one sentence each.
 
     `keep_runtime`: a restart follows, over which RuntimeDirectoryPreserve=restart keeps the directory.
+    `trash` takes a directory in which there is very much, so that nobody waits for that.
     """
     problems = []
     if unit[d.PID_FILE]:
@@ -34,7 +51,7 @@ def release(unit: Unit, context: LaunchContext, *, keep_runtime: bool = False) -
             if own.link and not context.is_own(f"{context.host.run}/{own.link}"):
                 problems += remove_link(context.host.run, own.link)
             if not context.is_own(f"{context.host.run}/{own.path}"):
-                problems += remove_tree(context.host.run, own.path)
+                problems += remove_tree(context.host.run, own.path, trash)
     return problems
 
 
@@ -66,15 +83,16 @@ def remove_link(root: str, name: str) -> list[str]:
     return _below(root, name, _unlink)
 
 
-def remove_tree(root: str, name: str) -> list[str]:
+def remove_tree(root: str, name: str, trash: Trash | None = None) -> list[str]:
     """Remove the folder `name` (a relative path) below `root` with all that is in it.
 
-    A link in place of the folder is itself removed; one on the way there stops it.
+    A link in place of the folder is itself removed; one on the way there stops it. What takes long goes to
+    `trash`.
     """
-    return _below(root, name, _remove)
+    return _below(root, name, lambda parent, last: _remove_or_put_aside(parent, last, trash))
 
 
-def _below(root: str, name: str, remove: Callable[[int, str], None]) -> list[str]:
+def _below(root: str, name: str, action: Callable[[int, str], None]) -> list[str]:
     parts = [part for part in name.split("/") if part]
     if not parts or ".." in parts or "." in parts:
         return [f"not a folder below {root}: {name!r}"]
@@ -85,7 +103,7 @@ def _below(root: str, name: str, remove: Callable[[int, str], None]) -> list[str
             deeper = os.open(part, _OPEN, dir_fd=here)
             os.close(here)
             here = deeper
-        remove(here, parts[-1])
+        action(here, parts[-1])
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -101,11 +119,30 @@ def _unlink(parent: int, name: str) -> None:
         os.unlink(name, dir_fd=parent)
 
 
-def _remove(parent: int, name: str) -> None:
+def _remove_or_put_aside(parent: int, name: str, trash: Trash | None) -> None:
+    if trash is None:
+        remove(parent, name, lambda: None)
+        return
+    left = MOST_AT_ONCE
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TooMuchError
+
+    try:
+        remove(parent, name, count)
+    except TooMuchError:
+        trash.take(parent, name)
+
+
+def remove(parent: int, name: str, each: Callable[[], None]) -> None:
     """Remove one entry and all below it that lies on the same file system.
 
-    Without recursion, and with few descriptors: who fills a folder may nest it deeper than any stack goes.
-    The way back up is by `..`, which is held against where we came from.
+    `each` is called for every entry before it is looked at; what it raises ends the removal. Without
+    recursion, and with few descriptors: who fills a folder may nest it deeper than any stack goes. The way
+    back up is by `..`, which is held against where we came from.
     """
     info = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if not stat.S_ISDIR(info.st_mode):
@@ -113,7 +150,7 @@ def _remove(parent: int, name: str) -> None:
         return
     here = os.open(name, _OPEN, dir_fd=parent)
     try:
-        way = [(name, _identity(info), _strip(here, info.st_dev))]
+        way = [(name, _identity(info), _strip(here, info.st_dev, each))]
         while True:
             last, _, folders = way[-1]
             if folders:
@@ -121,7 +158,8 @@ def _remove(parent: int, name: str) -> None:
                 below = os.open(following, _OPEN, dir_fd=here)
                 os.close(here)
                 here = below
-                way.append((following, _identity(os.fstat(here)), _strip(here, info.st_dev)))
+                folders = _strip(here, info.st_dev, each)
+                way.append((following, _identity(os.fstat(here)), folders))
                 continue
             way.pop()
             if not way:
@@ -142,12 +180,17 @@ def _identity(info: os.stat_result) -> tuple[int, int]:
     return info.st_dev, info.st_ino
 
 
-def _strip(folder: int, device: int) -> list[str]:
+def _strip(folder: int, device: int, each: Callable[[], None]) -> list[str]:
     """Remove what is no folder; the names of folders of the same file system."""
+    names = []
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries]
+        for entry in entries:
+            each()
+            names.append(entry.name)
     folders = []
-    for name in names:
+    for number, name in enumerate(names):
+        if number % 256 == 255:
+            each()
         with suppress(FileNotFoundError):
             info = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISDIR(info.st_mode):

@@ -5,6 +5,7 @@ import os
 import struct
 import time
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -403,6 +404,37 @@ def test_follow_goes_on_after_the_log_was_emptied_in_place(writer, reader):
         await follower.close()
 
     following(scenario)
+
+
+def test_many_who_follow_share_one_inotify_instance(tmp_path):
+    def instances():
+        found = 0
+        for entry in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                found += "inotify" in str(entry.readlink())
+        return found
+
+    before = instances()
+
+    async def scenario():
+        writers = [Writer(tmp_path, f"u{n}") for n in range(5)]
+        followers = [Follower(LogReader(tmp_path, f"u{n % 5}.service")) for n in range(40)]
+        for writer in writers:
+            writer.write(b"1\n", 1)
+        for follower in followers:
+            assert await follower.until(1) == ["1"]
+        assert instances() == before + 1
+        for follower in followers[::2]:
+            await follower.close()
+        for writer in writers:
+            writer.rotate()
+            writer.write(b"2\n", 2)
+        for follower in followers[1::2]:
+            assert await follower.until(2) == ["1", "2"]
+            await follower.close()
+
+    following(scenario)
+    assert instances() == before
 
 
 def test_follow_looks_by_itself_where_inotify_has_run_out(writer, reader, monkeypatch, caplog):

@@ -1,0 +1,88 @@
+"""Folders with very much in them go out of the way at once, and for good, whoever is killed in between."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from gitproc.kernel.directories import MOST_AT_ONCE, release
+from gitproc.kernel.launch import LaunchContext
+from gitproc.kernel.trash import PREFIX, Trash
+from gitproc.units.specifiers import Host
+from tests.e2e.harness import until
+from tests.kernel.parts import unit
+
+FILES = 6_000
+
+
+@pytest.fixture
+def run():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as path:  # a tmpfs, as /run is
+        yield Path(path)
+
+
+def fill(folder, number):
+    folder.mkdir(parents=True)
+    for n in range(number):
+        os.close(os.open(folder / str(n), os.O_CREAT | os.O_WRONLY))
+
+
+@pytest.mark.parametrize("name", ["a", "b/c"])
+def test_very_much_keeps_nobody_waiting(run, name):
+    fill(run / name, FILES)
+    trash = Trash(str(run))
+    before = time.perf_counter()
+    made = unit(f"RuntimeDirectory={name}")
+    assert release(made, LaunchContext(Host(run=str(run))), trash=trash) == []
+    waited = time.perf_counter() - before
+    assert not (run / name).exists()
+    until(lambda: not list(run.glob(f"{PREFIX}*")), "it is removed")
+    removed = time.perf_counter() - before
+    print(f"{FILES} files: waited {waited * 1e3:.0f} ms, removed after {removed * 1e3:.0f} ms")
+    assert waited < removed / 3
+    trash.close()
+
+
+def test_little_is_removed_at_once(run):
+    fill(run / "a" / "deep", MOST_AT_ONCE - 10)
+    made = unit("RuntimeDirectory=a")
+    trash = Trash(str(run))
+    assert release(made, LaunchContext(Host(run=str(run))), trash=trash) == []
+    assert list(run.iterdir()) == []
+    trash.close()
+
+
+def test_many_folders_in_folders_are_much_too(run):
+    folder = run / "a"
+    for n in range(2 * MOST_AT_ONCE):
+        (folder / str(n) / "x").mkdir(parents=True)
+    trash = Trash(str(run))
+    release(unit("RuntimeDirectory=a"), LaunchContext(Host(run=str(run))), trash=trash)
+    assert not folder.exists()
+    trash.close(10.0)
+    assert list(run.iterdir()) == []
+
+
+def test_the_next_manager_goes_on(run):
+    fill(run / f"{PREFIX}0123", 50)
+    fill(run / "else", 1)
+    (run / f"{PREFIX}link").symlink_to(run / "else")
+    trash = Trash(str(run))
+    trash.sweep()
+    until(lambda: sorted(x.name for x in run.iterdir()) == ["else"], "what was left is removed")
+    assert (run / "else" / "0").exists()
+    trash.close()
+
+
+def test_an_end_does_not_wait(run):
+    fill(run / "a", FILES)
+    trash = Trash(str(run))
+    release(unit("RuntimeDirectory=a"), LaunchContext(Host(run=str(run))), trash=trash)
+    trash.close()
+    (left,) = run.iterdir()
+    assert left.name.startswith(PREFIX)
+    assert any(left.iterdir())
