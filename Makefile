@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PYTHON
 
 help:    ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/stamp    ## the example services of units/, here, in the foreground (Ctrl-C ends all)
 	@tools/run
@@ -36,6 +36,10 @@ deb: .venv/stamp    ## the Debian package, dist/gitproc_VERSION_all.deb
 soak: .venv/stamp    ## blows against a real machine, as root: make soak ROUNDS=1000 [SEED=N]
 	@$(BIN)/python -m tests.faults.soak --rounds $(or $(ROUNDS),100) $(if $(SEED),--seed $(SEED))
 
+histories: .venv/stamp    ## random histories of the core, many: make histories [SEEDS=0:100000] (minutes)
+	@for mode in "" crash plan; do $(BIN)/python -m tests.core.histories $(or $(SEEDS),0:3000) $$mode || exit 1; done
+	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q --timeout 3600 tests/core/test_state_machine.py
+
 mutants: .venv/stamp    ## prove that the tests of the core notice faults, one by one (minutes)
 	@$(BIN)/python -m tests.core.mutants
 
@@ -48,4 +52,4 @@ clean:    ## remove what make made (not the virtual machine's image)
 .venv/stamp: pyproject.toml tools/venv
 	@tools/venv
 
-.PHONY: help run demo test lint fmt bench mutants soak deb vm clean
+.PHONY: help run demo test lint fmt bench histories mutants soak deb vm clean

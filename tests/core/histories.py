@@ -55,6 +55,10 @@ EXTRA = {
     "reload": Program(lasts=0.3),
     "probe": Program(lasts=0.2),
 }
+TALE = {
+    f"unit.{turn}"
+    for turn in ("starting", "started", "stopping", "stopped", "failed", "restarting", "reloaded")
+}
 RELATIONS = ("Requires", "Wants", "BindsTo", "PartOf", "After", "After", "After", "Conflicts")
 
 
@@ -109,10 +113,10 @@ class Model:
 
 
 class Draw:
-    """Where the choices of a history come from: its seed."""
+    """The commits of a history, and whoever makes its choices. `rough`: whatever can happen, happens."""
 
-    def __init__(self, seed: int, *, rough: bool = True) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, choices: random.Random, *, rough: bool = True) -> None:
+        self.random = choices
         self.rough = rough
         order = NAMES[:]
         self.random.shuffle(order)
@@ -121,7 +125,7 @@ class Draw:
         self.conf = 0
         for name in order:
             for _ in range(self.random.randint(0, 2)):
-                self.edit(self.models[name])
+                self.edit(name)
 
     def files(self) -> dict[str, str]:
         files = {m.name: m.text() for m in self.models.values() if m.there}
@@ -133,8 +137,13 @@ class Draw:
         files["conf"] = str(self.conf // 2)
         return files
 
-    def edit(self, model: Model) -> None:
+    def plain(self) -> None:
+        """Begin with units that say nothing of each other."""
+        self.models = {name: Model(name) for name in self.order}
+
+    def edit(self, name: str) -> None:
         """Change one line of one unit."""
+        model = self.models.get(name) or self.models[NAMES[0]]
         choose = self.random.choice
         what = choose(
             ("relation",) * 6
@@ -244,10 +253,11 @@ class Watcher(Machine):
         self.oracle = Oracle({})
         self._seen: UnitSet | None = None
         self._repeating = False  # orders that a crash swallowed, decided before it
-        self.excused: set[str] = set()
+        self.excused: set[str] = {*NAMES, TARGET, GUEST}
         self.causes = 0  # counts what came from outside
         self.stops: dict[str, int] = {}
         self.births: dict[str, list[str]] = defaultdict(list)
+        self.tale: dict[str, list[str]] = defaultdict(list)  # of each unit's ups and downs
         self.began: set[str] = set()
         self.requests: list[tuple[int, Verb, str]] = []
         super().__init__(programs=EXTRA, settings=Settings())
@@ -282,8 +292,10 @@ class Watcher(Machine):
                         self._check_start(unit)
                 if process not in self.shim.born and process not in self.shim.pending:
                     self.births[unit.name].append(action.command.path)
-            case Announce("unit.stopping", name):
-                self._check_stop(name)
+            case Announce(kind, name) if kind in TALE:
+                if kind == "unit.stopping":
+                    self._check_stop(name)
+                self.tale[name].append(kind)
             case _:
                 pass
         super().perform(action)
@@ -545,14 +557,14 @@ def crash_changes_nothing(seed: int, length: int = 15) -> None:
     """The same history with and without crashes of the manager does the same to each unit."""
     ends = []
     for crashes in (False, True):
-        draw = Draw(seed, rough=False)
+        draw = Draw(random.Random(seed), rough=False)
         machine = Watcher(seed)
-        machine.excused = {*NAMES, TARGET, GUEST}
         script = happenings(draw, length)
         chance = random.Random(seed)
         machine.edit(draw.files())
         for happening in script:
-            play(machine, draw, happening)
+            prepare(draw, happening)
+            play(machine, draw.files(), happening)
             crash = chance.random() < 0.5
             if machine.world.desired is not None and crash and crashes:
                 machine.crash()
@@ -560,21 +572,28 @@ def crash_changes_nothing(seed: int, length: int = 15) -> None:
             elif crash:
                 chance.random()
         machine.run(60.0)
-        ends.append((dict(machine.births), settled(machine)))
-    for without, with_crashes, what in zip(*ends, ("commands run", "final states"), strict=True):
-        if without != with_crashes:
-            names = [
-                n for n in {**without, **with_crashes} if without.get(n) != with_crashes.get(n)
-            ]
-            shown = [(n, without.get(n), with_crashes.get(n)) for n in names]
-            raise Fault(f"seed {seed}: crashes changed the {what}: {shown}")
+        ends.append(machine)
+    agree(*ends)
+
+
+def agree(calm: Watcher, crashed: Watcher) -> None:
+    """Both have done the same to each unit; Fault if not."""
+    for what, one, other in (
+        ("commands run", calm.births, crashed.births),
+        ("tale", calm.tale, crashed.tale),
+        ("states", settled(calm), settled(crashed)),
+    ):
+        shown = [
+            (n, one.get(n), other.get(n)) for n in {**one, **other} if one.get(n) != other.get(n)
+        ]
+        if shown:
+            raise Fault(f"seed {calm.seed}: crashes changed the {what}: {shown}")
 
 
 def plan_is_kept(seed: int, edits: int = 12) -> int:
     """From rest to rest, a commit does what its plan said, and nothing else. Returns the commits judged."""
-    draw = Draw(seed, rough=False)
+    draw = Draw(random.Random(seed), rough=False)
     machine = Watcher(seed)
-    machine.excused = {*NAMES, TARGET, GUEST}
     machine.edit(draw.files())
     judged = 0
     for _ in range(edits):
@@ -584,7 +603,7 @@ def plan_is_kept(seed: int, edits: int = 12) -> int:
             machine.order(draw.random.choice((Verb.START, Verb.STOP)), name)
             machine.run(60.0)
         before = {name: (s.invocation, s.sub) for name, s in machine.world.units.items()}
-        draw.edit(draw.models[name])
+        draw.edit(name)
         mark = len(machine.actions)
         refused = machine.world.refused
         machine.edit(draw.files())
@@ -627,6 +646,7 @@ def _compare(
 
 KINDS = ("commit",) * 8 + ("verb",) * 4 + ("exit",) * 3 + ("time",) * 6
 ROUGH = ("crash",) * 2 + ("mid-crash",) * 2 + ("oom", "stale", "new-shim", "health", "rest", "rest")
+WAITS = (0.0, 0.0005, 0.02, 0.15, 1.0, 2.5, 7.0)  # seconds
 VERBS = (
     Verb.START,
     Verb.STOP,
@@ -646,21 +666,26 @@ def happenings(draw: Draw, count: int) -> list[Happening]:
             draw.random.choice(kinds),
             draw.random.choice(NAMES if draw.random.random() < 0.93 else [GUEST]),
             draw.random.randrange(1000),
-            draw.random.choice((0.0, 0.0005, 0.02, 0.15, 1.0, 2.5, 7.0)),
+            draw.random.choice(WAITS),
         )
         for _ in range(count)
     ]
 
 
-def play(machine: Watcher, draw: Draw, happening: Happening) -> None:
-    """Let one thing happen."""
+def prepare(draw: Draw, happening: Happening) -> None:
+    """Somebody edits, where it is a commit that happens."""
+    if happening.kind == "commit":
+        draw.edit(happening.unit)
+
+
+def play(machine: Watcher, files: Mapping[str, str], happening: Happening) -> None:
+    """Let one thing happen; `files` are those of the branch."""
     name, number = happening.unit, happening.number
     while not machine.manager_up:
         machine.run(0.1)
     match happening.kind:
         case "commit":
-            draw.edit(draw.models[name] if name in draw.models else draw.models[NAMES[0]])
-            machine.edit(draw.files())
+            machine.edit(files)
         case "verb":
             machine.order(VERBS[number % len(VERBS)], name)
         case "exit":
@@ -690,20 +715,31 @@ def play(machine: Watcher, draw: Draw, happening: Happening) -> None:
         machine.run(happening.seconds)
 
 
-def history(seed: int, length: int = 40) -> Watcher:
-    """Play the history of a seed; Fault if something that must hold did not."""
-    draw = Draw(seed)
+def begin(draw: Draw, seed: int) -> Watcher:
+    """A machine after its first commit."""
     machine = Watcher(seed)
-    machine.excused = {*NAMES, TARGET, GUEST}
-    script = happenings(draw, length)
     machine.edit(draw.files())
-    if machine.world.desired is None:  # the first commit was refused: begin with something plain
-        draw.models = {name: Model(name) for name in draw.order}
+    if machine.world.desired is None:  # it was refused
+        draw.plain()
         machine.edit(draw.files())
-    for happening in script:
-        play(machine, draw, happening)
+    return machine
+
+
+def finish(machine: Watcher) -> None:
+    """Whatever has happened, it comes to rest."""
     machine.orders_left = None
     machine.at_rest()
+
+
+def history(seed: int, length: int = 40) -> Watcher:
+    """Play the history of a seed; Fault if something that must hold did not."""
+    draw = Draw(random.Random(seed))
+    script = happenings(draw, length)
+    machine = begin(draw, seed)
+    for happening in script:
+        prepare(draw, happening)
+        play(machine, draw.files(), happening)
+    finish(machine)
     return machine
 
 

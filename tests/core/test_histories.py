@@ -1,7 +1,7 @@
 """Random histories: whatever happens in whatever order, the rules of `histories.Watcher` hold.
 
 A fault names its seed; `python -m tests.core.histories SEED:SEED+1 [crash|plan]` plays it again, and a range of
-seeds looks further.
+seeds looks further, as `make histories` does.
 """
 
 from __future__ import annotations
