@@ -130,7 +130,7 @@ def is_killed(mutant: Mutant) -> bool:
         transcripts = sorted(
             str(x.relative_to(copy))
             for x in (copy / "tests" / "core").glob("test_*.py")
-            if x.name not in ("test_mutants.py", "test_histories.py", "test_verdicts.py")
+            if x.name not in ("test_mutants.py", "test_histories.py", "test_state_machine.py")
         )
         options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-k", "not grows"]
         return not (
