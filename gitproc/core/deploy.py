@@ -244,7 +244,7 @@ def _proved(world: World, name: str, state: UnitState | None) -> bool:
     if state.down and state.obstacle and standing.skipped(world, state.obstacle):
         return True  # bound to what is not for this host, or not now
     if unit.kind != "service":
-        return state.up or state.skipped
+        return state.up or state.skipped or (state.down and state.done == unit.fingerprint)
     if state.down:
         return state.done == unit.fingerprint and state.result in FINE
     if state.unit is None or state.unit.fingerprint != unit.fingerprint or not state.up:

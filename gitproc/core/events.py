@@ -346,6 +346,20 @@ class ShutdownAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was set. `wall`: seconds to add to CLOCK_BOOTTIME to get seconds since 1970."""
+
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSet:
+    """The machine is in another time zone; `zone` tells it from others."""
+
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: deadlines that lie before `now` are due."""
 
@@ -376,5 +390,7 @@ Event: TypeAlias = (
     | ApplyAsked
     | OutcomeTold
     | ShutdownAsked
+    | ClockSet
+    | ZoneSet
     | Tick
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 from gitproc.core.actions import Record
 from gitproc.core.checked import checked_from
+from gitproc.core.clock import TimerState
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import (
@@ -97,6 +98,7 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         ]
         if state.activation
         else None,
+        "timer": state.timer.record() if state.timer is not None else None,
         "health": [state.health.passed, state.health.failures, state.health.detail]
         if state.health.passed or state.health.failures
         else None,
@@ -152,6 +154,8 @@ def unit_from(
     state.checked = checked_from(record.get("checked"))
     if "last_exit" in record:
         state.last_exit = LastExit(*record["last_exit"])
+    if "timer" in record:
+        state.timer = TimerState.restored(record["timer"])
     if "activation" in record:
         by, variables, begun = record["activation"]
         state.activation = Activation(by, tuple(variables), begun)
@@ -304,6 +308,8 @@ def restore(
         kind, _, name = key.partition("/")
         if kind == "verdict":
             world.verdicts[name] = value
+        elif kind == "stamp":
+            world.stamps[name] = value
         elif kind == "changed":
             changes.append(value)
         elif kind == "outbox":

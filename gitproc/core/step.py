@@ -22,6 +22,7 @@ from gitproc.core import (
     operator,
     records,
     schedule,
+    timers,
     triggers,
     verdicts,
 )
@@ -31,6 +32,7 @@ from gitproc.core.events import (
     AdoptionDone,
     ApplyAsked,
     BranchUnborn,
+    ClockSet,
     CommitLoaded,
     ConditionsChecked,
     Event,
@@ -55,6 +57,7 @@ from gitproc.core.events import (
     SyncAsked,
     Tick,
     TreeEmptied,
+    ZoneSet,
 )
 from gitproc.core.notify import notified
 from gitproc.core.states import Result
@@ -89,7 +92,7 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     return world.actions
 
 
-_SETTLE: dict[str, Callable[[World, UnitState], None]] = {}
+_SETTLE: dict[str, Callable[[World, UnitState], None]] = {"timer": timers.settle}
 """Kind of a unit that starts others -> what looks at one of them when all else is at rest."""
 
 
@@ -192,6 +195,10 @@ def _take_in(world: World, event: Event) -> None:
                 world.tell("daemon.stopping", "", reason)
             world.stopping = True
             schedule.enqueue_all(world)
+        case ClockSet(wall):
+            timers.clock_set(world, wall)
+        case ZoneSet(zone):
+            timers.zone_set(world, zone)
         case Tick():
             pass
         case _:

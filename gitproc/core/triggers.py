@@ -40,9 +40,14 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
     state = world.state(name)
     along = operator.chosen(world, name)
     obstacle = _obstacle(world, state, along)
+    starter = world.units.get(by) or UnitState(by)
     if obstacle:
-        world.tell("unit.not-triggered", name, f"{by} would start {name}, but {obstacle}", by=by)
+        text = f"{by} would start {name}, but {obstacle}"
+        if starter.message != text:  # said once, and not each time
+            world.tell("unit.not-triggered", name, text, by=by)
+        starter.message = text
         return Outcome.KEPT_DOWN
+    starter.message = ""
     if state.up or state.starting or state.sub is SubState.AUTO_RESTART or _is_due(world, state):
         return Outcome.RUNNING
     unit = world.wanted_unit(name)

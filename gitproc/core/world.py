@@ -16,6 +16,7 @@ from typing import Any
 
 from gitproc.core.actions import Action, Announce
 from gitproc.core.checked import Checked
+from gitproc.core.clock import Clock, TimerState
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
@@ -124,6 +125,7 @@ class UnitState:
     hold: Hold | None = None
     demanded: bool = False
     activation: Activation | None = None
+    timer: TimerState | None = None
     done: str = (
         ""  # fingerprint of the definition that ended by itself and is not to be started again
     )
@@ -274,6 +276,7 @@ class World:
     """All of it. `settings` and `seed` are given; the rest begins empty or comes from the journal."""
 
     settings: Settings = field(default_factory=Settings)
+    clock: Clock = field(default_factory=Clock)
     seed: str = ""
     serial: int = 0
     desired: UnitSet | None = None
@@ -291,6 +294,7 @@ class World:
     source_problem: str = ""
     foreign: Foreign = field(default_factory=Foreign)
     units: dict[str, UnitState] = field(default_factory=dict)
+    stamps: dict[str, float] = field(default_factory=dict)  # of persistent timers, since 1970
     requests: dict[int, Request] = field(default_factory=dict)
     postponed: list[OperatorAsked] = field(default_factory=list)
     adopting: bool = False

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gitproc.units import trigger_rules
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
@@ -137,10 +138,12 @@ class Assembler:
             diagnostics=found,
         )
         found += judge(unit.values, settings, self._options.allow_unenforced)
+        # An error in a value leaves it out: what is missing then is no second error.
+        broken = {problem.directive for problem in found if problem.severity == "error"}
         if kind == "service":
-            # An error in a value leaves it out: what is missing then is no second error.
-            broken = {problem.directive for problem in found if problem.severity == "error"}
             found += [d for d in verify(unit.values, unit.where) if d.directive not in broken]
+        else:
+            found += trigger_rules.verify(unit, broken)
         found += self._missing(unit, RESTART_TRIGGERS)
         found += self._missing(unit, RELOAD_TRIGGERS)
         return unit, tuple(found)

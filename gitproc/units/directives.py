@@ -18,6 +18,7 @@ from gitproc.units import (
     directives_resources,
     directives_sandbox,
     directives_service,
+    directives_timer,
     directives_triggers,
     directives_unit,
 )
@@ -262,6 +263,7 @@ def _build() -> dict[str, Directive[Any]]:
         *directives_sandbox.ROWS,
         *directives_resources.ROWS,
         *directives_gitproc.ROWS,
+        *directives_timer.ROWS,
         *directives_triggers.ROWS,
         *directives_resources.SLICE_ROWS,
     ):

@@ -11,10 +11,10 @@ import calendar as months
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
-from gitproc.units.calendar import LAST_YEAR, MINUTE, SECOND, Calendar, Chain, Component
+from gitproc.units.calendar import LAST_YEAR, MINUTE, Calendar, Chain, Component
 
-_EPOCH = datetime(1970, 1, 1)
-_LAST = (datetime(LAST_YEAR + 1, 1, 1) - _EPOCH) // timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- wall clocks know no zone
+_LAST = (_EPOCH.replace(year=LAST_YEAR + 1) - _EPOCH) // timedelta(microseconds=1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -111,6 +111,3 @@ def _instant(wall: datetime, after: int, zone: tzinfo) -> int | None:
         if instant > after and _local(instant, zone) == wall:
             return instant
     return None
-
-
-__all__ = ["SECOND", "next_elapse"]

@@ -18,12 +18,15 @@ from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives import SECTIONS, TABLE
 from gitproc.units.directives_sandbox import CAPABILITY_BOUNDING_SET
+from gitproc.units.directives_timer import RESETS
 from gitproc.units.parser import Setting
 from gitproc.units.specifiers import Host, expand
 from gitproc.units.spellings import STANDS_FOR
 
 _EMPTY_IS_A_VALUE = frozenset({CAPABILITY_BOUNDING_SET.key})
 """Lists whose empty assignment asks for something: here, for no capability at all."""
+
+_RESET_TOGETHER = {**RESET_TOGETHER, **RESETS}
 
 
 class Values(NamedTuple):
@@ -58,7 +61,7 @@ def evaluate(
                 if target in _EMPTY_IS_A_VALUE:
                     values[target], texts[target] = (NOTHING,), [""]
                 elif row.repeat is not Repeat.DEPENDENCY:
-                    for key_too in RESET_TOGETHER.get(target, (target,)):
+                    for key_too in _RESET_TOGETHER.get(target, (target,)):
                         values.pop(key_too, None)
                         texts.pop(key_too, None)
                 continue

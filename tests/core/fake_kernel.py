@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gitproc.core import foreign
 from gitproc.core.actions import (
@@ -38,6 +39,7 @@ from gitproc.core.actions import (
     WatchTree,
 )
 from gitproc.core.checked import Finding
+from gitproc.core.clock import Clock
 from gitproc.core.events import (
     Adopted,
     AdoptionDone,
@@ -175,7 +177,8 @@ class Machine:
         self.settings = settings or Settings()
         self.programs: dict[str, Program] = {**PROGRAMS, **(programs or {})}
         self.healthy: dict[str, bool] = {}
-        self.world = World(settings=self.settings, seed="seed-0")
+        self.clock = Clock(zones=lambda name: ZoneInfo(name or "UTC"))
+        self.world = World(settings=self.settings, seed="seed-0", clock=self.clock)
         self.shim = Shim()
         self.procs: dict[int, Proc] = {}
         self.trees: dict[str, list[Proc]] = {}
@@ -742,7 +745,8 @@ class Machine:
 
     def remember(self, *, same_boot: bool, same_shim: bool) -> None:
         """The new manager makes its world of what is on the disk."""
-        self.world = World(settings=self.settings, seed=f"seed-{self._manager}")
+        seed = f"seed-{self._manager}"
+        self.world = World(settings=self.settings, seed=seed, clock=self.clock)
         records = json.loads(json.dumps(self.disk))
         restore(self.world, records, self.definitions.get, same_boot=same_boot, same_shim=same_shim)
         self.world.recorded = dict(records)

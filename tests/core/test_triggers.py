@@ -13,7 +13,7 @@ from gitproc.core.triggers import Outcome
 from gitproc.core.why import why
 from tests.core.fake_kernel import Machine, Program, service
 
-TIMER = "[Timer]\nUnit=a.service\n[Install]\nWantedBy=timers.target\n"
+TIMER = "[Timer]\nUnit=a.service\nOnClockChange=yes\n[Install]\nWantedBy=timers.target\n"
 JOB = service("Type=oneshot", "ExecStart=/bin/true", install=False)
 
 

@@ -9,6 +9,7 @@ from gitproc.units import (
     directives_exec,
     directives_exec_scheduling,
     directives_exec_streams,
+    directives_timer,
     directives_triggers,
 )
 from gitproc.units.conditions import CONDITION_KEYS
@@ -18,6 +19,7 @@ from gitproc.units.spellings import STANDS_FOR
 
 MODULES = (
     d,
+    directives_timer,
     directives_triggers,
     directives_exec,
     directives_exec_scheduling,

@@ -1,0 +1,40 @@
+"""Rules that the settings of one timer or path must keep together."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from gitproc.units.diagnostics import Diagnostic
+from gitproc.units.directive import Directive
+from gitproc.units.directives_timer import (
+    MONOTONIC,
+    ON_CALENDAR,
+    ON_CLOCK_CHANGE,
+    ON_TIMEZONE_CHANGE,
+    PERSISTENT,
+)
+from gitproc.units.unit import Unit
+
+
+def verify(unit: Unit, broken: AbstractSet[str]) -> list[Diagnostic]:
+    """The rules that a unit breaks; none for other kinds. `broken`: directives with errors of their own,
+    which leave values out: what is missing then is no second error."""
+    if broken:
+        return []
+    if unit.kind == "timer":
+        return _timer(unit)
+    return []
+
+
+def _timer(unit: Unit) -> list[Diagnostic]:
+    found = []
+    lists: tuple[Directive[Any], ...] = (*MONOTONIC, ON_CALENDAR)
+    changes = unit[ON_CLOCK_CHANGE] or unit[ON_TIMEZONE_CHANGE]
+    if not changes and not any(unit[row] for row in lists):
+        message = "missing: a timer needs OnCalendar=, or another of the On...= directives"
+        found.append(Diagnostic(unit.where(ON_CALENDAR), "error", ON_CALENDAR.name, message))
+    if unit[PERSISTENT] and not unit[ON_CALENDAR]:
+        message = "only OnCalendar= can be caught up on: it does nothing here"
+        found.append(Diagnostic(unit.where(PERSISTENT), "warning", PERSISTENT.name, message))
+    return found
