@@ -45,6 +45,7 @@ def place(setup: Setup) -> None:
 def open_input(setup: Setup) -> None:
     """StandardInput= where it is a file, data or a terminal."""
     wanted = setup.spec.get("stdin")
+    _wait_for(wanted, 0)
     if made_by_child(wanted):
         _put(_open(wanted, setup), 0)
 
@@ -52,6 +53,7 @@ def open_input(setup: Setup) -> None:
 def open_output(setup: Setup) -> None:
     """StandardOutput= where it is a file, a terminal, or as the input."""
     wanted = setup.spec.get("output")
+    _wait_for(wanted, 1)
     if wanted == "stdin":
         os.dup2(0, 1)
     elif made_by_child(wanted):
@@ -66,6 +68,7 @@ def open_error(setup: Setup) -> None:
             os.dup2(1, 2)
         return
     wanted = setup.spec["error"]
+    _wait_for(wanted, 2)
     if wanted == "stdin":
         os.dup2(0, 2)
     elif made_by_child(wanted):
@@ -83,6 +86,12 @@ def own_terminal(setup: Setup) -> None:
 def made_by_child(wanted: Any) -> bool:
     """Whether a stream is opened in the child, rather than by the shim before it."""
     return isinstance(wanted, dict) and ("file" in wanted or "tty" in wanted or "data" in wanted)
+
+
+def _wait_for(wanted: Any, target: int) -> None:
+    """A descriptor that was handed over does not answer EAGAIN: what reads a standard stream does not expect it."""
+    if isinstance(wanted, dict) and "fd" in wanted:
+        os.set_blocking(target, True)
 
 
 def _open(wanted: Any, setup: Setup) -> int:

@@ -68,6 +68,24 @@ def test_a_file_for_both_ways(client, tmp_path):
     assert path.read_text() == "question\nanswer to question\n"
 
 
+def test_a_socket_that_is_handed_over_blocks_both_ways(client):
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.settimeout(10)
+        theirs.setblocking(False)
+        request = client.ask(
+            "a", "/bin/sh", "-c", "read x; echo $x; echo error >&2",
+            stdin={"fd": 0}, output="stdin", give=(theirs.fileno(),),
+        )  # fmt: skip
+        theirs.close()
+        id = client.expect("started", request)[2]
+        client.expect("executed", id)
+        ours.send(b"hello\n")
+        with ours.makefile() as lines:
+            assert lines.read() == "hello\nerror\n"
+        assert client.exit_of(id) == (1, 0)
+
+
 def test_a_socket_in_the_file_system_is_connected_to(client, tmp_path):
     path = str(tmp_path / "sock")
     with socket.socket(socket.AF_UNIX) as listener:
