@@ -93,8 +93,11 @@ class Assembler:
             return None
         if path == "":
             return Parts(None, (), (), True, ())
-        folders = all_owners(name, self.aliases_of(name))
         tree = self.tree
+        fragment = (path, tree.files[path].oid) if path else None
+        if not tree.drop_ins and not tree.needs:
+            return Parts(fragment, (), (), False, ())
+        folders = all_owners(name, self.aliases_of(name))
         drop_ins: list[tuple[str, str]] = []
         chosen, clashes = choose(folders, tree.drop_ins) if tree.drop_ins else ([], [])
         for drop_in in chosen:
@@ -106,7 +109,6 @@ class Assembler:
             links, twice = choose([needs_key(role, folder) for folder in folders], tree.needs)
             clashes += [pair for pair in twice if len({tree.follow(x).masked for x in pair}) > 1]
             needs += [(f"Unit.{role.value}", link) for link in links if self._counts(link)]
-        fragment = (path, tree.files[path].oid) if path else None
         return Parts(fragment, tuple(drop_ins), tuple(needs), False, tuple(clashes))
 
     def build(self, name: str, parts: Parts) -> tuple[Unit, tuple[Diagnostic, ...]]:

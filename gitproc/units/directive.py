@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -67,11 +67,12 @@ class Directive(Generic[T]):
     support: Support
     doc: str
     specifiers: Specifiers = Specifiers.NONE
+    key: str = field(init=False)
+    """`Section.Name`, unique in the table."""
 
-    @property
-    def key(self) -> str:
-        """`Section.Name`, unique in the table."""
-        return f"{self.section}.{self.name}"
+    def __post_init__(self) -> None:
+        """Join the key once: values are looked up by it all the time."""
+        object.__setattr__(self, "key", f"{self.section}.{self.name}")
 
     def __str__(self) -> str:
         return self.name

@@ -8,7 +8,7 @@ drop-in that turns `ProtectSystem=` off silences it. Errors do not stop the fold
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -51,22 +51,25 @@ def evaluate(
     origins: dict[tuple[str, object], Location] = {}
     texts: dict[str, list[str]] = {}
     found: list[Diagnostic] = []
-    sections = SECTIONS.get(kind, frozenset())
+    lists: set[str] = set()
+    rows = _rows_of(kind)
     for key, text, where in settings:
-        for target in targets_of(key):
-            row = TABLE.get(target)
-            if row is None or row.section not in sections:
-                continue
+        for target, row in rows.get(key, ()):
             if not text:
                 if target in _EMPTY_IS_A_VALUE:
-                    values[target], texts[target] = (NOTHING,), [""]
+                    values[target], texts[target] = [NOTHING], [""]
+                    lists.add(target)
                 elif row.repeat is not Repeat.DEPENDENCY:
                     for key_too in _RESET_TOGETHER.get(target, (target,)):
                         values.pop(key_too, None)
                         texts.pop(key_too, None)
                 continue
             try:
-                value = _parse(row, target, text, name, fragment, host)
+                if "%" not in text or row.specifiers is Specifiers.NONE:
+                    value = _parse_plain(target, text)
+                else:
+                    protect = row.specifiers is Specifiers.ESCAPED
+                    value = row.parse(expand(text, name, host, fragment=fragment, protect=protect))
             except ValueError as error:
                 written = key.partition(".")[2]
                 found.append(Diagnostic(where, "error", written, _explain(text, error)))
@@ -78,13 +81,17 @@ def evaluate(
             if row.repeat is Repeat.DEPENDENCY or row.section == "Install":
                 for item in value:
                     origins.setdefault((target, item), where)
-            old = values.get(target)
-            if old is not None:
-                value = (old | value) if not isinstance(old, tuple) else old + value
-            if row.repeat is Repeat.DEPENDENCY:
-                value = tuple(dict.fromkeys(value))
-            values[target] = value
             texts.setdefault(target, []).append(text)
+            if isinstance(value, tuple) and not hasattr(value, "_fields"):
+                lists.add(target)
+                values.setdefault(target, []).extend(value)  # joined at the end: a tuple would grow
+            else:
+                old = values.get(target)
+                values[target] = value if old is None else old | value
+    for target in lists:
+        if (items := values.get(target)) is not None and not isinstance(items, tuple):
+            once = TABLE[target].repeat is Repeat.DEPENDENCY
+            values[target] = tuple(dict.fromkeys(items) if once else items)
     return Values(values, origins, texts, found)
 
 
@@ -92,11 +99,11 @@ def judge(
     values: Mapping[str, Any], settings: Iterable[Setting], allow_unenforced: frozenset[str]
 ) -> list[Diagnostic]:
     """What is asked for and not done: warnings, or errors for what would restrict the service."""
-    asked: dict[str, Directive[Any]] = {}
-    for key, value in values.items():
-        row = TABLE[key]
-        if row.support not in (Support.ENFORCED, Support.NO_EFFECT) and value != row.default:
-            asked[key] = row
+    asked = {
+        key: row
+        for key in values.keys() & _not_done()
+        if values[key] != (row := TABLE[key]).default
+    }
     if not asked:
         return []
     places: dict[str, Setting] = {}
@@ -119,12 +126,20 @@ def fingerprint(name: str, texts: Mapping[str, list[str]], triggers: Mapping[str
     return sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
-def _parse(row: Directive[Any], key: str, text: str, name: str, fragment: str, host: Host) -> Any:
-    if "%" not in text or row.specifiers is Specifiers.NONE:
-        return _parse_plain(key, text)
-    protect = row.specifiers is Specifiers.ESCAPED
-    expanded = expand(text, name, host, fragment=fragment, protect=protect)
-    return row.parse(expanded)
+@cache
+def _not_done() -> frozenset[str]:
+    """The keys that are known and asked for in vain, if not in silence."""
+    fine = (Support.ENFORCED, Support.NO_EFFECT)
+    return frozenset(key for key, row in TABLE.items() if row.support not in fine)
+
+
+@cache
+def _rows_of(kind: str) -> dict[str, tuple[tuple[str, Directive[Any]], ...]]:
+    """By each key that means something in units of a kind, the rows that its assignments count for."""
+    sections = SECTIONS.get(kind, frozenset())
+    rows = {key: [(to, TABLE[to]) for to in targets_of(key)] for key in (*TABLE, *STANDS_FOR)}
+    found = {key: tuple(x for x in to if x[1].section in sections) for key, to in rows.items()}
+    return {key: to for key, to in found.items() if to}
 
 
 @lru_cache(maxsize=2048)

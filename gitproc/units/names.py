@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from gitproc.units.escaping import escape, path_escape, path_unescape, unescape
 
@@ -65,6 +66,7 @@ def bare_name(unit: str) -> str:
     return bare
 
 
+@lru_cache(maxsize=512)
 def split_name(name: str) -> tuple[str, str | None, str]:
     """Prefix, instance ("" for a template, None for a plain name), and suffix with its dot.
 

@@ -8,6 +8,7 @@ with a warning (a line without `=`, bytes that are not UTF-8) is an error here: 
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import intern
 from typing import NamedTuple, TypeAlias
 
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -17,6 +18,8 @@ LONG_LINE = 1 << 20
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = " \t"
+_LEADING = " \t#;[="
+"""What a plain assignment does not begin with."""
 
 _Complain: TypeAlias = Callable[[int, str], None]
 
@@ -54,12 +57,23 @@ def parse(data: bytes, path: str) -> Parsed:
         found.append(Diagnostic(Location(path, line), "error", "", message))
 
     prefix: str | None = None
+    new = tuple.__new__  # a named tuple's own constructor takes twice the time
+    huge = len(data) > LONG_LINE
     first = 0
     pending: list[str] = []
     length = 0
     lines = _decode(data, complain).split("\n")
     lines.append("")  # ends a continuation that the file leaves open
     for number, line in enumerate(lines, 1):
+        if not pending:
+            if not line:
+                continue
+            if line[0] not in _LEADING and line[-1] != "\\" and prefix is not None and not huge:
+                key, equals, text = line.partition("=")
+                if equals and (key := key.rstrip(_BLANK)):
+                    where = new(Location, (path, number))
+                    settings.append(new(Setting, (intern(prefix + key), text.strip(_BLANK), where)))
+                    continue
         stripped = line.strip(_BLANK)
         if not stripped:
             if not pending:
@@ -102,7 +116,9 @@ def parse(data: bytes, path: str) -> Parsed:
         elif not (key := key.rstrip(_BLANK)):
             complain(first, f"missing the name before '=' in {stripped[:80]!r}")
         else:
-            settings.append(Setting(prefix + key, text.lstrip(_BLANK), Location(path, first)))
+            settings.append(
+                Setting(intern(prefix + key), text.lstrip(_BLANK), Location(path, first))
+            )
     return Parsed(tuple(settings), tuple(sections), tuple(found))
 
 

@@ -275,4 +275,6 @@ def _set(index: dict[str, Any], key: str, value: Any) -> None:
 def _trigger_files(unit: Unit, assembler: Assembler) -> set[str]:
     """The files whose change concerns the unit: the named paths and where links lead."""
     paths = {*unit[RESTART_TRIGGERS], *unit[RELOAD_TRIGGERS]}
+    if not paths:
+        return paths
     return paths | {assembler.tree.follow(path).path for path in paths}
