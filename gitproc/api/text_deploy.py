@@ -10,13 +10,14 @@ from gitproc.api.text_style import Style, safe
 _STEPS = {
     "unit.starting", "unit.started", "unit.stopping", "unit.stopped", "unit.reloaded", "unit.finished",
     "unit.failed", "unit.reload-failed", "unit.healthy", "unit.unhealthy", "unit.limits-changed",
-    "unit.limits-failed", "unit.main-exited", "unit.oom-kill", "unit.survivors", "unit.restarting",
+    "unit.limits-failed", "unit.main-exited", "unit.oom-kill", "unit.watchdog", "unit.survivors", "unit.restarting",
 }  # fmt: skip
 _COLORS = {
     "unit.failed": "red",
     "unit.reload-failed": "red",
     "unit.unhealthy": "red",
     "unit.oom-kill": "red",
+    "unit.watchdog": "red",
     "commit.failed": "red",
     "commit.refused": "red",
     "commit.good": "green",

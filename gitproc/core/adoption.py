@@ -9,12 +9,12 @@ unseen with its shim.
 
 from __future__ import annotations
 
-from gitproc.core import conditions, exits, health, lifecycle, schedule, spawning
+from gitproc.core import conditions, exits, health, restart, schedule, spawning, watchdog
 from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
 from gitproc.core.restart import SIGKILL
-from gitproc.core.states import SubState
+from gitproc.core.states import UP, SubState
 from gitproc.core.world import Running, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
@@ -78,7 +78,7 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
                 _missing(world, state, slot, same_shim=event.same_shim)
         _resume(world, state)
     for state in world.units.values():
-        cured = lifecycle.cured_at(world, state)
+        cured = restart.cured_at(world, state)
         for at in (state.deadline, state.find_main_at, state.restart_at, cured):
             world.alarm(at, state.name)
     world.announced.clear()
@@ -114,8 +114,10 @@ def _resume(world: World, state: UnitState) -> None:
         if state.sub is SubState.START and state.definition[d.TYPE] is ServiceType.FORKING:
             world.do(FindMain(state.definition, state.invocation))
             world.do(WatchTree(state.name, state.invocation))
-        elif state.sub is SubState.RUNNING:
+        elif state.sub in UP:
             world.do(WatchTree(state.name, state.invocation))
+    if state.sub in watchdog.WATCHED:
+        watchdog.begin(world, state)
     if state.sub in FIRST_ROUND | FINAL_ROUND:
         order_signals(world, state)
     if state.sub is SubState.RUNNING:

@@ -35,6 +35,7 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     state.done = state.status_text = state.message = ""
     state.waits_for = state.waits_because = state.obstacle = ""
     state.health = Health()
+    state.dialogue = None
     state.last_exit = LastExit()
     state.checked = None
     if conditions_of(unit.values):

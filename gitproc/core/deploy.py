@@ -25,7 +25,7 @@ from gitproc.core.dependency_resolver import (
 from gitproc.core.events import CommitLoaded, CommitMeta
 from gitproc.core.health import has_check
 from gitproc.core.plan import PlannedAction
-from gitproc.core.states import FINE, Result, SubState
+from gitproc.core.states import FINE, RELOADING, Result, SubState
 from gitproc.core.verdicts import describe, settle
 from gitproc.core.world import Deploy, Refusal, UnitState, World
 from gitproc.units.diagnostics import Diagnostic
@@ -249,7 +249,7 @@ def _proved(world: World, name: str, state: UnitState | None) -> bool:
         return state.done == unit.fingerprint and state.result in FINE
     if state.unit is None or state.unit.fingerprint != unit.fingerprint or not state.up:
         return False
-    if state.restart_wanted or state.reload_wanted or state.sub is SubState.RELOAD:
+    if state.restart_wanted or state.reload_wanted or state.sub in RELOADING:
         return False
     if state.sub is SubState.EXITED:
         return True

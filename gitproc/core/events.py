@@ -221,7 +221,10 @@ class OutOfMemory:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """A datagram on the notify socket, its sender found to be `pid` of this unit (sd_notify(3))."""
+    """A datagram on the notify socket, its sender found to be `pid` of this unit (sd_notify(3)).
+
+    MAINPID= is a process of the unit, by the manager's own number; MONOTONIC_USEC= counts as CLOCK_BOOTTIME.
+    """
 
     unit: str
     invocation: str

@@ -6,9 +6,10 @@ means by the unit's Type= and the state it is in, and moves the unit on.
 
 from __future__ import annotations
 
-from gitproc.core import health
+from gitproc.core import health, reload
 from gitproc.core.actions import FindMain, WatchTree
 from gitproc.core.events import ExitCode, Slot
+from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND
 from gitproc.core.lifecycle import (
     COMMANDS,
     abort,
@@ -21,11 +22,11 @@ from gitproc.core.lifecycle import (
 )
 from gitproc.core.restart import result_of_exit
 from gitproc.core.spawning import spawn
-from gitproc.core.states import Result, SubState
+from gitproc.core.states import RELOADING, Result, SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.world import LastExit, Running, UnitState, World
 from gitproc.units import directives as d
-from gitproc.units.service_types import ServiceType
+from gitproc.units.service_types import ExitType, ServiceType
 from gitproc.units.values import ExecCommand
 
 FIND_MAIN_RETRY = 0.05  # seconds between looks for a PID file that is not there yet
@@ -63,8 +64,7 @@ def process_refused(world: World, state: UnitState, slot: Running, message: str)
         settle_signal(world, state)
         return
     if state.sub is SubState.RELOAD:
-        state.reload_failed = True
-        world.tell("unit.reload-failed", state.name, message)
+        reload.failed(world, state, message)
         move(world, state, Cause.FAILED)
     elif state.stopping:
         note_failure(state, Result.RESOURCES, message)
@@ -145,15 +145,12 @@ def describe_exit(slot: Running, code: ExitCode, status: int, result: Result) ->
 def _main_exited(world: World, state: UnitState, result: Result, message: str) -> None:
     sub = state.sub
     kind = state.definition[d.TYPE]
-    if sub in (
-        SubState.STOP_SIGTERM,
-        SubState.STOP_SIGKILL,
-        SubState.FINAL_SIGTERM,
-        SubState.FINAL_SIGKILL,
-    ):
+    if sub in FIRST_ROUND | FINAL_ROUND:
         if result is not Result.SUCCESS:
             note_failure(state, result, message)
         settle_signal(world, state)
+    elif _goes_on(world, state, result, message):
+        pass
     elif sub is SubState.START and kind is ServiceType.ONESHOT:
         if result is Result.SUCCESS:
             state.command += 1
@@ -173,6 +170,19 @@ def _main_exited(world: World, state: UnitState, result: Result, message: str) -
     elif sub is SubState.RUNNING:
         remain = state.definition[d.REMAIN_AFTER_EXIT]
         move(world, state, Cause.DONE if remain else Cause.COMPLETED)
+    elif sub in RELOADING:
+        move(world, state, Cause.COMPLETED)
+
+
+def _goes_on(world: World, state: UnitState, result: Result, message: str) -> bool:
+    """Whether ExitType= lets the unit go on without its main process; how that ended sticks."""
+    whole = state.definition[d.EXIT_TYPE] is ExitType.CGROUP
+    if not whole or state.tree_empty or not (state.up or state.starting):
+        return False
+    world.do(WatchTree(state.name, state.invocation))
+    if result is not Result.SUCCESS:
+        note_failure(state, result, message)
+    return True
 
 
 def _control_exited(world: World, state: UnitState, result: Result, message: str) -> None:
@@ -190,8 +200,7 @@ def _control_exited(world: World, state: UnitState, result: Result, message: str
             next_command(world, state)
         elif sub is SubState.RELOAD:
             # A failed reload leaves the service running (systemd.service(5)).
-            state.reload_failed = True
-            world.tell("unit.reload-failed", state.name, f"reload failed: {message}")
+            reload.failed(world, state, f"reload failed: {message}")
             move(world, state, Cause.FAILED)
         else:
             fail(world, state, result, message, Cause.FAILED)
@@ -225,7 +234,10 @@ def tree_emptied(world: World, state: UnitState) -> None:
     if state.main is not None or state.control is not None or state.probe is not None:
         return
     state.tree_empty = True
-    if state.sub is SubState.RUNNING:
+    outlived = state.definition[d.EXIT_TYPE] is ExitType.CGROUP and state.last_exit.code
+    if outlived and (state.up or state.starting):
+        _main_exited(world, state, state.result, state.message)
+    elif state.sub is SubState.RUNNING or state.sub in RELOADING:
         move(world, state, Cause.COMPLETED)
     elif state.sub is SubState.START:  # of a forking service whose parent has ended
         note = state.message or "no process was left running"

@@ -10,25 +10,32 @@ from gitproc.core.actions import Signal, SignalTree, WatchTree
 from gitproc.core.states import SubState
 from gitproc.core.world import UnitState, World
 from gitproc.units import directives as d
-from gitproc.units.service_types import KillMode, ServiceType
+from gitproc.units.service_types import ExitType, KillMode, ServiceType
 
-FIRST_ROUND = frozenset({SubState.STOP_SIGTERM, SubState.STOP_SIGKILL})
-FINAL_ROUND = frozenset({SubState.FINAL_SIGTERM, SubState.FINAL_SIGKILL})
+FIRST_ROUND = frozenset({SubState.STOP_WATCHDOG, SubState.STOP_SIGTERM, SubState.STOP_SIGKILL})
+FINAL_ROUND = frozenset({SubState.FINAL_WATCHDOG, SubState.FINAL_SIGTERM, SubState.FINAL_SIGKILL})
+ABORTING = frozenset({SubState.STOP_WATCHDOG, SubState.FINAL_WATCHDOG})
 
 
 def order_signals(world: World, state: UnitState) -> None:
     """Send what a waiting state sends: also to repeat what a crash of the manager may have swallowed."""
     unit = state.definition
     mode = unit[d.KILL_MODE]
+    if state.sub is SubState.STOP_SIGTERM and state.dialogue is not None and state.dialogue.leaving:
+        world.do(WatchTree(state.name, state.invocation))  # it has said that it is about to end
+        return
     strong = state.sub in (SubState.STOP_SIGKILL, SubState.FINAL_SIGKILL)
     final = state.sub in FINAL_ROUND
     signal = unit[d.FINAL_KILL_SIGNAL] if strong else unit[d.KILL_SIGNAL]
     if not strong and state.restart_wanted and unit.has(d.RESTART_KILL_SIGNAL):
         signal = unit[d.RESTART_KILL_SIGNAL]
+    aborting = state.sub in ABORTING
+    if aborting:
+        signal = unit[d.WATCHDOG_SIGNAL]
     whole_tree = mode is KillMode.CONTROL_GROUP or (mode is KillMode.MIXED and (final or strong))
-    if mode is KillMode.MIXED and final:
+    if mode is KillMode.MIXED and final and not aborting:
         signal = unit[d.FINAL_KILL_SIGNAL]
-    signals = (signal, 1) if unit[d.SEND_SIGHUP] and not strong else (signal,)
+    signals = (signal, 1) if unit[d.SEND_SIGHUP] and not strong and not aborting else (signal,)
     for number in signals if whole_tree else ():
         world.do(SignalTree(state.name, state.invocation, number))
     for slot in (state.main, state.control):
@@ -61,6 +68,10 @@ def gone(state: UnitState, *, final: bool) -> bool:
 
 
 def unknown_main(state: UnitState) -> bool:
-    """A forking service without a known main process runs as long as anything of it does."""
-    forking = state.definition[d.TYPE] is ServiceType.FORKING
-    return forking and not state.tree_empty and not state.last_exit.code
+    """Without a known main process, a forking service runs as long as anything of it does, and so does one
+    with ExitType=cgroup."""
+    if state.tree_empty:
+        return False
+    if state.definition[d.EXIT_TYPE] is ExitType.CGROUP:
+        return True
+    return state.definition[d.TYPE] is ServiceType.FORKING and not state.last_exit.code

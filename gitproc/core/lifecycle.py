@@ -7,9 +7,7 @@ no processes: they are up or down.
 
 from __future__ import annotations
 
-import math
-
-from gitproc.core import attribution, health
+from gitproc.core import attribution, deadlines, health, reload, watchdog
 from gitproc.core.actions import (
     CheckConditions,
     Release,
@@ -17,17 +15,20 @@ from gitproc.core.actions import (
     SignalTree,
     WatchTree,
 )
+from gitproc.core.dialogue import RELOADING, STOPPING
 from gitproc.core.events import Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, gone, order_signals, unknown_main
 from gitproc.core.restart import (
     SIGKILL,
+    cured_at,
     restart_delay,
-    restart_reset,
     shall_restart,
     start_limit_hit,
 )
-from gitproc.core.spawning import spawn, start_timeout, stop_timeout
+from gitproc.core.spawning import cancel, postpone, spawn
 from gitproc.core.states import FINE, STARTING, Result, SubState
+from gitproc.core.states import RELOADING as RELOADING_STATES
+from gitproc.core.states import STOPPING as STOPPING_STATES
 from gitproc.core.transitions import Cause, End, next_state
 from gitproc.core.world import UnitState, World
 from gitproc.units import directives as d
@@ -94,6 +95,11 @@ def describe(unit: Unit) -> str:
 def enter(world: World, state: UnitState, sub: SubState) -> None:
     """Be in `sub` from now on and order what that state does."""
     was_up = state.up
+    before, deadline = state.sub, state.deadline
+    if before is SubState.RELOAD:
+        reload.leave(world, state)
+    if world.idlers and sub in STOPPING_STATES:
+        cancel(world, state)
     state.sub = sub
     state.entered = world.now
     state.deadline = None
@@ -103,15 +109,23 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
     if state.up and not was_up:
         state.active_since = world.now
         world.alarm(cured_at(world, state), state.name)
+    watchdog.follow(world, state)
     match sub:
         case SubState.START:
             _enter_start(world, state)
         case SubState.RUNNING:
             if state.definition.kind == "service":
                 _enter_running(world, state, fresh=not was_up)
-        case SubState.STOP_SIGTERM | SubState.STOP_SIGKILL:
+        case SubState.STOP_WATCHDOG | SubState.STOP_SIGTERM | SubState.STOP_SIGKILL:
             _enter_signal(world, state, final=False)
-        case SubState.FINAL_SIGTERM | SubState.FINAL_SIGKILL:
+        case SubState.RELOAD_SIGNAL:
+            deadlines.arm(world, state, deadlines.start_timeout(world, state.definition))
+        case SubState.RELOAD_NOTIFY:
+            if before is SubState.RELOAD_SIGNAL and deadline is not None:
+                deadlines.arm(world, state, deadline - world.now)  # one deadline for both
+            else:
+                deadlines.arm(world, state, deadlines.start_timeout(world, state.definition))
+        case SubState.FINAL_WATCHDOG | SubState.FINAL_SIGTERM | SubState.FINAL_SIGKILL:
             _enter_signal(world, state, final=True)
         case (
             SubState.ACTIVE
@@ -123,7 +137,7 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
             if not was_up and state.definition.fragment:  # built-in targets come and go unsaid
                 world.tell("unit.started", state.name, f"Started {describe(state.definition)}")
         case SubState.CONDITION if conditions_of(state.definition.values):
-            _arm(world, state, world.settings.timeout_start)
+            deadlines.arm(world, state, world.settings.timeout_start)
             world.do(CheckConditions(state.definition, state.invocation))
         case SubState.DEAD | SubState.FAILED | SubState.AUTO_RESTART:
             pass
@@ -137,13 +151,9 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
         ):
             if sub in (SubState.STOP, SubState.STOP_POST):
                 health.cease(world, state)
+            elif sub is SubState.RELOAD:
+                reload.send(world, state)
             next_command(world, state)
-
-
-def _arm(world: World, state: UnitState, seconds: float) -> None:
-    if seconds != math.inf:
-        state.deadline = world.now + seconds
-        world.alarm(state.deadline, state.name)
 
 
 def next_command(world: World, state: UnitState) -> None:
@@ -151,13 +161,27 @@ def next_command(world: World, state: UnitState) -> None:
     unit = state.definition
     commands = unit[COMMANDS[state.sub]]
     if state.command >= len(commands):
-        if state.sub is SubState.RELOAD and not state.reload_failed:
-            world.tell("unit.reloaded", state.name, f"Reloaded {describe(unit)}")
+        if state.sub is SubState.RELOAD:
+            _reload_commands_done(world, state)
+            return
         move(world, state, Cause.DONE)
         return
     starting = state.starting or state.sub is SubState.RELOAD
-    _arm(world, state, start_timeout(world, unit) if starting else stop_timeout(world, unit))
+    limit = deadlines.start_timeout if starting else deadlines.stop_timeout
+    deadlines.arm(world, state, limit(world, unit))
     state.control = spawn(world, state, Slot.CONTROL, commands[state.command])
+
+
+def _reload_commands_done(world: World, state: UnitState) -> None:
+    cause = reload.after_commands(state)
+    if cause is Cause.DONE:
+        reloaded(world, state)
+    move(world, state, cause)
+
+
+def reloaded(world: World, state: UnitState) -> None:
+    """A reload has succeeded."""
+    world.tell("unit.reloaded", state.name, f"Reloaded {describe(state.definition)}")
 
 
 def _enter_start(world: World, state: UnitState) -> None:
@@ -165,7 +189,7 @@ def _enter_start(world: World, state: UnitState) -> None:
     if not state.tree_empty:
         # What ExecStartPre= left behind does not go on beside the service (systemd.service(5)).
         world.do(SignalTree(state.name, state.invocation, SIGKILL))
-    _arm(world, state, start_timeout(world, unit))
+    deadlines.arm(world, state, deadlines.start_timeout(world, unit))
     start_command(world, state)
 
 
@@ -178,6 +202,9 @@ def start_command(world: World, state: UnitState) -> None:
     command = commands[state.command]
     if state.definition[d.TYPE] is ServiceType.FORKING:
         state.control = spawn(world, state, Slot.CONTROL, command)
+    elif state.definition[d.TYPE] is ServiceType.IDLE:
+        state.main = postpone(world, state)
+        move(world, state, Cause.READY)
     else:
         state.main = spawn(world, state, Slot.MAIN, command)
 
@@ -185,6 +212,9 @@ def start_command(world: World, state: UnitState) -> None:
 def _enter_running(world: World, state: UnitState, *, fresh: bool) -> None:
     """`fresh`: the unit has just come up, rather than been reloaded."""
     unit = state.definition
+    if state.result is not Result.SUCCESS:  # it ended badly while something else was waited for
+        move(world, state, Cause.CRASHED)
+        return
     if state.main is None and not unknown_main(state):
         if unit[d.REMAIN_AFTER_EXIT]:
             if fresh:
@@ -199,7 +229,21 @@ def _enter_running(world: World, state: UnitState, *, fresh: bool) -> None:
         world.do(WatchTree(state.name, state.invocation))
     if fresh:
         world.tell("unit.started", state.name, f"Started {describe(unit)}")
+    phase = state.dialogue.phase if state.dialogue is not None else ""
+    if phase == RELOADING:  # said before it could be acted upon
+        move(world, state, Cause.RELOADING)
+        return
+    if phase == STOPPING:
+        leave(world, state)
+        return
+    deadlines.arm_runtime(world, state)
     health.commence(world, state)
+
+
+def leave(world: World, state: UnitState) -> None:
+    """STOPPING=1: it ends by itself, and is not signalled while it takes no longer than a stop may."""
+    watchdog.dialogue(state).leaving = True
+    move(world, state, Cause.LEAVING)
 
 
 def _enter_signal(world: World, state: UnitState, *, final: bool) -> None:
@@ -213,7 +257,7 @@ def _enter_signal(world: World, state: UnitState, *, final: bool) -> None:
         move(world, state, Cause.EMPTY)
         return
     order_signals(world, state)
-    _arm(world, state, stop_timeout(world, unit))
+    deadlines.arm(world, state, deadlines.signal_timeout(world, state))
 
 
 def settle_signal(world: World, state: UnitState) -> None:
@@ -230,7 +274,7 @@ def finish(world: World, state: UnitState) -> None:
     """Everything has ended: dead, failed, or waiting for an automatic restart."""
     unit = state.definition
     again = False
-    delay = restart_delay(unit, world.settings)
+    delay = restart_delay(unit, world.settings, state.restarts + 1)
     replaced = state.ordered_stop or bool(state.restart_wanted)
     if not replaced:
         again = state.forced_restart or shall_restart(unit, state.result, state.last_exit)
@@ -291,38 +335,27 @@ def give_up(world: World, state: UnitState, unit: Unit, result: Result, message:
     tell_failed(world, state)
 
 
-def cured_at(world: World, state: UnitState) -> float | None:
-    """When a unit that has been restarted will have been up for long enough (RestartResetSec=)."""
-    if not state.restarts or not state.up or state.active_since is None:
-        return None
-    return state.active_since + restart_reset(state.definition, world.settings)
-
-
-def forget_restarts(world: World, state: UnitState) -> None:
-    """Count a unit as cured if it is."""
-    at = cured_at(world, state)
-    if at is not None and world.now >= at:
-        state.restarts = 0
-        world.dirty[state.name] = None
-
-
 def timed_out(world: World, state: UnitState) -> None:
     """The state's deadline has passed."""
     sub = state.sub
     if sub in (SubState.STOP_SIGKILL, SubState.FINAL_SIGKILL):
         world.tell("unit.survivors", state.name, "processes still around after SIGKILL; going on")
-    elif sub is SubState.RELOAD:
-        state.reload_failed = True
-        world.tell("unit.reload-failed", state.name, "reload timed out")
-        if state.control is not None:
-            world.do(Signal(state.control.process, SIGKILL))
-            state.control = None
+    elif sub in RELOADING_STATES:
+        reload.failed(world, state, "reload timed out")
+    elif sub is SubState.RUNNING:
+        note_failure(state, Result.TIMEOUT, "it has run for as long as RuntimeMaxSec= lets it")
     else:
         what = "start" if sub in STARTING else "stop"
         note_failure(state, Result.TIMEOUT, state.message or f"{what} timed out in state {sub}")
     if state.control is not None and sub in (SubState.STOP, SubState.STOP_POST):
         world.do(Signal(state.control.process, SIGKILL))
-    move(world, state, Cause.TIMEOUT)
+    move(world, state, deadlines.cause_of(state))
+
+
+def hung(world: World, state: UnitState, why: str) -> None:
+    """The watchdog has had no sign of life in time, or the service itself says that it is broken."""
+    world.tell("unit.watchdog", state.name, why)
+    fail(world, state, Result.WATCHDOG, why, Cause.HUNG)
 
 
 def abort(world: World, state: UnitState, result: Result, message: str) -> None:

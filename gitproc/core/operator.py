@@ -12,7 +12,8 @@ from gitproc.core import foreign, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
 from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
-from gitproc.core.states import FINE, Result, SubState
+from gitproc.core.reload import can_reload
+from gitproc.core.states import FINE, RELOADING, Result, SubState
 from gitproc.core.world import Hold, Request, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
@@ -154,8 +155,8 @@ def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bo
 def _reload(request: Request, state: UnitState) -> None:
     if not state.up or state.unit is None:
         _answer(request, state, "failed", "not running")
-    elif not state.unit[d.EXEC_RELOAD]:
-        _answer(request, state, "failed", "it has no ExecReload=")
+    elif not can_reload(state.unit):
+        _answer(request, state, "failed", "it has no ExecReload= and no Type=notify-reload")
     else:
         state.reload_wanted = f"asked by {request.who}"
 
@@ -227,7 +228,7 @@ def _look(world: World, request: Request, name: str) -> None:
             elif not standing.must_stop(world, state):
                 _answer(request, state, "canceled", "started again meanwhile")
         case Verb.RELOAD:
-            if state.down or (state.sub is not SubState.RELOAD and not state.reload_wanted):
+            if state.down or (state.sub not in RELOADING and not state.reload_wanted):
                 bad = state.reload_failed or not state.up
                 _answer(request, state, "failed" if bad else "done", "reload failed" if bad else "")
         case Verb.KILL | Verb.RESET_FAILED:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from gitproc.core.dependency_resolver import DependencyResolver
+from gitproc.core.reload import can_reload
 from gitproc.core.states import Result
 from gitproc.core.world import UnitState, World
 from gitproc.units import directives as d
@@ -256,6 +257,6 @@ def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:
         return None
     action = PlannedAction(comparison.change.value)
     reason = ", ".join(comparison.directives)
-    if action is PlannedAction.RELOAD and not new[d.EXEC_RELOAD]:
+    if action is PlannedAction.RELOAD and not can_reload(new):
         action, reason = PlannedAction.RESTART, f"{reason}, and it has no ExecReload="
     return PlanEntry(name, action, reason, comparison.differences)

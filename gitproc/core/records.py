@@ -18,6 +18,7 @@ from typing import Any
 from gitproc.core.actions import Record
 from gitproc.core.checked import checked_from
 from gitproc.core.clock import TimerState
+from gitproc.core.dialogue import Dialogue
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import (
@@ -102,6 +103,7 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         "health": [state.health.passed, state.health.failures, state.health.detail]
         if state.health.passed or state.health.failures
         else None,
+        "dialogue": state.dialogue.record() if state.dialogue is not None else None,
     }
     if state.checked is not None:
         record["checked"] = state.checked.record()
@@ -162,6 +164,8 @@ def unit_from(
     if "health" in record:
         passed, failures, detail = record["health"]
         state.health = Health(passed=passed, failures=failures, detail=detail)
+    if "dialogue" in record:
+        state.dialogue = Dialogue.restored(record["dialogue"])
     # A live change may have been recorded and not kept: then what it was spawned by is as good.
     spawned_by = [x.process.fingerprint for x in (state.main, state.control) if x is not None]
     for fingerprint in (record.get("fingerprint", ""), *spawned_by):

@@ -6,9 +6,11 @@ RestartPreventExitStatus= never restarts, what is in RestartForceExitStatus= alw
 
 from __future__ import annotations
 
+import math
+
 from gitproc.core.events import ExitCode
 from gitproc.core.states import Result
-from gitproc.core.world import LastExit, Settings, UnitState
+from gitproc.core.world import LastExit, Settings, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import Restart, ServiceType
 from gitproc.units.unit import Unit
@@ -86,15 +88,22 @@ def shall_restart(unit: Unit, result: Result, last: LastExit) -> bool:
     return result in RESTARTS[unit[d.RESTART]]
 
 
-def restart_delay(unit: Unit, settings: Settings) -> float:
-    """Seconds to wait before an automatic restart."""
-    return unit[d.RESTART_SEC] if unit.has(d.RESTART_SEC) else settings.restart_sec
+def restart_delay(unit: Unit, settings: Settings, restart: int = 1) -> float:
+    """Seconds to wait before an automatic restart, the `restart`th in a row (from 1).
+
+    It grows by the same factor each time, from RestartSec= to RestartMaxDelaySec= in RestartSteps= steps.
+    """
+    first = unit[d.RESTART_SEC] if unit.has(d.RESTART_SEC) else settings.restart_sec
+    steps, most = unit[d.RESTART_STEPS], unit[d.RESTART_MAX_DELAY_SEC]
+    if restart <= 1 or not steps or first <= 0 or most == math.inf or first >= most:
+        return first
+    return most if restart > steps else float(first * (most / first) ** ((restart - 1) / steps))
 
 
-def restart_reset(unit: Unit, settings: Settings) -> float:
+def restart_reset(unit: Unit, settings: Settings, restart: int = 1) -> float:
     """Seconds of being up after which earlier restarts are forgotten (RestartResetSec=)."""
     span = unit[d.RESTART_RESET_SEC]
-    return span if span is not None else max(10 * restart_delay(unit, settings), 60.0)
+    return span if span is not None else max(10 * restart_delay(unit, settings, restart), 60.0)
 
 
 def start_limit_hit(state: UnitState, unit: Unit, settings: Settings, at: float) -> bool:
@@ -114,3 +123,18 @@ def start_limit_hit(state: UnitState, unit: Unit, settings: Settings, at: float)
         return False
     state.starts = [start for start in state.starts if at - start < interval]
     return len(state.starts) >= burst
+
+
+def cured_at(world: World, state: UnitState) -> float | None:
+    """When a unit that has been restarted will have been up for long enough (RestartResetSec=)."""
+    if not state.restarts or not state.up or state.active_since is None:
+        return None
+    return state.active_since + restart_reset(state.definition, world.settings, state.restarts)
+
+
+def forget_restarts(world: World, state: UnitState) -> None:
+    """Count a unit as cured if it is."""
+    at = cured_at(world, state)
+    if at is not None and world.now >= at:
+        state.restarts = 0
+        world.dirty[state.name] = None

@@ -12,9 +12,10 @@ whom it waits for and is looked at again when that one changes: work grows with 
 
 from __future__ import annotations
 
-from gitproc.core import beginning, foreign, health, lifecycle, past_order
+from gitproc.core import beginning, deadlines, foreign, health, lifecycle, past_order
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.plan import compare
+from gitproc.core.reload import can_reload
 from gitproc.core.standing import (
     at_rest,
     closed_gates,
@@ -30,7 +31,6 @@ from gitproc.core.standing import (
 from gitproc.core.states import SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.world import UnitState, World
-from gitproc.units import directives as d
 from gitproc.units.directive import Change
 from gitproc.units.unit import Unit
 
@@ -188,8 +188,10 @@ def _adopt_definition(world: World, state: UnitState, unit: Unit) -> None:
         world.tell("unit.limits-changed", state.name, text)
     if state.sub is SubState.RUNNING:
         health.rearm(world, state)
+        if unit.kind == "service":
+            deadlines.arm_runtime(world, state)
     if comparison.change is Change.RELOAD:
-        if unit[d.EXEC_RELOAD]:
+        if can_reload(unit):
             state.reload_wanted = ", ".join(comparison.directives)
         else:
             want_restart(world, state, f"changed: {', '.join(comparison.directives)}")

@@ -1,17 +1,23 @@
-"""Ordering the processes of an instance: under which token, with which variables, and for how long at most."""
+"""Ordering processes: their tokens, and what the manager itself puts into their environment.
+
+$MAINPID, $SERVICE_RESULT, $EXIT_CODE and $EXIT_STATUS are systemd.exec(5)'s, $WATCHDOG_USEC sd_notify(3)'s.
+"""
 
 from __future__ import annotations
 
 import math
 
+from gitproc.core import watchdog
 from gitproc.core.actions import Spawn
-from gitproc.core.events import Process, Slot
+from gitproc.core.events import ExitCode, Process, Slot
 from gitproc.core.states import SubState
-from gitproc.core.world import Running, UnitState, World
+from gitproc.core.world import LastExit, Running, UnitState, World
 from gitproc.units import directives as d
-from gitproc.units.service_types import ServiceType
-from gitproc.units.unit import Unit
+from gitproc.units.service_types import RestartMode
+from gitproc.units.signals import signal_name
 from gitproc.units.values import ExecCommand
+
+IDLE_MAX = 5.0  # seconds that a Type=idle service waits for all else to be done
 
 
 def spawn(world: World, state: UnitState, slot: Slot, command: ExecCommand) -> Running:
@@ -25,6 +31,21 @@ def spawn(world: World, state: UnitState, slot: Slot, command: ExecCommand) -> R
     return Running(process)
 
 
+def postpone(world: World, state: UnitState) -> Running:
+    """As `spawn`, for a main process that is ordered later (Type=idle)."""
+    world.idlers[state.name] = world.now + IDLE_MAX
+    world.alarm(world.now + IDLE_MAX, state.name)
+    state.tree_empty = False
+    return Running(world.new_process(state, Slot.MAIN))
+
+
+def cancel(world: World, state: UnitState) -> None:
+    """The unit goes down before its main process was ordered."""
+    if world.idlers.pop(state.name, None) is not None:
+        state.main = None
+        state.tree_empty = not state.born
+
+
 def order_spawn(world: World, state: UnitState, process: Process, command: ExecCommand) -> None:
     """The order alone: also used to repeat one that a crash has swallowed (the shim knows the token)."""
     variables = [*state.activation.variables] if state.activation is not None else []
@@ -34,19 +55,17 @@ def order_spawn(world: World, state: UnitState, process: Process, command: ExecC
         variables.append(f"SERVICE_RESULT={state.result}")
         if state.last_exit.code:
             variables.append(f"EXIT_CODE={state.last_exit.code}")
-            variables.append(f"EXIT_STATUS={state.last_exit.status}")
+            variables.append(f"EXIT_STATUS={exit_status_word(state.last_exit)}")
+    service = process.slot is Slot.MAIN or state.sub is SubState.START
+    if service and (span := watchdog.interval(state)) != math.inf:
+        variables.append(f"WATCHDOG_USEC={round(span * 1e6)}")
+    if state.restarts and state.definition[d.RESTART_MODE] is RestartMode.DEBUG:
+        variables.append("DEBUG_INVOCATION=1")
     world.do(Spawn(process, state.definition, command, tuple(variables), first=not state.born))
 
 
-def start_timeout(world: World, unit: Unit) -> float:
-    """Seconds; a oneshot has no start timeout unless it names one (systemd.service(5))."""
-    if unit.has(d.TIMEOUT_START_SEC):
-        return unit[d.TIMEOUT_START_SEC] or math.inf
-    return math.inf if unit[d.TYPE] is ServiceType.ONESHOT else world.settings.timeout_start
-
-
-def stop_timeout(world: World, unit: Unit) -> float:
-    """Seconds."""
-    if unit.has(d.TIMEOUT_STOP_SEC):
-        return unit[d.TIMEOUT_STOP_SEC] or math.inf
-    return world.settings.timeout_stop
+def exit_status_word(last: LastExit) -> str:
+    """$EXIT_STATUS: the exit status, or the name of the signal without SIG."""
+    if last.code in (ExitCode.KILLED, ExitCode.DUMPED):
+        return signal_name(last.status).removeprefix("SIG")
+    return str(last.status)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from gitproc.core import foreign
 from gitproc.core.states import SubState
 from gitproc.core.world import UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.service_types import RestartMode
 from gitproc.units.unit import Unit
 
 
@@ -96,7 +98,8 @@ def pending(world: World, name: str) -> bool:
             return True
         if state.up:
             return bool(state.restart_wanted) and wanted(world, name) is not None
-        if state.sub is SubState.AUTO_RESTART and not restart_is_due(world, state):
+        direct = state.unit is not None and state.unit[d.RESTART_MODE] is RestartMode.DIRECT
+        if state.sub is SubState.AUTO_RESTART and not direct and not restart_is_due(world, state):
             return False  # its start has been tried; who merely comes after it need not wait
     unit = wanted(world, name)
     if unit is None:

@@ -37,10 +37,14 @@ class SubState(StrEnum):
     ELAPSED = "elapsed"
     LISTENING = "listening"
     RELOAD = "reload"
+    RELOAD_SIGNAL = "reload-signal"
+    RELOAD_NOTIFY = "reload-notify"
     STOP = "stop"
+    STOP_WATCHDOG = "stop-watchdog"
     STOP_SIGTERM = "stop-sigterm"
     STOP_SIGKILL = "stop-sigkill"
     STOP_POST = "stop-post"
+    FINAL_WATCHDOG = "final-watchdog"
     FINAL_SIGTERM = "final-sigterm"
     FINAL_SIGKILL = "final-sigkill"
     FAILED = "failed"
@@ -80,10 +84,14 @@ ACTIVE_STATE: dict[SubState, ActiveState] = {
     SubState.ELAPSED: ActiveState.ACTIVE,
     SubState.LISTENING: ActiveState.ACTIVE,
     SubState.RELOAD: ActiveState.RELOADING,
+    SubState.RELOAD_SIGNAL: ActiveState.RELOADING,
+    SubState.RELOAD_NOTIFY: ActiveState.RELOADING,
     SubState.STOP: ActiveState.DEACTIVATING,
+    SubState.STOP_WATCHDOG: ActiveState.DEACTIVATING,
     SubState.STOP_SIGTERM: ActiveState.DEACTIVATING,
     SubState.STOP_SIGKILL: ActiveState.DEACTIVATING,
     SubState.STOP_POST: ActiveState.DEACTIVATING,
+    SubState.FINAL_WATCHDOG: ActiveState.DEACTIVATING,
     SubState.FINAL_SIGTERM: ActiveState.DEACTIVATING,
     SubState.FINAL_SIGKILL: ActiveState.DEACTIVATING,
     SubState.FAILED: ActiveState.FAILED,
@@ -97,9 +105,10 @@ RESTS: dict[str, SubState] = {
 }
 """Kind of unit -> the state in which one without processes is when it has been started; others: ACTIVE."""
 
+RELOADING = frozenset({SubState.RELOAD, SubState.RELOAD_SIGNAL, SubState.RELOAD_NOTIFY})
 UP = frozenset(
-    {SubState.RUNNING, SubState.EXITED, SubState.ACTIVE, SubState.RELOAD, *RESTS.values()}
-    | {SubState.ELAPSED}
+    {SubState.RUNNING, SubState.EXITED, SubState.ACTIVE, *RESTS.values(), SubState.ELAPSED}
+    | RELOADING
 )
 DOWN = frozenset({SubState.DEAD, SubState.FAILED, SubState.AUTO_RESTART})
 STARTING = frozenset({SubState.CONDITION, SubState.START_PRE, SubState.START, SubState.START_POST})

@@ -18,13 +18,16 @@ from gitproc.core import (
     deploy,
     exits,
     foreign,
+    idling,
     lifecycle,
     operator,
     records,
+    restart,
     schedule,
     timers,
     triggers,
     verdicts,
+    watchdog,
 )
 from gitproc.core.actions import Acknowledge, Action, Adopt, Exit, FindMain
 from gitproc.core.events import (
@@ -61,7 +64,10 @@ from gitproc.core.events import (
 )
 from gitproc.core.notify import notified
 from gitproc.core.states import Result
+from gitproc.core.transitions import Cause
 from gitproc.core.world import Running, UnitState, World
+from gitproc.units import directives as d
+from gitproc.units.service_types import OOMPolicy
 
 
 def step(world: World, event: Event, now: float) -> list[Action]:
@@ -74,6 +80,8 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     seen = schedule.converge(world)
     while _settle(world, seen):
         seen.update(schedule.converge(world))
+    if world.idlers:
+        idling.look(world)
     foreign.ask_if_due(world)
     judging = world.knowing and not world.stopping
     for name in dict.fromkeys((*world.dirty, *due, *seen)):
@@ -232,8 +240,14 @@ def _exited(world: World, event: Exited) -> None:
 def _out_of_memory(world: World, state: UnitState) -> None:
     state.oom = True
     world.tell("unit.oom-kill", state.name, "the kernel's OOM killer ended a process of this unit")
-    lifecycle.abort(world, state, Result.OOM_KILL, "out of memory")
     world.touch(state.name)
+    match state.definition[d.OOM_POLICY]:
+        case OOMPolicy.STOP:
+            lifecycle.abort(world, state, Result.OOM_KILL, "out of memory")
+        case OOMPolicy.KILL:
+            lifecycle.fail(world, state, Result.OOM_KILL, "out of memory", Cause.KILL)
+        case OOMPolicy.CONTINUE:
+            pass
 
 
 def _adopt_main(world: World, state: UnitState) -> None:
@@ -255,12 +269,14 @@ def _alarms(world: World) -> dict[str, None]:
         if state.deadline is not None and state.deadline <= world.now:
             state.deadline = None
             lifecycle.timed_out(world, state)
+        if watchdog.barked(world, state):
+            lifecycle.hung(world, state, "no sign of life for longer than WatchdogSec=")
         if state.find_main_at is not None and state.find_main_at <= world.now:
             state.find_main_at = None
             world.do(FindMain(state.definition, state.invocation))
         if state.health.next_probe is not None:
             exits.probe_due(world, state)
-        lifecycle.forget_restarts(world, state)
+        restart.forget_restarts(world, state)
         world.look_at((name,))
     return due
 

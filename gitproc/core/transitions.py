@@ -12,8 +12,9 @@ Three shapes recur:
 
 * *Command states* (start-pre, start of a oneshot, start-post, reload, stop, stop-post) run a list of
   commands. `DONE` after the last success, `FAILED` at the first failure, `TIMEOUT` at the deadline.
-* *Waiting states* (stop-sigterm, stop-sigkill, final-sigterm, final-sigkill) have sent a signal and wait for
-  the processes that KillMode= names to be gone: `EMPTY`, or `TIMEOUT`, which sends a stronger signal.
+* *Waiting states* (stop-watchdog, stop-sigterm, stop-sigkill, and the same three of the final round) have
+  sent a signal and wait for the processes that KillMode= names to be gone: `EMPTY`, or `TIMEOUT`, which
+  sends a stronger signal. reload-signal and reload-notify wait for what the service says of its reload.
 * *Resting states* (running, exited, active, dead, failed, auto-restart) wait for the world to change.
 
 Before all that, a unit with Condition*=, Assert*= or ExecCondition= is in `condition` until they have been
@@ -21,7 +22,8 @@ checked; if one that is not a command says no, the unit is put to rest at once (
 
 Failure before the service is up skips ExecStop= and goes straight to the signals; ExecStopPost= runs
 whenever anything was started (systemd.service(5)). The first cause of failure is the one that counts: it
-is recorded in `result` and later causes do not overwrite it.
+is recorded in `result` and later causes do not overwrite it. Where a deadline leads depends on
+Timeout*FailureMode=: `TIMEOUT` (terminate), `HUNG` (abort, as after the watchdog's) or `KILL`.
 
 There is no arrow out of the last waiting state to `failed` or `auto-restart`: `END` is resolved by the
 restart policy (`restart.py`) into `dead`, `failed` or `auto-restart`.
@@ -46,8 +48,13 @@ class Cause(StrEnum):
     CRASHED = "main process failed"
     HALT = "stop is due"
     RELOAD = "reload is due"
+    SIGNALLED = "ReloadSignal= sent"
+    RELOADING = "it says that it reloads"
+    LEAVING = "it says that it stops"
     ABORT = "unhealthy or out of memory"
     TIMEOUT = "deadline passed"
+    HUNG = "silent for WatchdogSec=, or to be aborted"
+    KILL = "to be killed"
     EMPTY = "processes gone"
 
 
@@ -71,11 +78,15 @@ TRANSITIONS: dict[tuple[S, Cause], Next] = {
     (S.CONDITION, Cause.DONE): S.START_PRE,
     (S.CONDITION, Cause.FAILED): S.STOP_SIGTERM,
     (S.CONDITION, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.CONDITION, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.CONDITION, Cause.KILL): S.STOP_SIGKILL,
     (S.CONDITION, Cause.HALT): S.STOP_SIGTERM,
     (S.CONDITION, Cause.ABORT): S.STOP_SIGTERM,
     (S.START_PRE, Cause.DONE): S.START,
     (S.START_PRE, Cause.FAILED): S.STOP_SIGTERM,
     (S.START_PRE, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.START_PRE, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.START_PRE, Cause.KILL): S.STOP_SIGKILL,
     (S.START_PRE, Cause.HALT): S.STOP_SIGTERM,
     (S.START_PRE, Cause.ABORT): S.STOP_SIGTERM,
     (S.START, Cause.READY): S.START_POST,
@@ -84,41 +95,87 @@ TRANSITIONS: dict[tuple[S, Cause], Next] = {
     (S.START, Cause.COMPLETED): S.STOP_SIGTERM,
     (S.START, Cause.CRASHED): S.STOP_SIGTERM,
     (S.START, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.START, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.START, Cause.KILL): S.STOP_SIGKILL,
     (S.START, Cause.HALT): S.STOP_SIGTERM,
     (S.START, Cause.ABORT): S.STOP_SIGTERM,
     (S.START_POST, Cause.DONE): S.RUNNING,
     (S.START_POST, Cause.FAILED): S.STOP_SIGTERM,
     (S.START_POST, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.START_POST, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.START_POST, Cause.KILL): S.STOP_SIGKILL,
     (S.START_POST, Cause.CRASHED): S.STOP_SIGTERM,
     (S.START_POST, Cause.HALT): S.STOP_SIGTERM,
     (S.START_POST, Cause.ABORT): S.STOP_SIGTERM,
     (S.RUNNING, Cause.COMPLETED): S.STOP,
     (S.RUNNING, Cause.CRASHED): S.STOP_SIGTERM,
+    (S.RUNNING, Cause.TIMEOUT): S.STOP,  # RuntimeMaxSec=
+    (S.RUNNING, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.RUNNING, Cause.KILL): S.STOP_SIGKILL,
     (S.RUNNING, Cause.ABORT): S.STOP_SIGTERM,
+    (S.RUNNING, Cause.LEAVING): S.STOP_SIGTERM,
     (S.RUNNING, Cause.HALT): S.STOP,
     (S.RUNNING, Cause.RELOAD): S.RELOAD,
+    (S.RUNNING, Cause.RELOADING): S.RELOAD_NOTIFY,
     (S.RUNNING, Cause.DONE): S.EXITED,  # RemainAfterExit= keeps it active
     (S.EXITED, Cause.HALT): S.STOP,
+    (S.EXITED, Cause.ABORT): S.STOP,
+    (S.EXITED, Cause.KILL): S.STOP_SIGKILL,
     (S.EXITED, Cause.RELOAD): S.RELOAD,
     (S.RELOAD, Cause.DONE): S.RUNNING,
+    (S.RELOAD, Cause.SIGNALLED): S.RELOAD_SIGNAL,
+    (S.RELOAD, Cause.RELOADING): S.RELOAD_NOTIFY,
     (S.RELOAD, Cause.FAILED): S.RUNNING,
     (S.RELOAD, Cause.TIMEOUT): S.RUNNING,
     (S.RELOAD, Cause.COMPLETED): S.STOP,
     (S.RELOAD, Cause.CRASHED): S.STOP_SIGTERM,
+    (S.RELOAD, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.RELOAD, Cause.KILL): S.STOP_SIGKILL,
     (S.RELOAD, Cause.ABORT): S.STOP_SIGTERM,
+    (S.RELOAD, Cause.LEAVING): S.STOP_SIGTERM,
     (S.RELOAD, Cause.HALT): S.STOP,
+    (S.RELOAD_SIGNAL, Cause.RELOADING): S.RELOAD_NOTIFY,
+    (S.RELOAD_SIGNAL, Cause.TIMEOUT): S.RUNNING,
+    (S.RELOAD_SIGNAL, Cause.COMPLETED): S.STOP,
+    (S.RELOAD_SIGNAL, Cause.CRASHED): S.STOP,
+    (S.RELOAD_SIGNAL, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.RELOAD_SIGNAL, Cause.KILL): S.STOP_SIGKILL,
+    (S.RELOAD_SIGNAL, Cause.ABORT): S.STOP_SIGTERM,
+    (S.RELOAD_SIGNAL, Cause.LEAVING): S.STOP_SIGTERM,
+    (S.RELOAD_SIGNAL, Cause.HALT): S.STOP,
+    (S.RELOAD_NOTIFY, Cause.READY): S.RUNNING,
+    (S.RELOAD_NOTIFY, Cause.TIMEOUT): S.RUNNING,
+    (S.RELOAD_NOTIFY, Cause.COMPLETED): S.STOP,
+    (S.RELOAD_NOTIFY, Cause.CRASHED): S.STOP,
+    (S.RELOAD_NOTIFY, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.RELOAD_NOTIFY, Cause.KILL): S.STOP_SIGKILL,
+    (S.RELOAD_NOTIFY, Cause.ABORT): S.STOP_SIGTERM,
+    (S.RELOAD_NOTIFY, Cause.LEAVING): S.STOP_SIGTERM,
+    (S.RELOAD_NOTIFY, Cause.HALT): S.STOP,
     (S.STOP, Cause.DONE): S.STOP_SIGTERM,
     (S.STOP, Cause.FAILED): S.STOP_SIGTERM,
     (S.STOP, Cause.TIMEOUT): S.STOP_SIGTERM,
+    (S.STOP, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.STOP, Cause.KILL): S.STOP_SIGKILL,
+    (S.STOP_WATCHDOG, Cause.EMPTY): S.STOP_POST,
+    (S.STOP_WATCHDOG, Cause.TIMEOUT): S.STOP_SIGKILL,
     (S.STOP_SIGTERM, Cause.EMPTY): S.STOP_POST,
     (S.STOP_SIGTERM, Cause.TIMEOUT): S.STOP_SIGKILL,
+    (S.STOP_SIGTERM, Cause.HUNG): S.STOP_WATCHDOG,
+    (S.STOP_SIGTERM, Cause.KILL): S.STOP_SIGKILL,
     (S.STOP_SIGKILL, Cause.EMPTY): S.STOP_POST,
     (S.STOP_SIGKILL, Cause.TIMEOUT): S.STOP_POST,
     (S.STOP_POST, Cause.DONE): S.FINAL_SIGTERM,
     (S.STOP_POST, Cause.FAILED): S.FINAL_SIGTERM,
     (S.STOP_POST, Cause.TIMEOUT): S.FINAL_SIGTERM,
+    (S.STOP_POST, Cause.HUNG): S.FINAL_WATCHDOG,
+    (S.STOP_POST, Cause.KILL): S.FINAL_SIGKILL,
+    (S.FINAL_WATCHDOG, Cause.EMPTY): END,
+    (S.FINAL_WATCHDOG, Cause.TIMEOUT): S.FINAL_SIGKILL,
     (S.FINAL_SIGTERM, Cause.EMPTY): END,
     (S.FINAL_SIGTERM, Cause.TIMEOUT): S.FINAL_SIGKILL,
+    (S.FINAL_SIGTERM, Cause.HUNG): S.FINAL_WATCHDOG,
+    (S.FINAL_SIGTERM, Cause.KILL): S.FINAL_SIGKILL,
     (S.FINAL_SIGKILL, Cause.EMPTY): END,
     (S.FINAL_SIGKILL, Cause.TIMEOUT): END,
 }

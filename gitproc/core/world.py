@@ -18,6 +18,7 @@ from gitproc.core.actions import Action, Announce
 from gitproc.core.checked import Checked
 from gitproc.core.clock import Clock, TimerState
 from gitproc.core.dependency_resolver import DependencyResolver
+from gitproc.core.dialogue import Dialogue
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
 from gitproc.core.states import (
@@ -141,6 +142,7 @@ class UnitState:
     checked: Checked | None = None
     last_exit: LastExit = field(default_factory=LastExit)
     health: Health = field(default_factory=Health)
+    dialogue: Dialogue | None = None
     waits_for: str = ""
     waits_because: str = ""
     obstacle: str = (
@@ -303,6 +305,8 @@ class World:
     # Work of the present step.
     now: float = 0.0
     queue: dict[str, None] = field(default_factory=dict)
+    idlers: dict[str, float] = field(default_factory=dict)  # see `idling.py`
+    busy: str = ""
     unsure: dict[str, None] = field(default_factory=dict)  # whose obstacle may be another now
     dirty: dict[str, None] = field(default_factory=dict)
     waiters: dict[str, dict[str, None]] = field(default_factory=dict)

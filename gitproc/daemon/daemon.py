@@ -231,7 +231,9 @@ class Daemon:
         for signo in asked:
             self._terminate(mailbox.post, signo)
         await adopt(world, manager, mailbox.post, definitions, host, same_shim=same_shim)
-        notify = NotifySocket(welcome.notify_fd, perform.attribute, perform.notified, _rejected)
+        notify = NotifySocket(
+            welcome.notify_fd, perform.attribute, perform.notified, _rejected, mailbox.after
+        )
 
         from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired

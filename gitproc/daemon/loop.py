@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -61,6 +62,8 @@ class Mailbox:
         self._performer = performer
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
+        self._taken = 0  # events so far
+        self._callbacks: deque[tuple[int, Callable[[], None]]] = deque()
         self._scheduled = False
         self._alarm: asyncio.TimerHandle | None = None
         self._unsafe: list[int] = []
@@ -79,6 +82,13 @@ class Mailbox:
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)
+
+    def after(self, callback: Callable[[], None]) -> None:
+        """Call back once everything that was posted so far has been taken in and acted upon."""
+        if self._events:
+            self._callbacks.append((self._taken + len(self._events), callback))
+        else:
+            callback()
 
     def post_threadsafe(self, event: Event) -> None:
         """`post` from any thread."""
@@ -102,6 +112,7 @@ class Mailbox:
         news: list[Announce] = []
         for _ in range(min(len(self._events), _TURN)):
             event = self._events.popleft()
+            self._taken += 1
             try:
                 actions = step(self.world, event, boottime())
             except Exception:
@@ -127,6 +138,8 @@ class Mailbox:
                 log.exception("cannot carry out %r", action)
         self._performer.turn_ends()
         self._sync()
+        while self._callbacks and self._callbacks[0][0] <= self._taken:
+            self._callbacks.popleft()[1]()
         if self._events and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)

@@ -54,7 +54,7 @@ from gitproc.daemon import checking
 from gitproc.daemon.config import Config
 from gitproc.errors import GitProcError, HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
-from gitproc.kernel import directories, pid_file, processes, strangers
+from gitproc.kernel import directories, notify_fields, pid_file, processes, strangers
 from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
 from gitproc.kernel.namespaces import pid_namespace_problem
@@ -242,18 +242,17 @@ class Perform:
         return (state.name, state.invocation) if state is not None else None
 
     def notified(self, event: Notified) -> None:
-        """A notification, without a MAINPID= that names somebody else's process."""
-
-        def ours(key: str, value: str) -> bool:
-            if key != "MAINPID":
-                return True
-            number = value.isascii() and value.isdecimal() and len(value) <= 10
-            return number and self._e.controller.unit_of(int(value)) == event.unit
-
-        fields = tuple(field for field in event.fields if ours(*field))
-        if len(fields) != len(event.fields):
-            self._warn(event.unit, "a MAINPID= that is none of its processes was ignored")
-        self._post(Notified(event.unit, event.invocation, event.pid, fields))
+        """A notification, in the manager's own terms."""
+        unit, controller = event.unit, self._e.controller
+        fields, problem = notify_fields.translate(
+            event.fields,
+            event.pid,
+            lambda pid: controller.unit_of(pid) == unit,
+            lambda: controller.pids(unit),
+        )
+        if problem:
+            self._warn(unit, problem)
+        self._post(replace(event, fields=fields))
 
     # -- orders ----------------------------------------------------------------------------------
 

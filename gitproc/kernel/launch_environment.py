@@ -21,7 +21,7 @@ from gitproc.units import directives_exec_streams as streams
 from gitproc.units.directive import Directive
 from gitproc.units.environment import parse_environment_file
 from gitproc.units.own_directories import OwnDirectory
-from gitproc.units.service_types import NotifyAccess, ServiceType
+from gitproc.units.service_types import NotifyAccess
 from gitproc.units.unit import Unit
 from gitproc.units.values import EnvFile
 
@@ -73,15 +73,20 @@ def environment_of(
     context: LaunchContext,
     account: Account,
     variables: tuple[str, ...] = (),
+    *,
+    control: bool = False,
 ) -> dict[str, str]:
-    """The complete environment of one command. LaunchError for a file that cannot be read."""
+    """The complete environment of one command. LaunchError for a file that cannot be read.
+
+    `control`: it is not the service itself, but what starts, stops or checks it.
+    """
     env = {"PATH": ":".join(search_path())}
     _pass(env, context, ("LANG",))
     if not context.privileged:
         _pass(env, context, _USER_VARIABLES)
     if context.tree:
         env["GITPROC_TREE"] = context.tree
-    if context.notify_socket and may_notify(unit, process.slot):
+    if context.notify_socket and may_notify(unit, process.slot, control=control):
         env["NOTIFY_SOCKET"] = context.notify_socket
     if unit[d.PID_FILE]:
         env["PIDFILE"] = unit[d.PID_FILE]
@@ -116,15 +121,10 @@ def environment_of(
     return env
 
 
-def may_notify(unit: Unit, slot: Slot) -> bool:
+def may_notify(unit: Unit, slot: Slot, *, control: bool) -> bool:
     """Whether this process gets $NOTIFY_SOCKET (`NotifyAccess=`, which Type=notify raises to `main`)."""
     access = unit[d.NOTIFY_ACCESS]
-    if access is NotifyAccess.NONE and unit[d.TYPE] in (
-        ServiceType.NOTIFY,
-        ServiceType.NOTIFY_RELOAD,
-    ):
-        access = NotifyAccess.MAIN
-    if slot is Slot.MAIN:
+    if not control:
         return access is not NotifyAccess.NONE
     return slot is Slot.CONTROL and access in (NotifyAccess.EXEC, NotifyAccess.ALL)
 

@@ -2,7 +2,7 @@
 
 The shim owns the socket, so nothing is lost while no manager is there. The kernel vouches for the sender's
 pid; which unit that is, and whether it may speak for it, others decide. Descriptors that come along are
-closed at once: none are kept yet, and for BARRIER=1 closing is the answer, once all before it was told.
+closed at once: none are kept yet. For BARRIER=1 closing is the answer, once all before it has had its effect.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from gitproc.core.events import Notified
@@ -33,7 +34,8 @@ class NotifySocket:
     """Reads the socket in the running loop. `fd` is taken over and closed by `close`.
 
     `attribute` gives (unit, invocation) of a sender's pid, None for strangers and for those already gone.
-    `rejected` is told why a message was dropped, of a flood only the first few a minute.
+    `rejected` is told why a message was dropped, of a flood only the first few a minute. `after` calls back
+    when everything delivered so far has been taken in.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class NotifySocket:
         attribute: Attribute,
         deliver: Callable[[Notified], None],
         rejected: Callable[[str], None] | None = None,
+        after: Callable[[Callable[[], None]], None] = lambda callback: callback(),
     ) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
@@ -49,6 +52,7 @@ class NotifySocket:
         self._attribute = attribute
         self._deliver = deliver
         self._rejected = rejected
+        self._after = after
         self._minute, self._told, self._untold = 0.0, 0, 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
@@ -72,7 +76,11 @@ class NotifySocket:
                 return
             pid, fds = _parse_ancillary(ancillary)
             try:
-                self._take(data, pid, flags)
+                if len(fds) == 1 and parse_fields(data) == (("BARRIER", "1"),):
+                    barrier = fds.pop()
+                    self._after(partial(os.close, barrier))
+                else:
+                    self._take(data, pid, flags)
             finally:
                 for fd in fds:
                     os.close(fd)

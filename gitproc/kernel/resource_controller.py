@@ -26,6 +26,8 @@ from gitproc.kernel.loose_tracker import LooseTracker
 from gitproc.kernel.oom_watch import OomWatch
 from gitproc.kernel.tree_watch import FileWatch, MemberWatch
 from gitproc.kernel.usage import Usage, read_usage
+from gitproc.units import directives as d
+from gitproc.units.service_types import OOMPolicy
 from gitproc.units.unit import Unit
 
 if TYPE_CHECKING:
@@ -132,6 +134,9 @@ class ResourceController:
         except OSError as error:
             raise HostError(f"cannot make cgroup {directory}: {error.strerror}") from error
         self._oom.start(unit.name, 0 if fresh else self.oom_kills(unit.name) or 0)
+        if unit[d.OOM_POLICY] is OOMPolicy.KILL and "memory" in self._controllers:
+            with suppress(OSError):  # else it is ended as soon as the kill is seen
+                cgroup_v2.write(directory, "memory.oom.group", "1")
         return self._apply(unit, limits_of(unit), fresh)
 
     def set_limits(self, unit: Unit) -> list[str]:

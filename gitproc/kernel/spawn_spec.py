@@ -25,6 +25,7 @@ from gitproc.kernel.spec_streams import streams_of
 from gitproc.units import directives as d
 from gitproc.units import directives_exec as e
 from gitproc.units.environment import expand_argv
+from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand, Limit
 
@@ -49,7 +50,8 @@ def compile_spec(
     warnings: list[str] = []
     account = account_of(unit, context.privileged)
     named = account if account.user or not _login(unit, context) else own_account()
-    env = environment_of(unit, process, context, named, variables)
+    control = _controls(unit, command, process)
+    env = environment_of(unit, process, context, named, variables, control=control)
     as_manager = command.full_privileges or (
         unit[e.PERMISSIONS_START_ONLY] and process.slot is not Slot.MAIN
     )
@@ -61,9 +63,11 @@ def compile_spec(
         **streams_of(unit, process.slot, context),
         **scheduling_of(unit, context, warnings),
     }
-    if env.get(OWN_PID) == "":  # known in the child alone
+    # Known in the child alone.
+    spec["pid_env"] = ["WATCHDOG_PID"] if _watched(variables) else []
+    if env.get(OWN_PID) == "":
         del env[OWN_PID]
-        spec["pid_env"] = [OWN_PID]
+        spec["pid_env"].append(OWN_PID)
     spec["env"] = [f"{name}={value}" for name, value in env.items()]
     if not as_manager:
         spec["rlimits"] = _limits(unit, context, warnings)
@@ -84,6 +88,16 @@ def compile_spec(
 def _login(unit: Unit, context: LaunchContext) -> bool:
     """Whether a command that runs as the manager's user is told who that is."""
     return bool(unit[e.SET_LOGIN_ENVIRONMENT]) or not context.privileged
+
+
+def _watched(variables: tuple[str, ...]) -> bool:
+    return any(each.startswith("WATCHDOG_USEC=") for each in variables)
+
+
+def _controls(unit: Unit, command: ExecCommand, process: Process) -> bool:
+    """Whether it is a control command; the parent that a forking service starts as is none."""
+    forking = process.slot is Slot.CONTROL and unit[d.TYPE] is ServiceType.FORKING
+    return process.slot is not Slot.MAIN and not (forking and command in unit[d.EXEC_START])
 
 
 def _executable(path: str, folders: tuple[str, ...]) -> str:

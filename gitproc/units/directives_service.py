@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
-from gitproc.units.rows import exactly, flag, known, one, one_of, several
-from gitproc.units.service_types import KillMode, NotifyAccess, Restart, ServiceType
+from gitproc.units.rows import flag, known, one, one_of, several, text
+from gitproc.units.service_types import (
+    ExitType,
+    KillMode,
+    NotifyAccess,
+    OOMPolicy,
+    Restart,
+    RestartMode,
+    ServiceType,
+)
 from gitproc.units.timespan import parse_span, parse_timeout
 from gitproc.units.values import (
     ExecCommand,
@@ -19,15 +28,9 @@ from gitproc.units.values import (
     parse_unsigned,
 )
 
+_SIGHUP = 1
 _SIGTERM = 15
 _SIGKILL = 9
-
-
-def parse_type(value: str) -> ServiceType:
-    """The type of a service; ValueError for those that systemd knows and GitProc does not."""
-    if value in ("dbus", "idle", "notify-reload"):
-        raise ValueError(f"Type={value} is not supported yet")
-    return choice(ServiceType)(value)
 
 
 def parse_pid_file(value: str) -> str:
@@ -53,14 +56,10 @@ def _statuses(name: str, doc: str) -> Directive[StatusSet]:
     )
 
 
-def _timeout(name: str, default: float, doc: str) -> Directive[float]:
-    return one("Service", name, parse_timeout, default, doc, Change.LIVE)
-
-
 TYPE: Directive[ServiceType] = one(
     "Service",
     "Type",
-    parse_type,
+    choice(ServiceType),
     ServiceType.SIMPLE,
     "When the service counts as started; simple, or oneshot where there is no ExecStart=.",
 )
@@ -117,22 +116,46 @@ RESTART: Directive[Restart] = one(
 RESTART_SEC = one(
     "Service", "RestartSec", parse_span, 0.1, "Pause before a restart (100 ms).", Change.LIVE
 )
-TIMEOUT_START_SEC = _timeout(
-    "TimeoutStartSec", 90.0, "Longest start (90 s; no limit for Type=oneshot); 0: no limit."
-)
-TIMEOUT_STOP_SEC = _timeout(
-    "TimeoutStopSec", 90.0, "Longest stop, for each ExecStop= and for the processes (90 s)."
-)
-TIMEOUT_ABORT_SEC = Directive(
+RESTART_STEPS = one(
     "Service",
-    "TimeoutAbortSec",
-    parse_timeout,
-    90.0,
-    Repeat.LAST,
-    Change.NONE,
-    Support.NO_EFFECT,
-    "Longest abort after a watchdog failure; there is no watchdog for services yet.",
+    "RestartSteps",
+    parse_unsigned,
+    0,
+    "Restarts in which the pause grows from RestartSec= to RestartMaxDelaySec=; 0: it does not.",
+    Change.LIVE,
 )
+RESTART_MAX_DELAY_SEC = one(
+    "Service",
+    "RestartMaxDelaySec",
+    parse_timeout,
+    math.inf,
+    "Longest pause before a restart, reached after RestartSteps= of them.",
+    Change.LIVE,
+)
+RESTART_MODE: Directive[RestartMode] = one(
+    "Service",
+    "RestartMode",
+    choice(RestartMode),
+    RestartMode.NORMAL,
+    "direct: other units do not see that it is down between; debug: $DEBUG_INVOCATION is set.",
+    Change.LIVE,
+)
+EXIT_TYPE: Directive[ExitType] = one(
+    "Service",
+    "ExitType",
+    choice(ExitType),
+    ExitType.MAIN,
+    "What ends the service: its main process (main), or its last one (cgroup).",
+    Change.LIVE,
+)
+OOM_POLICY: Directive[OOMPolicy] = one(
+    "Service",
+    "OOMPolicy",
+    choice(OOMPolicy),
+    OOMPolicy.STOP,
+    "What follows an OOM kill: continue, stop, or kill all that is left of the service.",
+)
+BUS_NAME = text("Service", "BusName", "Name on D-Bus that makes a Type=dbus service ready.")
 KILL_MODE: Directive[KillMode] = one(
     "Service",
     "KillMode",
@@ -157,6 +180,9 @@ FINAL_KILL_SIGNAL = _signal(
 SEND_SIGKILL = flag(
     "Service", "SendSIGKILL", True, "Send FinalKillSignal= to what is left.", Change.LIVE
 )
+RELOAD_SIGNAL = _signal(
+    "ReloadSignal", _SIGHUP, "Signal that reloads a Type=notify-reload service (SIGHUP)."
+)
 SEND_SIGHUP = flag(
     "Service", "SendSIGHUP", False, "Send SIGHUP right after KillSignal=.", Change.LIVE
 )
@@ -171,10 +197,6 @@ RESTART_FORCE_EXIT_STATUS = _statuses(
 )
 
 _UNENFORCED = {
-    "RestartSteps": "Steps in which the pause grows: it stays at RestartSec= for now.",
-    "RestartMaxDelaySec": "Longest pause between restarts: it stays at RestartSec= for now.",
-    "RuntimeMaxSec": "Longest run of the service: not limited yet.",
-    "RuntimeRandomizedExtraSec": "Random time on top of RuntimeMaxSec=: not limited yet.",
     "Sockets": "Socket units to take descriptors from: none are passed yet.",
     "OpenFile": "Files to open and pass as descriptors: none are passed yet.",
     "USBFunctionDescriptors": "Descriptors of a USB gadget: not written.",
@@ -182,19 +204,11 @@ _UNENFORCED = {
 }
 _NO_EFFECT = {
     "TimeoutCleanSec": "Longest clean-up of directories by request; there is no such request.",
-    "WatchdogSignal": "Signal that aborts a service after a watchdog failure.",
-    "ReloadSignal": "Signal that reloads a Type=notify-reload service.",
     "NonBlocking": "Set O_NONBLOCK on passed descriptors; none are passed.",
     "RootDirectoryStartOnly": "Apply RootDirectory= to ExecStart= alone.",
-    "BusName": "Name on D-Bus by which a Type=dbus service is ready.",
     "BusPolicy": "Long gone from systemd.",
     "SysVStartPriority": "Long gone from systemd.",
 }
-
-
-def _quiet(name: str, value: str, doc: str, *choices: str) -> Directive[Any]:
-    """An unenforced row whose value `value` asks for nothing."""
-    return known("Service", name, Support.UNENFORCED, doc, exactly(value, *choices), value)
 
 
 ROWS: tuple[Directive[Any], ...] = (
@@ -212,50 +226,23 @@ ROWS: tuple[Directive[Any], ...] = (
     NOTIFY_ACCESS,
     RESTART,
     RESTART_SEC,
-    TIMEOUT_START_SEC,
-    TIMEOUT_STOP_SEC,
-    TIMEOUT_ABORT_SEC,
+    RESTART_STEPS,
+    RESTART_MAX_DELAY_SEC,
+    RESTART_MODE,
+    EXIT_TYPE,
+    OOM_POLICY,
+    BUS_NAME,
     KILL_MODE,
     KILL_SIGNAL,
     RESTART_KILL_SIGNAL,
     FINAL_KILL_SIGNAL,
     SEND_SIGKILL,
     SEND_SIGHUP,
+    RELOAD_SIGNAL,
     SUCCESS_EXIT_STATUS,
     RESTART_PREVENT_EXIT_STATUS,
     RESTART_FORCE_EXIT_STATUS,
     *(known("Service", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
-    known(
-        "Service",
-        "WatchdogSec",
-        Support.UNENFORCED,
-        "Longest silence of the service: not watched yet.",
-        parse_span,
-        0.0,
-    ),
-    _quiet("ExitType", "main", "End with the last process (cgroup): not done yet.", "cgroup"),
-    _quiet(
-        "RestartMode",
-        "normal",
-        "Hide a restart from other units (direct): not hidden yet.",
-        "direct",
-        "debug",
-    ),
-    _quiet(
-        "TimeoutStartFailureMode",
-        "terminate",
-        "How to end after a start timeout: always as a stop for now.",
-        "abort",
-        "kill",
-    ),
-    _quiet(
-        "TimeoutStopFailureMode",
-        "terminate",
-        "How to end after a stop timeout: always by FinalKillSignal= for now.",
-        "abort",
-        "kill",
-    ),
-    _quiet("OOMPolicy", "stop", "What an OOM kill does: not followed yet.", "continue", "kill"),
     known(
         "Service",
         "FileDescriptorStoreMax",

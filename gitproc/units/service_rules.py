@@ -14,6 +14,7 @@ from gitproc.units import exec_rules
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives import (
+    BUS_NAME,
     EXEC_START,
     EXEC_STOP,
     HEALTH_CHECK_EXEC,
@@ -23,17 +24,32 @@ from gitproc.units.directives import (
     KILL_MODE,
     KILL_SIGNAL,
     NOTIFY_ACCESS,
+    OOM_POLICY,
     PID_FILE,
     PRIVATE_PIDS,
     REMAIN_AFTER_EXIT,
     RESTART,
     RESTART_FORCE_EXIT_STATUS,
     RESTART_KILL_SIGNAL,
+    RESTART_MAX_DELAY_SEC,
+    RESTART_SEC,
+    RESTART_STEPS,
+    RUNTIME_MAX_SEC,
+    RUNTIME_RANDOMIZED_EXTRA_SEC,
+    TIMEOUT_ABORT_SEC,
     TIMEOUT_START_SEC,
+    TIMEOUT_STOP_SEC,
     TYPE,
+    WATCHDOG_SEC,
 )
 from gitproc.units.parser import Setting
-from gitproc.units.service_types import KillMode, NotifyAccess, Restart, ServiceType
+from gitproc.units.service_types import (
+    KillMode,
+    NotifyAccess,
+    OOMPolicy,
+    Restart,
+    ServiceType,
+)
 from gitproc.units.spellings import HEALTH_KEYS
 
 T = TypeVar("T")
@@ -44,13 +60,21 @@ def derive(
     values: dict[str, Any], settings: Iterable[Setting], *, private_pids: bool = False
 ) -> None:
     """Add the values that follow from others and are not set; `private_pids`: the host's default."""
-    if TYPE.key not in values and EXEC_START.key not in values:
-        values[TYPE.key] = ServiceType.ONESHOT
+    if TYPE.key not in values:
+        if values.get(BUS_NAME.key):
+            values[TYPE.key] = ServiceType.DBUS
+        elif EXEC_START.key not in values:
+            values[TYPE.key] = ServiceType.ONESHOT
     kind = _get(values, TYPE)
     if kind is ServiceType.ONESHOT:
         values.setdefault(TIMEOUT_START_SEC.key, math.inf)
-    if kind is ServiceType.NOTIFY and _get(values, NOTIFY_ACCESS) is NotifyAccess.NONE:
+    speaks = kind in (ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD) or _get(values, WATCHDOG_SEC)
+    if speaks and _get(values, NOTIFY_ACCESS) is NotifyAccess.NONE:
         values[NOTIFY_ACCESS.key] = NotifyAccess.MAIN
+    if TIMEOUT_STOP_SEC.key in values:
+        values.setdefault(TIMEOUT_ABORT_SEC.key, values[TIMEOUT_STOP_SEC.key])
+    if values.get("Service.Delegate"):
+        values.setdefault(OOM_POLICY.key, OOMPolicy.CONTINUE)  # it looks after its own processes
     if KILL_SIGNAL.key in values:
         values.setdefault(RESTART_KILL_SIGNAL.key, values[KILL_SIGNAL.key])
     exec_rules.settle(values, settings)
@@ -89,8 +113,9 @@ def verify(
         refuse(RESTART, f"Restart={_get(values, RESTART)} cannot be used with Type=oneshot")
     if oneshot and _get(values, RESTART_FORCE_EXIT_STATUS):
         refuse(RESTART_FORCE_EXIT_STATUS, "cannot be used with Type=oneshot")
-    if "Service.BusName" in values and TYPE.key not in values:
-        refuse(TYPE, "BusName= makes this Type=dbus, which is not supported yet: set Type=")
+    if _get(values, TYPE) is ServiceType.DBUS:
+        refuse(TYPE, "Type=dbus is not supported yet")
+    _verify_pace(values, warn)
     if _get(values, PID_FILE) and _get(values, TYPE) is not ServiceType.FORKING:
         warn(PID_FILE, "not read: only a Type=forking service names its main process by it")
     if _get(values, KILL_MODE) is KillMode.NONE:
@@ -101,6 +126,22 @@ def verify(
     if len(given) > 1:
         refuse(given[1], f"a unit has one health check, and {given[0].name}= is one already")
     return found
+
+
+def _verify_pace(values: Mapping[str, Any], warn: Callable[[Directive[Any], str], None]) -> None:
+    """What has no effect without its other half, as systemd says it."""
+    steps, longest = _get(values, RESTART_STEPS), _get(values, RESTART_MAX_DELAY_SEC)
+    if steps and longest == math.inf:
+        warn(RESTART_STEPS, "has no effect without RestartMaxDelaySec=")
+    if longest != math.inf and not steps:
+        warn(RESTART_MAX_DELAY_SEC, "has no effect without RestartSteps=")
+    elif longest < _get(values, RESTART_SEC):
+        warn(RESTART_MAX_DELAY_SEC, "is shorter than RestartSec=: the pause does not grow")
+    oneshot = _get(values, TYPE) is ServiceType.ONESHOT
+    if RUNTIME_MAX_SEC.key in values and oneshot:
+        warn(RUNTIME_MAX_SEC, "has no effect on Type=oneshot: use TimeoutStartSec=")
+    if _get(values, RUNTIME_RANDOMIZED_EXTRA_SEC) and _get(values, RUNTIME_MAX_SEC) == math.inf:
+        warn(RUNTIME_RANDOMIZED_EXTRA_SEC, "has no effect without RuntimeMaxSec=")
 
 
 def _get(values: Mapping[str, Any], directive: Directive[T]) -> T:

@@ -101,3 +101,56 @@ def test_what_is_said_after_the_end_means_nothing():
     invocation = machine.state("a.service").invocation
     machine.post(Notified("a.service", invocation, 1, (("STATUS", "x"),)))
     assert machine.state("a.service").status_text == ""
+
+
+def test_who_may_speak_can_be_said_by_who_may_speak():
+    machine = machine_of(*MUTE)
+    other = child(machine)
+    machine.say(other, NOTIFYACCESS="all", STATUS="no")
+    machine.run(0.1)
+    machine.say(other, STATUS="still no")
+    machine.run(0.1)
+    assert machine.state("a.service").status_text == ""
+    machine.say(machine.main("a.service"), NOTIFYACCESS="all")
+    machine.run(0.1)
+    machine.crash()
+    machine.restart()
+    machine.say(other, STATUS="yes")
+    machine.run(0.1)
+    assert machine.state("a.service").status_text == "yes"
+    machine.say(other, NOTIFYACCESS="everybody")
+    machine.say(other, NOTIFYACCESS="none")
+    machine.say(machine.main("a.service"), READY="1")
+    machine.run(0.1)
+    assert machine.sub("a.service") == "start"
+
+
+def test_what_is_told_of_a_failure_is_kept_and_nonsense_is_not():
+    machine = machine_of("NotifyAccess=main")
+    said = {"ERRNO": "2", "BUSERROR": "org.x" + "y" * 999, "EXIT_STATUS": "7"}
+    machine.say(machine.main("a.service"), **said)
+    machine.say(machine.main("a.service"), ERRNO="-1", EXIT_STATUS="x", WATCHDOG="2", READY="0")
+    machine.run(0.1)
+    dialogue = machine.state("a.service").dialogue
+    assert dialogue is not None
+    assert (dialogue.errno, dialogue.exit_status, len(dialogue.bus_error)) == (2, 7, 256)
+    assert machine.sub("a.service") == "running"
+
+
+def test_a_plain_service_carries_nothing_of_all_this():
+    machine = machine_of("NotifyAccess=main")
+    machine.say(machine.main("a.service"), READY="1", STATUS="x", X_OWN="1", WATCHDOG="1")
+    machine.run(0.1)
+    assert machine.state("a.service").dialogue is None
+
+
+def test_the_parent_of_a_forking_service_may_speak():
+    machine = Machine(
+        {"a.service": service("Type=forking", "NotifyAccess=main", "ExecStart=/bin/slowly")},
+        {"slowly": Program(lasts=5.0, daemon=Program())},
+    )
+    machine.run(1)
+    (parent,) = machine.alive()
+    machine.say(parent, STATUS="forking")
+    machine.run(0.1)
+    assert machine.state("a.service").status_text == "forking"

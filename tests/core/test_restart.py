@@ -109,6 +109,33 @@ def test_the_delay_is_the_units_or_the_hosts():
     assert restart_reset(service("RestartSec=20"), settings) == 200
 
 
+GROWING = ("RestartSec=1", "RestartSteps=4", "RestartMaxDelaySec=16")
+
+
+@pytest.mark.parametrize(
+    ("lines", "delays"),
+    [
+        (GROWING, [1, 2, 4, 8, 16, 16]),
+        (("RestartSec=1", "RestartSteps=1", "RestartMaxDelaySec=9"), [1, 9, 9]),
+        (("RestartSec=1", "RestartSteps=3"), [1, 1, 1]),
+        (("RestartSec=1", "RestartMaxDelaySec=9"), [1, 1, 1]),
+        (("RestartSec=0", "RestartSteps=3", "RestartMaxDelaySec=9"), [0, 0, 0]),
+        (("RestartSec=9", "RestartSteps=3", "RestartMaxDelaySec=9"), [9, 9]),
+        (("RestartSec=9", "RestartSteps=3", "RestartMaxDelaySec=5"), [9, 9]),
+        (("RestartSteps=2", "RestartMaxDelaySec=10"), [0.1, 1, 10, 10]),
+    ],
+)
+def test_the_delay_grows_by_the_same_factor_in_steps(lines, delays):
+    unit = service(*lines)
+    found = [restart_delay(unit, Settings(), i) for i in range(1, len(delays) + 1)]
+    assert found == pytest.approx(delays)
+
+
+def test_restarts_are_forgotten_after_ten_times_the_present_delay():
+    assert restart_reset(service(*GROWING), Settings(), 1) == 60
+    assert restart_reset(service(*GROWING), Settings(), 5) == 160
+
+
 @pytest.mark.parametrize(
     ("lines", "starts", "at", "hit"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND
 from gitproc.core.lifecycle import COMMANDS
-from gitproc.core.states import ACTIVE_STATE, DOWN, STARTING, STOPPING, UP, SubState
+from gitproc.core.states import ACTIVE_STATE, DOWN, RELOADING, STARTING, STOPPING, UP, SubState
 from gitproc.core.transitions import END, TRANSITIONS, Cause, diagram, next_state
 
 OTHERS = {SubState.ACTIVE, SubState.WAITING, SubState.ELAPSED, SubState.LISTENING}
@@ -40,13 +40,13 @@ def test_nothing_leads_back_up_from_a_stop(state):
             assert target is END or target in STOPPING
 
 
-@pytest.mark.parametrize("state", sorted(STARTING | {SubState.RUNNING, SubState.RELOAD}))
+@pytest.mark.parametrize("state", sorted(STARTING | RELOADING | {SubState.RUNNING}))
 def test_whatever_starts_or_runs_can_be_stopped_and_aborted(state):
-    for cause in (Cause.HALT, Cause.ABORT):
+    for cause in (Cause.HALT, Cause.ABORT, Cause.HUNG, Cause.KILL):
         assert next_state(state, cause) in STOPPING
 
 
-@pytest.mark.parametrize("state", sorted(STARTING | STOPPING | {SubState.RELOAD}))
+@pytest.mark.parametrize("state", sorted(STARTING | STOPPING | RELOADING | {SubState.RUNNING}))
 def test_whatever_has_a_deadline_has_an_arrow_for_it(state):
     assert next_state(state, Cause.TIMEOUT) is not None
 

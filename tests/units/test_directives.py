@@ -130,7 +130,6 @@ def test_values_of_some_directives():
 @pytest.mark.parametrize(
     ("directive", "text"),
     [
-        (d.TYPE, "dbus"),
         (d.TYPE, "fork"),
         (d.RESTART, "on-fail"),
         (d.HEALTH_CHECK_URL, "localhost/health"),

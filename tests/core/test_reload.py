@@ -1,0 +1,199 @@
+"""Reloading: by commands, by a signal that is answered, by a service's own wish; and services that leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitproc.core.actions import Signal, SignalTree
+from gitproc.core.events import Verb
+from tests.core.fake_kernel import Machine, Proc, Program, service
+
+NAME = "a.service"
+HUP, TERM = 1, 15
+READY = Program(ready=0.1, ignores=frozenset({HUP, 10}))
+
+
+def machine_of(*lines: str) -> Machine:
+    body = ("Type=notify-reload", "ExecStart=/bin/daemon", "TimeoutStartSec=5", *lines)
+    machine = Machine({NAME: service(*body)}, {"daemon": READY})
+    machine.run(1)
+    assert machine.sub(NAME) == "running"
+    return machine
+
+
+def reload(machine: Machine) -> int:
+    request = machine.ask(Verb.RELOAD, NAME)
+    machine.run(0.05)
+    return request
+
+
+def said(machine: Machine, **fields: str) -> str:
+    machine.say(machine.main(NAME), **fields)
+    machine.run(0.01)
+    return machine.sub(NAME)
+
+
+def at(machine: Machine, offset: float = 0.0) -> dict[str, str]:
+    return {"RELOADING": "1", "MONOTONIC_USEC": str(round((machine.now + offset) * 1e6))}
+
+
+def hups(machine: Machine) -> list[int]:
+    return [x.signal for x in machine.orders(Signal, NAME)]
+
+
+def test_the_signal_is_answered_twice_and_only_then_it_is_done():
+    machine = machine_of()
+    request = reload(machine)
+    assert hups(machine) == [HUP]
+    assert machine.sub(NAME) == "reload-signal"
+    assert machine.state(NAME).active == "reloading"
+    assert said(machine, READY="1") == "reload-signal"
+    assert said(machine, **at(machine)) == "reload-notify"
+    assert machine.answer(request, NAME) == ""
+    assert said(machine, READY="1") == "running"
+    assert machine.answer(request, NAME) == "done"
+    assert machine.told("unit.reloaded") == ["unit.reloaded a.service: Reloaded a.service"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"MONOTONIC_USEC": "1"}, {"MONOTONIC_USEC": "x"}])
+def test_an_answer_that_is_older_than_the_signal_is_none(fields):
+    machine = machine_of()
+    request = reload(machine)
+    assert said(machine, RELOADING="1", **fields) == "reload-signal"
+    machine.run(5)
+    assert machine.sub(NAME) == "running"
+    assert machine.answer(request, NAME) == "failed"
+    assert len(machine.told("unit.reload-failed")) == 1
+    assert machine.state(NAME).result == "success"
+
+
+def test_signal_and_answer_share_one_deadline():
+    machine = machine_of()
+    request = reload(machine)
+    machine.run(4)
+    assert said(machine, **at(machine)) == "reload-notify"
+    machine.run(1)
+    assert machine.sub(NAME) == "running"
+    assert machine.answer(request, NAME) == "failed"
+
+
+def test_another_signal_may_be_chosen():
+    machine = machine_of("ReloadSignal=SIGUSR1")
+    reload(machine)
+    assert hups(machine) == [10]
+
+
+def test_commands_run_after_the_signal_and_the_answer_is_waited_for():
+    machine = machine_of("ExecReload=/bin/true")
+    request = reload(machine)
+    assert machine.sub(NAME) == "reload-signal"
+    assert machine.spawns()[-1] == "true"
+    said(machine, **at(machine))
+    assert said(machine, READY="1") == "running"
+    assert machine.answer(request, NAME) == "done"
+
+
+def test_a_service_may_reload_of_its_own_accord():
+    machine = machine_of()
+    assert said(machine, RELOADING="1") == "reload-notify"
+    assert said(machine, READY="1") == "running"
+    assert hups(machine) == []
+    assert said(machine, RELOADING="1") == "reload-notify"
+    machine.run(6)
+    assert machine.sub(NAME) == "running"
+
+
+def test_what_was_said_while_commands_ran_counts_when_they_are_done():
+    machine = Machine(
+        {NAME: service("Type=notify", "ExecStart=/bin/daemon", "ExecReload=/bin/work")},
+        {"daemon": READY, "work": Program(lasts=1.0)},
+    )
+    machine.run(1)
+    request = reload(machine)
+    assert said(machine, RELOADING="1") == "reload"
+    machine.run(2)
+    assert machine.sub(NAME) == "reload-notify"
+    assert said(machine, READY="1") == "running"
+    assert machine.answer(request, NAME) == "done"
+
+
+def test_the_phase_of_a_reload_survives_the_manager():
+    machine = machine_of()
+    reload(machine)
+    machine.crash()
+    machine.restart()
+    assert machine.sub(NAME) == "reload-signal"
+    assert hups(machine) == [HUP]
+    said(machine, RELOADING="1", MONOTONIC_USEC="1")
+    assert said(machine, **at(machine)) == "reload-notify"
+    machine.crash()
+    machine.restart()
+    assert said(machine, READY="1") == "running"
+    reload(machine)
+    machine.crash()
+    machine.restart()
+    machine.run(6)
+    assert machine.sub(NAME) == "running"
+
+
+@pytest.mark.parametrize("phase", ["reload-signal", "reload-notify"])
+def test_a_service_that_ends_meanwhile_has_ended(phase):
+    for status, end in ((0, "dead"), (1, "failed")):
+        machine = machine_of("ExecStop=/bin/true stop")
+        reload(machine)
+        if phase == "reload-notify":
+            said(machine, **at(machine))
+        assert machine.sub(NAME) == phase
+        machine.exit(machine.main(NAME), status)
+        machine.run(1)
+        assert machine.sub(NAME) == end
+        assert machine.spawns()[-1] == "true stop"
+
+
+def test_a_stop_meanwhile_goes_first():
+    machine = machine_of()
+    reload(machine)
+    machine.ask(Verb.STOP, NAME)
+    machine.run(1)
+    assert machine.sub(NAME) == "dead"
+
+
+def test_only_what_can_reload_is_reloaded():
+    machine = Machine({NAME: service("Type=notify", "ExecStart=/bin/daemon")}, {"daemon": READY})
+    machine.run(1)
+    request = reload(machine)
+    assert machine.answer(request, NAME) == "failed"
+
+
+def leaving(takes: float) -> tuple[Machine, Proc]:
+    machine = machine_of("TimeoutStopSec=3", "Restart=on-failure")
+    main = machine.main(NAME)
+    assert said(machine, STOPPING="1", READY="1") == "stop-sigterm"
+    machine.run(takes)
+    return machine, main
+
+
+def test_a_service_that_says_that_it_stops_is_left_alone():
+    machine, main = leaving(1)
+    machine.crash()
+    machine.restart()
+    machine.exit(main, 0)
+    machine.run(1)
+    assert machine.sub(NAME) == "dead"
+    assert machine.orders(SignalTree, NAME) == []
+
+
+def test_one_that_says_so_and_does_not_is_ended():
+    machine, _ = leaving(4)
+    assert machine.orders(SignalTree, NAME)[0].signal == 9
+    assert machine.told("unit.restarting")
+
+
+def test_to_say_so_while_starting_counts_when_it_has_started():
+    machine = Machine(
+        {NAME: service("NotifyAccess=all", "ExecStartPost=/bin/work")}, {"work": Program(lasts=1.0)}
+    )
+    machine.run(0.5)
+    assert said(machine, STOPPING="1") == "start-post"
+    machine.run(1)
+    assert machine.sub(NAME) == "stop-sigterm"
