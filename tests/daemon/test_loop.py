@@ -69,3 +69,22 @@ def test_what_comes_after_the_end_is_left_to_the_next_manager(tmp_path):
 
     assert asyncio.run(live()) is False
     assert events(tmp_path) == ["operator.asked"]
+
+
+def test_who_waits_for_what_was_posted_is_called_after_it_and_not_after_more(tmp_path):
+    async def live():
+        state = StateManager(tmp_path / "state")
+        state.load()
+        mailbox = Mailbox(World(), state, Performer(EventLog(tmp_path), mortal=False))
+        seen = []
+        mailbox.after(lambda: seen.append("nothing was posted"))
+        assert seen == ["nothing was posted"]
+        for number in range(300):  # more than one turn takes in
+            mailbox.post(SyncAsked(number, "Ada"))
+        mailbox.after(lambda: seen.append(len(events(tmp_path))))
+        assert len(seen) == 1
+        await mailbox.close()
+        assert seen[1:] == [300]
+        state.close()
+
+    asyncio.run(live())

@@ -15,14 +15,16 @@ from tests.kernel.parts import soon
 
 
 class Listener:
-    def __init__(self, path, attribute=lambda pid: ("a.service", "1" * 32)):
+    def __init__(
+        self, path, attribute=lambda pid: ("a.service", "1" * 32), after=lambda callback: callback()
+    ):
         server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         server.bind(str(path))
         self.path = str(path)
         self.told: list[Notified] = []
         self.rejected: list[str] = []
         self.notify = NotifySocket(
-            server.detach(), attribute, self.told.append, self.rejected.append
+            server.detach(), attribute, self.told.append, self.rejected.append, after
         )
         self.client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.client.connect(self.path)
@@ -78,6 +80,47 @@ def test_descriptors_are_closed_and_a_barrier_is_answered(tmp_path):
                 os.close(ours)
                 assert ("STATUS", "before") in it.told[-1 if text == b"BARRIER=1" else -2].fields
             assert all(name != "BARRIER" for each in it.told for name, _ in each.fields)
+
+    asyncio.run(scenario())
+
+
+def send_fds(client, text, count):
+    """Send pipes' write ends; the read ends."""
+    pipes = [os.pipe() for _ in range(count)]
+    rights = array.array("i", [theirs for _, theirs in pipes])
+    client.sendmsg([text], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    for _, theirs in pipes:
+        os.close(theirs)
+    return [ours for ours, _ in pipes]
+
+
+def test_a_barrier_is_held_until_all_before_it_has_had_its_effect(tmp_path):
+    async def scenario():
+        waiting = []
+        with Listener(tmp_path / "n", after=waiting.append) as it:
+            (ours,) = send_fds(it.client, b"BARRIER=1", 1)
+            os.set_blocking(ours, False)
+            await soon(lambda: waiting, "it is told of the barrier")
+            with pytest.raises(BlockingIOError):
+                os.read(ours, 1)
+            waiting.pop()()
+            assert os.read(ours, 1) == b""
+            os.close(ours)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [(b"BARRIER=1", 2), (b"BARRIER=1\nREADY=1", 1), (b"BARRIER=0", 1)]
+)
+def test_what_is_no_proper_barrier_is_closed_at_once(tmp_path, text, count):
+    async def scenario():
+        waiting = []
+        with Listener(tmp_path / "n", after=waiting.append) as it:
+            for ours in send_fds(it.client, text, count):
+                assert await asyncio.to_thread(os.read, ours, 1) == b""
+                os.close(ours)
+            assert not waiting
 
     asyncio.run(scenario())
 
