@@ -160,6 +160,7 @@ def test_extra_run_time_differs_between_starts_and_stays_within_its_bounds():
         machine.commit({f"{name}.service": text})
         machine.run(0.5)
         state = machine.state(f"{name}.service")
+        assert state.deadline is not None and state.active_since is not None
         deadlines.add(state.deadline - state.active_since)
     assert len(deadlines) > 1
     assert all(10 <= x < 30 for x in deadlines)
@@ -174,7 +175,7 @@ def test_oneshots_run_as_long_as_they_take():
 
 
 def extending(*lines: str, **programs: Program) -> Machine:
-    return machine_of("NotifyAccess=main", *lines, **programs)
+    return machine_of("NotifyAccess=main", *lines, run=0.5, **programs)
 
 
 def test_a_start_may_be_extended_in_time_and_not_afterwards():

@@ -76,7 +76,7 @@ def test_who_waits_for_what_was_posted_is_called_after_it_and_not_after_more(tmp
         state = StateManager(tmp_path / "state")
         state.load()
         mailbox = Mailbox(World(), state, Performer(EventLog(tmp_path), mortal=False))
-        seen = []
+        seen: list[object] = []
         mailbox.after(lambda: seen.append("nothing was posted"))
         assert seen == ["nothing was posted"]
         for number in range(300):  # more than one turn takes in

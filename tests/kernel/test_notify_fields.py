@@ -70,4 +70,5 @@ def test_a_main_process_is_found_by_its_number_inside_its_namespace():
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()

@@ -6,6 +6,7 @@ import array
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 
 import pytest
 
@@ -96,7 +97,7 @@ def send_fds(client, text, count):
 
 def test_a_barrier_is_held_until_all_before_it_has_had_its_effect(tmp_path):
     async def scenario():
-        waiting = []
+        waiting: list[Callable[[], None]] = []
         with Listener(tmp_path / "n", after=waiting.append) as it:
             (ours,) = send_fds(it.client, b"BARRIER=1", 1)
             os.set_blocking(ours, False)
@@ -115,7 +116,7 @@ def test_a_barrier_is_held_until_all_before_it_has_had_its_effect(tmp_path):
 )
 def test_what_is_no_proper_barrier_is_closed_at_once(tmp_path, text, count):
     async def scenario():
-        waiting = []
+        waiting: list[Callable[[], None]] = []
         with Listener(tmp_path / "n", after=waiting.append) as it:
             for ours in send_fds(it.client, text, count):
                 assert await asyncio.to_thread(os.read, ours, 1) == b""
