@@ -63,11 +63,12 @@ def compile_spec(
         **streams_of(unit, process.slot, context),
         **scheduling_of(unit, context, warnings),
     }
-    # Known in the child alone.
-    spec["pid_env"] = ["WATCHDOG_PID"] if _watched(variables) else []
+    own_pid = ["WATCHDOG_PID"] if _watched(variables) else []
     if env.get(OWN_PID) == "":
         del env[OWN_PID]
-        spec["pid_env"].append(OWN_PID)
+        own_pid.append(OWN_PID)
+    if own_pid:
+        spec["pid_env"] = own_pid  # known in the child alone
     spec["env"] = [f"{name}={value}" for name, value in env.items()]
     if not as_manager:
         spec["rlimits"] = _limits(unit, context, warnings)
