@@ -11,12 +11,11 @@ cycle can only run through a unit whose edges are new, so checking costs what th
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
-from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.diagnostics import Location
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 
@@ -77,8 +76,16 @@ class DependencyResolver:
         self.requires = Relation()
         self.wants = Relation()
         self.binds_to = Relation()
+        self.requisite = Relation()
+        self.upholds = Relation()
         self.part_of = Relation()
         self.conflicts = Relation()
+        self.stops = Relation()  # who stops whom along: PropagatesStopTo=
+        self.reloads = Relation()  # who has whom reload along
+        self.on_failure = Relation()
+        self.on_success = Relation()
+        self.on_retry = Relation()
+        self.unneeded = Relation()  # from each unit that stops when nothing needs it to itself
         self.triggers = Relation()  # who starts whom when its time has come; pulls nothing in
         self.declared: dict[str, tuple[Edge, ...]] = {}
         self._waits_on: dict[str, tuple[str, ...]] = {}
@@ -109,11 +116,13 @@ class DependencyResolver:
         yield from self.binds_to.of(name)
 
     def gates(self, name: str) -> Iterable[str]:
-        """What must be up before `name` starts: what it is bound to, or requires and is ordered after.
+        """What must be up before `name` starts: what it is bound to, finds up or not at all (Requisite=),
+        or requires and is ordered after.
 
         Requires= alone starts both at once, and the failure of one is no matter to the other.
         """
         yield from self.binds_to.of(name)
+        yield from self.requisite.of(name)
         for other in self.requires.of(name):
             if self.ordered(name, other):
                 yield other
@@ -134,12 +143,24 @@ class DependencyResolver:
         yield from self.requires.of(name)
         yield from self.binds_to.of(name)
         yield from self.wants.of(name)
+        yield from self.upholds.of(name)
 
-    def follows_stop(self, name: str) -> Iterable[str]:
+    def needed_by(self, name: str) -> Iterable[str]:
+        """For whose sake a unit with StopWhenUnneeded= runs."""
+        for relation in (self.requires, self.binds_to, self.wants, self.upholds, self.requisite):
+            yield from relation.to(name)
+
+    def follows_restart(self, name: str) -> Iterable[str]:
         """Who is stopped or restarted along when `name` explicitly is: RequiredBy, BoundBy, ConsistsOf."""
         yield from self.requires.to(name)
         yield from self.binds_to.to(name)
+        yield from self.requisite.to(name)
         yield from self.part_of.to(name)
+
+    def follows_stop(self, name: str) -> Iterable[str]:
+        """Who is stopped along: PropagatesStopTo= passes on a stop alone."""
+        yield from self.follows_restart(name)
+        yield from self.stops.of(name)
 
     def waits_on(self, name: str) -> tuple[str, ...]:
         """What `name` is ordered after. A target also comes after all that it pulls in (systemd.target(5))."""
@@ -158,7 +179,7 @@ class DependencyResolver:
         found = self._followers.get(name)
         if found is None:
             names = dict.fromkeys(self.after.to(name))
-            for relation in (self.requires, self.binds_to, self.wants):
+            for relation in (self.requires, self.binds_to, self.wants, self.upholds):
                 for other in relation.to(name):
                     if other.endswith(".target") and not self.after.has(name, other):
                         names[other] = None
@@ -232,127 +253,12 @@ class DependencyResolver:
         return None
 
 
-def _edge_where(graph: DependencyResolver, source: str, target: str) -> tuple[Location, str]:
-    for relation, words in (
-        (graph.after, "is ordered after"),
-        (graph.requires, "requires"),
-        (graph.binds_to, "is bound to"),
-        (graph.wants, "wants"),
-    ):
-        if relation.has(source, target):
-            return relation.where(source, target), words
-    return Location(source, 0), "comes after"
-
-
-def check_changed(
-    graph: DependencyResolver,
-    units: UnitSet,
-    changed: Iterable[str],
-    roots: Iterable[str],
-    ran: frozenset[str] = frozenset(),
-    *,
-    partial: bool = False,
-    elsewhere: Container[str] = (),
-) -> list[Diagnostic]:
-    """What is wrong with the graph as far as the edges of `changed` units can be to blame.
-
-    `ran`: what was pulled in before; two of them that conflict are no news, unless one has changed.
-    `partial`: these are some units of many, so that one that is not here may be elsewhere.
-    `elsewhere`: names that the commit need not have, as the host's systemd has them.
-    """
-    findings: list[Diagnostic] = []
-    cleared: set[str] = set()
-    names = sorted(changed)
-    for name in names:
-        findings += _missing(graph, units, name, elsewhere, partial=partial)
-        if name in cleared:
-            continue
-        cycle = graph.find_cycle(name, cleared)
-        if cycle is not None:
-            findings.append(_cycle(graph, cycle))
-            cleared.update(cycle)
-    if not any(one.severity == "error" for one in findings):
-        pulled = graph.closure(roots, units.units)
-        findings += _conflicts(graph, sorted({*names, *(pulled - ran)}), pulled)
-    return findings
-
-
-def _missing(
-    graph: DependencyResolver,
-    units: UnitSet,
-    name: str,
-    elsewhere: Container[str],
-    *,
-    partial: bool,
-) -> list[Diagnostic]:
-    findings = []
-    for relation, directive in ((graph.requires, "Requires"), (graph.binds_to, "BindsTo")):
-        for other in relation.of(name):
-            unit = units.units.get(other)
-            problem = ""
-            if unit is None and other not in elsewhere and units.resolve(other) is None:
-                problem = f"{name} needs {other}, which is not in this commit"
-                if partial:
-                    where = relation.where(name, other)
-                    problem = f"{name} needs {other}, which is not among these files"
-                    findings.append(Diagnostic(where, "warning", directive, problem))
-                    continue
-            elif unit is not None and unit.masked:
-                problem = f"{name} needs {other}, which is masked"
-            if problem:
-                where = relation.where(name, other)
-                findings.append(Diagnostic(where, "error", directive, problem))
-    for other in graph.triggers.of(name):
-        unit = units.units.get(other) or units.resolve(other)
-        if unit is None:
-            where = graph.triggers.where(name, other)
-            problem = f"{name} starts {other}, which is not in this commit"
-            findings.append(Diagnostic(where, "error", "Unit", problem))
-    return findings
-
-
-def _cycle(graph: DependencyResolver, cycle: list[str]) -> Diagnostic:
-    steps = []
-    first: Location | None = None
-    for source, target in pairwise(cycle):
-        where, words = _edge_where(graph, source, target)
-        first = first or where
-        steps.append(f"{source} {words} {target} ({where})")
-    return Diagnostic(
-        first or Location(cycle[0], 0), "error", "After", "ordering cycle: " + ", ".join(steps)
-    )
-
-
-def _conflicts(
-    graph: DependencyResolver, names: list[str], pulled: frozenset[str]
-) -> list[Diagnostic]:
-    findings = []
-    told: set[tuple[str, str]] = set()
-    for name in names:
-        if name not in pulled:
-            continue
-        for other in dict.fromkeys(graph.rivals(name)):
-            ends = (name, other) if graph.conflicts.has(name, other) else (other, name)
-            if other in pulled and ends not in told:
-                told.add(ends)
-                where = graph.conflicts.where(*ends)
-                message = f"{ends[0]} conflicts with {ends[1]}, and both would run"
-                findings.append(Diagnostic(where, "error", "Conflicts", message))
-    return findings
-
-
 def build(units: UnitSet) -> DependencyResolver:
     """The graph of a whole unit set."""
     graph = DependencyResolver()
     for name, unit in units.units.items():
         graph.replace(name, edges_of(unit, units.aliases))
     return graph
-
-
-def check(units: UnitSet, default_target: str = "default.target") -> list[Diagnostic]:
-    """Everything that is wrong with the graph of a unit set: cycles, missing requirements, conflicts."""
-    roots = roots_of(units, default_target)
-    return check_changed(build(units), units, units.units, roots)
 
 
 def roots_of(units: UnitSet, default_target: str) -> tuple[str, ...]:

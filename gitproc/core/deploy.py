@@ -17,12 +17,9 @@ from gitproc.core import (
     verdicts,
 )
 from gitproc.core.actions import Publish
-from gitproc.core.dependency_resolver import (
-    check_changed,
-    replace_edges,
-    roots_of,
-)
+from gitproc.core.dependency_resolver import replace_edges, roots_of
 from gitproc.core.events import CommitLoaded, CommitMeta
+from gitproc.core.graph_check import check_changed
 from gitproc.core.health import has_check
 from gitproc.core.plan import PlannedAction
 from gitproc.core.states import FINE, RELOADING, Result, SubState

@@ -37,10 +37,20 @@ _DECLARES: tuple[tuple[Directive[tuple[str, ...]], str, bool], ...] = (
     (d.BINDS_TO, "binds_to", False),
     (d.PART_OF, "part_of", False),
     (d.CONFLICTS, "conflicts", False),
+    (d.REQUISITE, "requisite", False),
+    (d.UPHOLDS, "upholds", False),
+    (d.PROPAGATES_STOP_TO, "stops", False),
+    (d.STOP_PROPAGATED_FROM, "stops", True),
+    (d.PROPAGATES_RELOAD_TO, "reloads", False),
+    (d.RELOAD_PROPAGATED_FROM, "reloads", True),
+    (d.ON_FAILURE, "on_failure", False),
+    (d.ON_SUCCESS, "on_success", False),
+    (d.ON_RETRY, "on_retry", False),
 )
 _INSTALLS: tuple[tuple[Directive[tuple[str, ...]], str], ...] = (
     (d.WANTED_BY, "wants"),
     (d.REQUIRED_BY, "requires"),
+    (d.UPHELD_BY, "upholds"),
 )
 
 
@@ -64,6 +74,8 @@ def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
         for directive, relation in _INSTALLS:
             for other in unit[directive]:
                 add(relation, other, directive, True)
+    if unit[d.STOP_WHEN_UNNEEDED]:
+        edges.append(Edge("unneeded", name, name, name, unit.where(d.STOP_WHEN_UNNEEDED)))
     started = triggered(unit)
     if started:
         add("triggers", started, d.TRIGGERED[unit.kind], False)

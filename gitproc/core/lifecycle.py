@@ -7,7 +7,7 @@ no processes: they are up or down.
 
 from __future__ import annotations
 
-from gitproc.core import attribution, deadlines, health, reload, watchdog
+from gitproc.core import attribution, deadlines, health, relations, reload, watchdog
 from gitproc.core.actions import (
     CheckConditions,
     Release,
@@ -278,6 +278,8 @@ def finish(world: World, state: UnitState) -> None:
     replaced = state.ordered_stop or bool(state.restart_wanted)
     if not replaced:
         again = state.forced_restart or shall_restart(unit, state.result, state.last_exit)
+        upheld = relations.upheld_by(world, state.name) is not None
+        again = again or (upheld and state.result is not Result.EXEC_CONDITION)
         if again and start_limit_hit(state, unit, world.settings, world.now + delay):
             again = False
             state.message = f"start limit hit after: {state.message or state.result}"
@@ -286,10 +288,12 @@ def finish(world: World, state: UnitState) -> None:
     state.main = state.control = state.probe = None
     state.tree_empty = True
     state.active_since = None
+    restarting = bool(state.restart_wanted)
     state.restart_wanted = state.reload_wanted = ""
     if again:
         state.restarts += 1
         state.restart_at = world.now + delay
+        relations.note_end(world, state, "on_retry")
         enter(world, state, SubState.AUTO_RESTART)
         world.alarm(state.restart_at, state.name)
         text = f"{state.message or 'ended'}; restart {state.restarts} in {delay:g} s"
@@ -312,13 +316,16 @@ def finish(world: World, state: UnitState) -> None:
     if bad:
         tell_failed(world, state)
     elif good:
+        if not restarting:
+            relations.note_end(world, state, "on_success")
         world.tell("unit.stopped", state.name, f"Stopped {describe(unit)}")
     else:
         world.tell("unit.skipped", state.name, f"Skipped {describe(unit)}: {state.message}")
 
 
 def tell_failed(world: World, state: UnitState) -> None:
-    """Announce a failure that no restart follows."""
+    """Announce a failure that no restart follows; OnFailure= hears of it, too."""
+    relations.note_end(world, state, "on_failure")
     text = f"Failed: {describe(state.definition)}: {state.message or state.result}"
     text += attribution.blame(world, state.name)
     change = attribution.record(world.changes.get(state.name))

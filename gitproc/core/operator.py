@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import foreign, schedule, standing
+from gitproc.core import foreign, relations, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
 from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
@@ -35,6 +35,10 @@ def asked(world: World, event: OperatorAsked) -> None:
         # A start that is under way is what `start` asks for; every other verb is about what follows.
         underway = event.verb is Verb.START and state.starting
         request.invocations[name] = "" if underway else state.invocation
+        refusal = _refusal(world, event.verb, state)
+        if refusal:
+            _answer(request, state, "failed", refusal)
+            continue
         match event.verb:
             case Verb.START:
                 _start(world, request, state)
@@ -43,12 +47,28 @@ def asked(world: World, event: OperatorAsked) -> None:
             case Verb.RESTART | Verb.TRY_RESTART:
                 _restart(world, request, state, only_if_up=event.verb is Verb.TRY_RESTART)
             case Verb.RELOAD:
-                _reload(request, state)
+                _reload(world, request, state)
             case Verb.KILL:
                 _kill(world, request, state, event)
             case Verb.RESET_FAILED:
                 _reset_failed(world, request, state)
         world.touch(name)
+
+
+_STARTS = frozenset({Verb.START, Verb.RESTART, Verb.TRY_RESTART})
+_STOPS = frozenset({Verb.STOP, Verb.RESTART, Verb.TRY_RESTART})
+
+
+def _refusal(world: World, verb: Verb, state: UnitState) -> str:
+    """Why an operator must not do that to the unit, by the unit's own word; empty if nothing forbids it."""
+    unit = world.wanted_unit(state.name) or state.unit
+    if unit is None:
+        return ""
+    if verb in _STARTS and unit[d.REFUSE_MANUAL_START]:
+        return "it may only be started by what needs it (RefuseManualStart=yes)"
+    if verb in _STOPS and unit[d.REFUSE_MANUAL_STOP]:
+        return "it may only be stopped by what it belongs to (RefuseManualStop=yes)"
+    return ""
 
 
 def take_postponed(world: World) -> None:
@@ -152,13 +172,13 @@ def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bo
         schedule.want_restart(world, state, f"restart asked by {request.who}")
 
 
-def _reload(request: Request, state: UnitState) -> None:
+def _reload(world: World, request: Request, state: UnitState) -> None:
     if not state.up or state.unit is None:
         _answer(request, state, "failed", "not running")
-    elif not can_reload(state.unit):
+    elif not can_reload(state.unit) and not any(world.graph.reloads.of(state.name)):
         _answer(request, state, "failed", "it has no ExecReload= and no Type=notify-reload")
     else:
-        state.reload_wanted = f"asked by {request.who}"
+        relations.want_reload(world, state, f"asked by {request.who}")
 
 
 def _kill(world: World, request: Request, state: UnitState, event: OperatorAsked) -> None:
@@ -237,6 +257,11 @@ def _look(world: World, request: Request, name: str) -> None:
 
 def _look_start(world: World, request: Request, state: UnitState) -> None:
     unit = standing.wanted(world, state.name)
+    if unit is None and standing.idle(world, state.name):
+        if state.down:
+            text = "nothing that pulls it in is up (StopWhenUnneeded=yes)"
+            _answer(request, state, "canceled", text)
+        return
     if unit is None:
         held = f"held by {state.hold.who}" if state.hold is not None else "not to run"
         if state.down:

@@ -170,7 +170,7 @@ def compute(
     ]
     while todo:
         name = todo.pop()
-        for other in graph.follows_stop(name):
+        for other in graph.follows_restart(name):
             state = world.units.get(other)
             if state is None or state.down or state.stopping:
                 continue

@@ -50,6 +50,12 @@ _RELATIONS = {
     "binds_to": ("BindsTo", "BoundBy"),
     "part_of": ("PartOf", "ConsistsOf"),
     "conflicts": ("Conflicts", "ConflictedBy"),
+    "requisite": ("Requisite", "RequisiteOf"),
+    "upholds": ("Upholds", "UpheldBy"),
+    "stops": ("PropagatesStopTo", "StopPropagatedFrom"),
+    "reloads": ("PropagatesReloadTo", "ReloadPropagatedFrom"),
+    "on_failure": ("OnFailure", "OnFailureOf"),
+    "on_success": ("OnSuccess", "OnSuccessOf"),
 }
 _OTHER_NAMES = {
     "CPUQuota": "CPUQuotaPerSecUSec",

@@ -19,6 +19,7 @@ from gitproc.core.actions import Record
 from gitproc.core.checked import checked_from
 from gitproc.core.clock import TimerState
 from gitproc.core.dialogue import Dialogue
+from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import (
@@ -251,6 +252,7 @@ def write(world: World, last: dict[str, Any]) -> None:
         _order(world, last, key, record)
         if world.deploy is not None and name in world.deploy.touched:
             _order(world, last, f"{_PROVED}{name}", name not in world.deploy.pending or None)
+    _order(world, last, "ends", [[x.unit, x.relation, [*x.variables]] for x in world.ends] or None)
     if world.dirty:
         _order(world, last, "serial", world.serial)
     # What is said of commits changes by replacing it (of a deploy, only who is pending does not).
@@ -307,6 +309,8 @@ def restore(
     world.applied = commit_from(deploy.get("applied"))
     world.goods = [c for c in map(commit_from, deploy.get("goods", ())) if c is not None]
     world.held_back = held_back_from(deploy.get("held_back"))
+    if same_boot:
+        world.ends = [End(unit, how, tuple(told)) for unit, how, told in records.get("ends", ())]
     changes: list[Mapping[str, Any]] = []
     for key, value in records.items():
         kind, _, name = key.partition("/")

@@ -12,7 +12,7 @@ whom it waits for and is looked at again when that one changes: work grows with 
 
 from __future__ import annotations
 
-from gitproc.core import beginning, deadlines, foreign, health, lifecycle, past_order
+from gitproc.core import beginning, deadlines, foreign, health, lifecycle, past_order, relations
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.plan import compare
 from gitproc.core.reload import can_reload
@@ -28,7 +28,7 @@ from gitproc.core.standing import (
     unbound,
     wanted,
 )
-from gitproc.core.states import SubState
+from gitproc.core.states import Result, SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.world import UnitState, World
 from gitproc.units.directive import Change
@@ -115,7 +115,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
     if state.sub is SubState.AUTO_RESTART:
         if not restart_is_due(world, state):
             return
-    elif state.done == unit.fingerprint:
+    elif state.done == unit.fingerprint and not _raised(world, state):
         _forget_wait(world, state)
         return
     blocker, because = _start_blocker(world, state.name)
@@ -123,6 +123,16 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         _wait(world, state, blocker, because)
         return
     beginning.begin(world, state, unit)
+
+
+def _raised(world: World, state: UnitState) -> bool:
+    """Whether a unit that has ended is started again, because one that upholds it is up."""
+    if state.skipped or state.result in (Result.START_LIMIT_HIT, Result.ASSERT):
+        return False
+    if relations.upheld_by(world, state.name) is None:
+        return False
+    state.done = ""
+    return True
 
 
 def _note_obstacles(world: World) -> None:
@@ -143,6 +153,7 @@ def _note_obstacles(world: World) -> None:
             state.obstacle = root
             world.look_at(world.graph.requires.to(name))
             world.look_at(world.graph.binds_to.to(name))
+            world.look_at(world.graph.requisite.to(name))
             _release_waiters(world, name)
 
 
@@ -192,7 +203,7 @@ def _adopt_definition(world: World, state: UnitState, unit: Unit) -> None:
             deadlines.arm_runtime(world, state)
     if comparison.change is Change.RELOAD:
         if can_reload(unit):
-            state.reload_wanted = ", ".join(comparison.directives)
+            relations.want_reload(world, state, ", ".join(comparison.directives))
         else:
             want_restart(world, state, f"changed: {', '.join(comparison.directives)}")
 
@@ -204,7 +215,7 @@ def want_restart(world: World, state: UnitState, reason: str) -> None:
     todo = [state.name]
     while todo:
         name = todo.pop()
-        for other in world.graph.follows_stop(name):
+        for other in world.graph.follows_restart(name):
             follower = world.units.get(other)
             if follower is None or follower.down or follower.stopping or follower.restart_wanted:
                 continue
@@ -221,7 +232,8 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
         if abroad[0] is not None:
             return abroad
     for other in closed_gates(world, name):
-        if graph.ordered(name, other) or not there(world, other):
+        strict = graph.ordered(name, other) or graph.requisite.has(name, other)
+        if strict or not there(world, other):
             return other, "is required and not up"
     for other in graph.rivals(name):
         it = world.units.get(other)

@@ -16,8 +16,11 @@ from gitproc.units.service_types import RestartMode
 from gitproc.units.unit import Unit
 
 
-def wanted(world: World, name: str) -> Unit | None:
-    """The definition by which `name` is to run, or None if it is to be down."""
+def wanted(world: World, name: str, asked: frozenset[str] = frozenset()) -> Unit | None:
+    """The definition by which `name` is to run, or None if it is to be down.
+
+    `asked`: units for whose sake the question is asked (StopWhenUnneeded=).
+    """
     if world.stopping:
         return None
     state = world.units.get(name)
@@ -28,7 +31,31 @@ def wanted(world: World, name: str) -> Unit | None:
     if name not in world.pulled and gives_way(world, name):
         return None
     unit = world.wanted_unit(name)
-    return None if unit is None or unit.masked else unit
+    if unit is None or unit.masked:
+        return None
+    if world.graph.unneeded.has(name, name) and not needed(world, name, asked):
+        return None
+    return unit
+
+
+def idle(world: World, name: str) -> bool:
+    """Whether `name` is down, or to go down, because nothing needs it (StopWhenUnneeded=)."""
+    return world.graph.unneeded.has(name, name) and not needed(world, name)
+
+
+def needed(world: World, name: str, asked: frozenset[str] = frozenset()) -> bool:
+    """Whether a unit that pulls `name` in is up, moves, or is about to come up."""
+    asked |= {name}
+    for other in world.graph.needed_by(name):
+        if other in asked:
+            continue
+        state = world.units.get(other)
+        if state is not None and not state.down:
+            return True
+        unit = wanted(world, other, asked)
+        if unit is not None and (state is None or state.done != unit.fingerprint):
+            return True
+    return False
 
 
 def gives_way(world: World, name: str) -> bool:
@@ -60,8 +87,17 @@ def closed_gates(world: World, name: str) -> Iterator[str]:
     """What must be there before `name` starts and is not."""
     graph = world.graph
     for other in graph.gates(name):
-        if not satisfied(world, other, bound=graph.binds_to.has(name, other)):
+        if not gate_open(world, name, other):
             yield other
+
+
+def gate_open(world: World, name: str, other: str) -> bool:
+    """Whether `other` lets `name` start. Requisite= asks for what is up, and takes nothing else for it."""
+    graph = world.graph
+    if satisfied(world, other, bound=graph.binds_to.has(name, other)):
+        state = world.units.get(other)
+        return state is None or state.up or not graph.requisite.has(name, other)
+    return False
 
 
 def must_stop(world: World, state: UnitState) -> bool:
@@ -138,7 +174,7 @@ def _hopeless(world: World, name: str) -> str:
 def dead_end(world: World, name: str) -> str | None:
     """The unit at the root of why `name` cannot start; None if nothing is in its way for good."""
     for other in _gates(world, name):
-        if not satisfied(world, other, bound=world.graph.binds_to.has(name, other)):
+        if not gate_open(world, name, other):
             root = _hopeless(world, other)
             if root:
                 return root

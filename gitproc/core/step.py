@@ -14,6 +14,7 @@ from typing import assert_never
 
 from gitproc.core import (
     adoption,
+    aftermath,
     conditions,
     deploy,
     exits,
@@ -116,6 +117,7 @@ def _settle(world: World, seen: dict[str, None]) -> bool:
             settle = _SETTLE.get(state.unit.kind) if state.unit is not None else None
             if settle is not None:
                 settle(world, state)
+        aftermath.act(world)
     return bool(world.queue)
 
 

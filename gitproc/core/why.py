@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from gitproc.core import standing
+from gitproc.core.dependency_resolver import Relation
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import UnitState, World
 
@@ -51,7 +52,7 @@ def pulled_by(world: World, name: str) -> list[str]:
         top = todo.popleft()
         above = [
             other
-            for relation in (world.graph.requires, world.graph.binds_to, world.graph.wants)
+            for relation in _pulling(world)
             for other in relation.to(top)
             if other in world.pulled
         ]
@@ -65,6 +66,11 @@ def pulled_by(world: World, name: str) -> list[str]:
     while parents[chain[-1]]:
         chain.append(parents[chain[-1]])
     return chain
+
+
+def _pulling(world: World) -> tuple[Relation, ...]:
+    graph = world.graph
+    return (graph.requires, graph.binds_to, graph.wants, graph.upholds)
 
 
 def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
@@ -81,6 +87,7 @@ def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
             (world.graph.requires, "requires"),
             (world.graph.binds_to, "is bound to"),
             (world.graph.wants, "wants"),
+            (world.graph.upholds, "upholds"),
         ):
             if relation.has(above, name):
                 reasons.append(f"{above} {word} it ({relation.where(above, name)})")
@@ -99,6 +106,8 @@ def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
         reasons.append(f"{state.hold.who} stopped it: a hold, ended by `gitproc start {name}`")
     if name in world.blocked:
         reasons.append(f"it needs {world.blocked[name]}, which is held")
+    if standing.idle(world, name):
+        reasons.append("nothing that pulls it in is up (StopWhenUnneeded=yes)")
     if world.stopping:
         reasons.append("everything is being stopped")
     return reasons

@@ -19,6 +19,7 @@ from gitproc.core.checked import Checked
 from gitproc.core.clock import Clock, TimerState
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.dialogue import Dialogue
+from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
 from gitproc.core.states import (
@@ -299,6 +300,7 @@ class World:
     stamps: dict[str, float] = field(default_factory=dict)  # of persistent timers, since 1970
     requests: dict[int, Request] = field(default_factory=dict)
     postponed: list[OperatorAsked] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)  # see `relations.py`
     adopting: bool = False
     stopping: bool = False
     exited: bool = False
@@ -360,9 +362,13 @@ class World:
         """The state of `name` has changed: record it, and look again at it and at who waits for it."""
         self.dirty[name] = None
         self.look_at((name, *self.graph.binds_to.to(name), *self.graph.triggers.to(name)))
+        self.look_at(self.graph.upholds.of(name))
         state = self.units.get(name)
         if state is not None and state.down:
             self.look_at(self.graph.requires.to(name))
+            self.look_at(self.graph.requisite.to(name))
+        if self.graph.unneeded.forward:
+            self.look_at([x for x in self.graph.pulls(name) if self.graph.unneeded.has(x, x)])
         self.look_at(self.waiters.pop(name, ()))
 
     def look_at(self, names: Iterable[str]) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gitproc.core import foreign, plan
-from gitproc.core.dependency_resolver import DependencyResolver, build, check_changed, roots_of
+from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
+from gitproc.core.graph_check import check_changed
 from gitproc.core.world import World
 from gitproc.daemon.host_units import of_commit
 from gitproc.source.reading import TreeChange

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from gitproc.units.directive import Change, Directive, Specifiers
+from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
+from gitproc.units.directives_unit import parse_dependencies
 from gitproc.units.rows import flag, one, several
 from gitproc.units.timespan import parse_span
 from gitproc.units.values import ExecCommand, parse_command, parse_unsigned
@@ -63,6 +64,17 @@ def parse_tree_paths(value: str) -> tuple[str, ...]:
 
 ENABLED = flag(
     SECTION, "Enabled", True, "no: loaded, but not run unless something needs it.", Change.NONE
+)
+ON_RETRY: Directive[tuple[str, ...]] = Directive(
+    SECTION,
+    "OnRetry",
+    parse_dependencies,
+    (),
+    Repeat.DEPENDENCY,
+    Change.NONE,
+    Support.ENFORCED,
+    "Units started each time this one ends and is about to be restarted by itself.",
+    Specifiers.TEXT,
 )
 HEALTH_CHECK_URL = one(
     SECTION,
@@ -143,6 +155,7 @@ RESTART_RESET_SEC: Directive[float | None] = one(
 
 ROWS: tuple[Directive[Any], ...] = (
     ENABLED,
+    ON_RETRY,
     HEALTH_CHECK_URL,
     HEALTH_CHECK_TCP,
     HEALTH_CHECK_EXEC,

@@ -87,6 +87,35 @@ DEFAULT_DEPENDENCIES = flag(
     "Add the usual order against sysinit.target, basic.target and shutdown.target.",
     Change.NONE,
 )
+REQUISITE = _dependency(
+    "Requisite", "Units that must be up already: they are not started, and this one not without."
+)
+UPHOLDS = _dependency(
+    "Upholds", "Units started too, and again whenever they end while this one is up."
+)
+ON_FAILURE = _dependency("OnFailure", "Units started when this one has failed for good.")
+ON_SUCCESS = _dependency("OnSuccess", "Units started when this one has ended well.")
+PROPAGATES_STOP_TO = _dependency("PropagatesStopTo", "Units that are stopped with this one.")
+STOP_PROPAGATED_FROM = _dependency("StopPropagatedFrom", "Units whose stop stops this one.")
+PROPAGATES_RELOAD_TO = _dependency("PropagatesReloadTo", "Units that are reloaded with this one.")
+RELOAD_PROPAGATED_FROM = _dependency("ReloadPropagatedFrom", "Units whose reload reloads this one.")
+STOP_WHEN_UNNEEDED = flag(
+    "Unit",
+    "StopWhenUnneeded",
+    False,
+    "Run only while a unit that pulls this one in is up or coming up.",
+    Change.NONE,
+)
+REFUSE_MANUAL_START = flag(
+    "Unit",
+    "RefuseManualStart",
+    False,
+    "Refuse an operator's start or restart: other units start it.",
+    Change.NONE,
+)
+REFUSE_MANUAL_STOP = flag(
+    "Unit", "RefuseManualStop", False, "Refuse an operator's stop or restart.", Change.NONE
+)
 START_LIMIT_INTERVAL_SEC = one(
     "Unit",
     "StartLimitIntervalSec",
@@ -107,6 +136,9 @@ START_LIMIT_BURST = one(
 WANTED_BY = _install("WantedBy", "Units that want this one; being in the commit is being enabled.")
 REQUIRED_BY = _install(
     "RequiredBy", "Units that require this one; being in the commit is being enabled."
+)
+UPHELD_BY = _install(
+    "UpheldBy", "Units that uphold this one; being in the commit is being enabled."
 )
 ALIAS = _install("Alias", "Further names of this unit.")
 ALSO = _install(
@@ -131,14 +163,6 @@ def _condition(prefix: str, kind: str, what: str) -> Directive[tuple[Condition, 
 
 
 _UNENFORCED_DEPENDENCIES = {
-    "Requisite": "Units that must be up already: not checked yet.",
-    "Upholds": "Units to start again whenever they are down: not done yet.",
-    "OnFailure": "Units to start when this one fails: not started yet.",
-    "OnSuccess": "Units to start when this one ends well: not started yet.",
-    "PropagatesReloadTo": "Units to reload with this one: not passed on yet.",
-    "ReloadPropagatedFrom": "Units whose reload reloads this one: not passed on yet.",
-    "PropagatesStopTo": "Units to stop with this one: not passed on yet.",
-    "StopPropagatedFrom": "Units whose stop stops this one: not passed on yet.",
     "JoinsNamespaceOf": "Units to share private folders and network with: not shared yet.",
 }
 _UNENFORCED = {
@@ -148,9 +172,6 @@ _UNENFORCED = {
     "JobRunningTimeoutSec": "Longest start or stop: not limited yet; see TimeoutStartSec=.",
 }
 _UNENFORCED_FLAGS = {
-    "StopWhenUnneeded": "Stop when no other unit needs this one: not done yet.",
-    "RefuseManualStart": "Refuse to be started by hand: not refused yet.",
-    "RefuseManualStop": "Refuse to be stopped by hand: not refused yet.",
     "SurviveFinalKillSignal": "Survive the last kill of a shutdown: not arranged yet.",
     "DebugInvocation": "Raise the log level on a restart after a failure: not done yet.",
 }
@@ -183,7 +204,18 @@ ROWS: tuple[Directive[Any], ...] = (
     CONFLICTS,
     BEFORE,
     AFTER,
+    REQUISITE,
+    UPHOLDS,
+    ON_FAILURE,
+    ON_SUCCESS,
+    PROPAGATES_STOP_TO,
+    STOP_PROPAGATED_FROM,
+    PROPAGATES_RELOAD_TO,
+    RELOAD_PROPAGATED_FROM,
     DEFAULT_DEPENDENCIES,
+    STOP_WHEN_UNNEEDED,
+    REFUSE_MANUAL_START,
+    REFUSE_MANUAL_STOP,
     START_LIMIT_INTERVAL_SEC,
     START_LIMIT_BURST,
     *(_dependency(n, d, Support.UNENFORCED) for n, d in _UNENFORCED_DEPENDENCIES.items()),
@@ -194,7 +226,7 @@ ROWS: tuple[Directive[Any], ...] = (
     *(_condition(prefix, kind, what) for prefix in _RULES for kind, what in KINDS.items()),
     WANTED_BY,
     REQUIRED_BY,
-    _install("UpheldBy", "Units that uphold this one: not done yet.", Support.UNENFORCED),
+    UPHELD_BY,
     ALIAS,
     ALSO,
     known("Install", "DefaultInstance", Support.NO_EFFECT, "Instance that enabling would make."),

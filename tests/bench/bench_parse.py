@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gitproc.core import dependency_resolver
+from gitproc.core import graph_check
 from gitproc.units.loader import SourceFile, load
 from gitproc.units.parser import parse
 from gitproc.units.specifiers import Host
@@ -46,7 +46,7 @@ def test_parse():
         ours.append(time.perf_counter() - begun)
         spent.append(time.process_time() - used)
         begun = time.perf_counter()
-        assert not dependency_resolver.check(units)
+        assert not graph_check.check(units)
         graphs.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         for file in files:

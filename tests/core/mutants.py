@@ -29,7 +29,7 @@ class Mutant(NamedTuple):
 
 MUTANTS = (
     # Gates and wake-ups.
-    Mutant("schedule", "if graph.ordered(name, other) or not there(world, other):", "if False:"),
+    Mutant("schedule", "if strict or not there(world, other):", "if False:"),
     Mutant("schedule", "if it is not None and not it.down:\n", "if False:\n"),
     Mutant("schedule", "if pending(world, other) or (it is not None and must_stop(world, it)):",
            "if pending(world, other):"),
@@ -42,19 +42,25 @@ MUTANTS = (
     Mutant("standing", "    return wanted(world, state.name) is None or unbound(world, state) is not None",
            "    return wanted(world, state.name) is None"),
     Mutant("schedule", "        _note_obstacles(world)\n        name = next", "        name = next"),
-    Mutant("schedule", "            world.look_at(world.graph.binds_to.to(name))\n            _release_",
-           "            _release_"),
-    Mutant("schedule", "binds_to.to(name))\n            _release_waiters(world, name)\n", "binds_to.to(name))\n"),
+    Mutant("schedule", "look_at(world.graph.binds_to.to(name))\n            world.look_at(world.graph.req",
+           "look_at(world.graph.req"),
+    Mutant("schedule", "requisite.to(name))\n            _release_waiters(world, name)\n", "requisite.to(name))\n"),
     Mutant("standing", "if name in world.blocked or", "if False or"),
-    Mutant("schedule", "elif state.done == unit.fingerprint:", "elif state.done:"),
+    Mutant("schedule", "elif state.done == unit.fingerprint and not _raised(world, state):", "elif state.done:"),
     Mutant("standing", "if state is not None and state.done == unit.fingerprint:\n        return False\n", ""),
     Mutant("standing", "unit is not None and unit.fingerprint != state.definition.fingerprint", "False"),
     Mutant("standing", "if state.sub is SubState.AUTO_RESTART and not direct and not restart_is_due(world, state):",
            "if state.sub is SubState.AUTO_RESTART:"),
     Mutant("schedule", "if follower is None or follower.down or", "if True or follower is None or follower.down or"),
-    Mutant("schedule", "            state.reload_wanted = \", \".join(comparison.directives)\n", "            pass\n"),
+    Mutant("schedule", "            relations.want_reload(world, state, \", \"", "            str(\", \""),
     Mutant("standing", "if name not in world.pulled and gives_way(world, name):", "if False:"),
     Mutant("schedule", "_adopt_definition(world, state, unit)\n    while", "pass\n    while"),
+    Mutant("standing", "    return not bound and state.skipped\n", "    return state.skipped\n"),
+    Mutant("standing", "return state is None or state.up or not graph.requisite.has(name, other)", "return True"),
+    Mutant("relations", "state.up and not state.restart_wanted:", "True:"),
+    Mutant("relations", "            if other not in seen:\n", "            if False:\n"),
+    Mutant("conditions", "        state.starts.pop()", "        pass"),
+    Mutant("aftermath", "replace(state.activation, variables=())", "state.activation"),
     Mutant("past_order", "            yield other", "            pass"),
     Mutant("world", "        self.look_at(self.waiters.pop(name, ()))\n", ""),
     Mutant("world", "self.look_at((name, *self.graph.binds_to.to(name), ", "self.look_at((name, "),
@@ -106,7 +112,7 @@ MUTANTS = (
     Mutant("records", "    \"done\",\n", ""),
     Mutant("dependency_resolver", "return name.endswith(\".target\") and not self",
            "return False and not self"),
-    Mutant("dependency_resolver", "sorted({*names, *(pulled - ran)})", "names"),
+    Mutant("graph_check", "sorted({*names, *(pulled - ran)})", "names"),
 )  # fmt: skip
 
 

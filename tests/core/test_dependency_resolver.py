@@ -6,11 +6,10 @@ from gitproc.core.dependency_resolver import (
     DependencyResolver,
     Relation,
     build,
-    check,
-    check_changed,
     replace_edges,
     roots_of,
 )
+from gitproc.core.graph_check import check, check_changed
 from tests.units.trees import SERVICE, tree
 
 

@@ -1,0 +1,14 @@
+"""An end that others are started for: kept until it has been acted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A unit ended in a way that starts others. `variables`: what their processes are told of it."""
+
+    unit: str
+    relation: str
+    variables: tuple[str, ...]

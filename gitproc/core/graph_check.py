@@ -1,0 +1,129 @@
+"""What is wrong with a dependency graph: cycles of the order, requirements nobody has, conflicts that would meet."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from itertools import pairwise
+
+from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
+from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.loader import UnitSet
+
+
+def _edge_where(graph: DependencyResolver, source: str, target: str) -> tuple[Location, str]:
+    for relation, words in (
+        (graph.after, "is ordered after"),
+        (graph.requires, "requires"),
+        (graph.binds_to, "is bound to"),
+        (graph.wants, "wants"),
+    ):
+        if relation.has(source, target):
+            return relation.where(source, target), words
+    return Location(source, 0), "comes after"
+
+
+def check_changed(
+    graph: DependencyResolver,
+    units: UnitSet,
+    changed: Iterable[str],
+    roots: Iterable[str],
+    ran: frozenset[str] = frozenset(),
+    *,
+    partial: bool = False,
+    elsewhere: Container[str] = (),
+) -> list[Diagnostic]:
+    """What is wrong with the graph as far as the edges of `changed` units can be to blame.
+
+    `ran`: what was pulled in before; two of them that conflict are no news, unless one has changed.
+    `partial`: these are some units of many, so that one that is not here may be elsewhere.
+    `elsewhere`: names that the commit need not have, as the host's systemd has them.
+    """
+    findings: list[Diagnostic] = []
+    cleared: set[str] = set()
+    names = sorted(changed)
+    for name in names:
+        findings += _missing(graph, units, name, elsewhere, partial=partial)
+        if name in cleared:
+            continue
+        cycle = graph.find_cycle(name, cleared)
+        if cycle is not None:
+            findings.append(_cycle(graph, cycle))
+            cleared.update(cycle)
+    if not any(one.severity == "error" for one in findings):
+        pulled = graph.closure(roots, units.units)
+        findings += _conflicts(graph, sorted({*names, *(pulled - ran)}), pulled)
+    return findings
+
+
+def _missing(
+    graph: DependencyResolver,
+    units: UnitSet,
+    name: str,
+    elsewhere: Container[str],
+    *,
+    partial: bool,
+) -> list[Diagnostic]:
+    findings = []
+    for relation, directive in (
+        (graph.requires, "Requires"),
+        (graph.binds_to, "BindsTo"),
+        (graph.requisite, "Requisite"),
+    ):
+        for other in relation.of(name):
+            unit = units.units.get(other)
+            problem = ""
+            if unit is None and other not in elsewhere and units.resolve(other) is None:
+                problem = f"{name} needs {other}, which is not in this commit"
+                if partial:
+                    where = relation.where(name, other)
+                    problem = f"{name} needs {other}, which is not among these files"
+                    findings.append(Diagnostic(where, "warning", directive, problem))
+                    continue
+            elif unit is not None and unit.masked:
+                problem = f"{name} needs {other}, which is masked"
+            if problem:
+                where = relation.where(name, other)
+                findings.append(Diagnostic(where, "error", directive, problem))
+    for other in graph.triggers.of(name):
+        unit = units.units.get(other) or units.resolve(other)
+        if unit is None:
+            where = graph.triggers.where(name, other)
+            problem = f"{name} starts {other}, which is not in this commit"
+            findings.append(Diagnostic(where, "error", "Unit", problem))
+    return findings
+
+
+def _cycle(graph: DependencyResolver, cycle: list[str]) -> Diagnostic:
+    steps = []
+    first: Location | None = None
+    for source, target in pairwise(cycle):
+        where, words = _edge_where(graph, source, target)
+        first = first or where
+        steps.append(f"{source} {words} {target} ({where})")
+    return Diagnostic(
+        first or Location(cycle[0], 0), "error", "After", "ordering cycle: " + ", ".join(steps)
+    )
+
+
+def _conflicts(
+    graph: DependencyResolver, names: list[str], pulled: frozenset[str]
+) -> list[Diagnostic]:
+    findings = []
+    told: set[tuple[str, str]] = set()
+    for name in names:
+        if name not in pulled:
+            continue
+        for other in dict.fromkeys(graph.rivals(name)):
+            ends = (name, other) if graph.conflicts.has(name, other) else (other, name)
+            if other in pulled and ends not in told:
+                told.add(ends)
+                where = graph.conflicts.where(*ends)
+                message = f"{ends[0]} conflicts with {ends[1]}, and both would run"
+                findings.append(Diagnostic(where, "error", "Conflicts", message))
+    return findings
+
+
+def check(units: UnitSet, default_target: str = "default.target") -> list[Diagnostic]:
+    """Everything that is wrong with the graph of a unit set: cycles, missing requirements, conflicts."""
+    roots = roots_of(units, default_target)
+    return check_changed(build(units), units, units.units, roots)
