@@ -18,6 +18,7 @@ from gitproc.shim.children import Children
 from gitproc.shim.clone import have_clone3
 from gitproc.shim.connection import Connection
 from gitproc.shim.holdings import Holdings
+from gitproc.shim.last_resort import LastResort
 from gitproc.shim.logs import Logs
 from gitproc.shim.loop import Loop
 from gitproc.shim.manager import Manager
@@ -56,6 +57,12 @@ class Shim:
         self._children = Children(self._loop, self._line, self._logs, host)
         self._holdings = Holdings(self._line)
         self._manager = Manager(self._loop, manager, host)
+        self._last_resort = LastResort(
+            self._loop,
+            self._children,
+            lambda: (self._logs.pid, self._manager.pid),
+            self._end_without_manager,
+        )
         self._line.greet = self._greet
         self._line.on_idle = self._idle
         self._loop.watch(reading, self._woken)
@@ -85,6 +92,7 @@ class Shim:
         features = {**self.features, "clone3": have_clone3(), "holds": True}
         welcome = ("welcome", VERSION, os.getpid(), self.epoch, features)
         self._line.emit(welcome, (self._notify.fileno(),))
+        self._last_resort.came()
         if self._terminate:
             self._line.emit(("terminate", self._terminate))
 
@@ -161,11 +169,17 @@ class Shim:
     def _manager_ended(self, code: int, status: int) -> None:
         if not self._children.by_id and (self._terminate or not self._manager.greeted):
             self._shut_down(status if code == 1 else 128 + status)
+        elif self._terminate:
+            self._last_resort.wait()
+            if self._line.sock is None:
+                self._last_resort.failed()
 
     def _asked_to_terminate(self, number: int) -> None:
         self._terminate = number
         if self._manager.ours:
             self._manager.start()
+            if self._line.sock is None:
+                self._last_resort.wait()
         if self._line.sock is not None:
             self._line.emit(("terminate", number))
         self._nothing_left()
@@ -175,6 +189,7 @@ class Shim:
         unmanaged = self._line.sock is None and not self._manager.ours
         if self._terminate and unmanaged and not self._children.by_pid:
             self._shut_down()
+        self._last_resort.look()
         if self._loop.pending("end") and self._logs.done and not self._manager.pid:
             self._end()
 
@@ -185,6 +200,11 @@ class Shim:
         self._manager.leave()
         self._logs.finish()
         self._loop.after("end", _LAST_WORDS, self._end)
+
+    def _end_without_manager(self) -> None:
+        if self._manager.pid:
+            os.kill(self._manager.pid, 9)  # it stands still, or it would have come
+        self._shut_down(1)
 
     def _end(self) -> None:
         self._exit_status = self._final
@@ -244,4 +264,6 @@ class Shim:
         self._logs.restore(state["logs"])
         self._holdings.restore(state.get("holdings", ()))
         self._line.emit(("reexeced", state["request"]))
+        if self._terminate and self._line.sock is None:
+            self._last_resort.wait()
         self._manager.start()

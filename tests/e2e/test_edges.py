@@ -93,6 +93,33 @@ def test_the_manager_is_killed_while_it_stops_everything(machine):
     assert not alive(pids["a"])
 
 
+def test_a_manager_that_cannot_start_any_more_does_not_keep_the_daemon_from_ending(machines):
+    machine = machines()
+    last = machine.root / "last"
+    machine.deploy(
+        {
+            "good.service": service(
+                shell(f'trap "echo term >{last}; exit" TERM; while :; do sleep 0.1; done')
+            ),
+            "deaf.service": service(shell('trap "" TERM; while :; do sleep 1; done')),
+        }
+    )
+    pids = machine.pids()
+    machine.config_file.write_text("[this is no TOML")
+    machine.kill_manager(wait=False)
+    until(lambda: "config.toml" in machine.said(), "the manager says what is wrong")
+    assert machine.shim is not None
+    began = time.monotonic()
+    machine.shim.terminate()
+    assert machine.shim.wait(20) == 1
+    assert time.monotonic() - began < 15
+    assert "no manager comes" in machine.said()
+    assert last.read_text() == "term\n"
+    assert not any(alive(pid) for pid in pids.values())
+    machine.config_file.write_text(CONFIG)
+    machine.start()  # and its end clears away what is left: groups, the socket
+
+
 def test_who_does_not_listen_is_killed_in_time(machine):
     deaf = 'trap "" TERM; while :; do sleep 1000; done'
     machine.deploy({"a.service": service(shell(deaf), "TimeoutStopSec=0.3")})
