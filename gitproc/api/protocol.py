@@ -98,6 +98,10 @@ def _count(value: Any) -> int:
     return value
 
 
+def _size(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value < 1 << 63 else _count(value)
+
+
 def _entries(value: Any) -> int:
     return min(_count(value), MAX_ENTRIES)
 
@@ -180,6 +184,7 @@ _UPDATE: Mapping[str, Callable[[Any], Any]] = {
     "new": _commit_or_none,
     "forward": _flag,
     "commits": _count,
+    "size": _size,
 }
 
 

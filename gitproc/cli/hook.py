@@ -82,7 +82,7 @@ def pre_receive(args: argparse.Namespace) -> int:
     try:
         config = _config(args)
         with closing(Quarantine(_here(config), os.environ)) as quarantine:
-            updates = _updates(quarantine, _lines(), config.branch)
+            updates = _updates(quarantine, _lines(), config.branch, config.policy.max_tree)
             asked = options(os.environ)
             verdict = _judge(config, quarantine, updates, asked)
     except RefusedError as error:
@@ -95,16 +95,17 @@ def pre_receive(args: argparse.Namespace) -> int:
 
 
 def _updates(
-    quarantine: Quarantine, lines: Sequence[tuple[str, str, str]], branch: str
+    quarantine: Quarantine, lines: Sequence[tuple[str, str, str]], branch: str, most: int
 ) -> list[rules.Update]:
     ours = f"refs/heads/{branch}"
     found = []
     for old, new, ref in sorted(lines, key=lambda x: (x[2] != ours, x[2] != rules.NOTES, x[2])):
-        forward, commits = True, 0
+        forward, commits, size = True, 0, 0
         if ref == ours and new:
             forward = not old or quarantine.builds_on(new, old)
             commits = quarantine.count(new, old or None)
-        found.append(rules.Update(ref, old, new, forward, commits))
+            size = quarantine.size(new, most)
+        found.append(rules.Update(ref, old, new, forward, commits, size))
     return found
 
 
@@ -140,6 +141,7 @@ def _ask(
                     "new": x.new,
                     "forward": x.forward,
                     "commits": x.commits,
+                    "size": x.size,
                 }
                 for x in updates[:_MOST]
             ],

@@ -27,6 +27,7 @@ def judge_alone(
     update = rules.deployed(updates, config.branch)
     verdict: dict[str, Any] = {"accepted": True, "deploys": False}
     if update is not None and update.new:
+        found += rules.too_large(update.size, config.policy.max_tree)
         host = read_host(user_mode=config.user_mode)
         allowed = LoadOptions(frozenset(config.allow_unenforced), config.default_private_pids)
         commit, change = quarantine.read(update.new)

@@ -49,11 +49,13 @@ class Policy:
     `max_removals`: a push that ends more running units than this, or all of several, needs
     `-o confirm-prune`. `when_down`: what becomes of a push that the daemon cannot check because it does not
     run; `accept` has the hook check it alone. `follow`: seconds a push waits for the commit to settle.
+    `max_tree`: bytes that the files of a commit may have together, pushed or not.
     """
 
     max_removals: int = 5
     when_down: Literal["refuse", "accept"] = "refuse"
     follow: float = 300.0
+    max_tree: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +324,7 @@ _SECTIONS: dict[str, tuple[Callable[..., Any], dict[str, Converter]]] = {
             "max_removals": kinds.count(0),
             "when_down": kinds.one_of("refuse", "accept"),
             "follow": kinds.span(0, finite=True),
+            "max_tree": kinds.size,
         },
     ),
     "deploy": (Deploy, {"on_failure": kinds.one_of("hold", "revert", "keep")}),

@@ -130,12 +130,12 @@ def timeout(value: Any) -> float:
 
 
 def size(value: Any) -> int:
-    """A log file's size in bytes."""
+    """The size of a file, or of several, in bytes."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f'expected a size like "10M" or bytes, not {kind(value)}')
     size = parse_size(value) if isinstance(value, str) else value
     if size < 4096:
-        raise ValueError("a log file has 4096 bytes at least")
+        raise ValueError("4096 bytes are the least")
     return size
 
 

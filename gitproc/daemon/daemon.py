@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -249,8 +250,13 @@ class Daemon:
         perform.look_again = desired.hint
         outcomes = Outcomes(effects, desired, mailbox.post)
         perform.look_outbox = outcomes.look
-        if config.resync == "heal":
-            desired.polled = lambda: resync(effects, mailbox.post)
+
+        def polled() -> None:
+            if config.resync == "heal":
+                resync(effects, mailbox.post)
+            loop.run_in_executor(None, partial(write_hooks, config, again=True))
+
+        desired.polled = polled
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
         access = self._access()

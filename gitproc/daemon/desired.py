@@ -30,9 +30,11 @@ from gitproc.core.events import (
 )
 from gitproc.core.verdicts import astray, last_good, stand_in_for
 from gitproc.core.world import World
+from gitproc.daemon import push_rules as rules
 from gitproc.daemon.config import Config
 from gitproc.daemon.host_units import of_commit
 from gitproc.errors import GitProcError, SourceError
+from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
 from gitproc.units.specifiers import Host
 
@@ -244,12 +246,21 @@ class Desired:
         else:
             present = [file for file in change.files.values() if file is not None]
             units = load(present, self._host, self.options)
+        findings = change.diagnostics
         if base is None or change.full or _beside_units(change.files):
-            git.lay_out(sha, self.trees, keep=self._kept_trees(), point=False)
+            findings += self._lay_out_unless_too_large(git, sha)
         host = self._host_units(units, changed, base)
-        return CommitLoaded(
-            git.commit_info(sha), units, changed, change.diagnostics, host_units=host
-        )
+        return CommitLoaded(git.commit_info(sha), units, changed, findings, host_units=host)
+
+    def _lay_out_unless_too_large(self, git: GitIntegration, sha: str) -> tuple[Diagnostic, ...]:
+        applied = self._world.applied
+        if applied is None or sha != applied.sha:  # what is in force was small enough once
+            most = self._config.policy.max_tree
+            found = rules.too_large(git.laid_out_bytes(sha, most), most)
+            if found:
+                return tuple(found)
+        git.lay_out(sha, self.trees, keep=self._kept_trees(), point=False)
+        return ()
 
     def _host_units(
         self, units: UnitSet, changed: frozenset[str] | None, base: _Base | None

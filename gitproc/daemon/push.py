@@ -91,6 +91,8 @@ class Pushes:
         head = await self._thread(git.head)
         problems = rules.judge(updates, options, git.branch, head)
         update = rules.deployed(updates, git.branch)
+        if update is not None:
+            problems += rules.too_large(update.size, self._e.config.policy.max_tree)
         if update is None or not update.new:
             if problems:
                 raise self._refused(who, updates, problems)

@@ -26,7 +26,8 @@ OPTIONS = {
 class Update:
     """One reference of a push: ids before and after ("" for none).
 
-    `forward`: whether `new` builds on `old`, as the hook's git says; `commits`: how many are new.
+    `forward`: whether `new` builds on `old`, as the hook's git says; `commits`: how many are new; `size`:
+    bytes of its files (no more are counted than there may be, and some).
     """
 
     ref: str
@@ -34,6 +35,7 @@ class Update:
     new: str
     forward: bool = True
     commits: int = 0
+    size: int = 0
 
 
 def deployed(updates: Iterable[Update], branch: str) -> Update | None:
@@ -85,6 +87,22 @@ def _not_forward(update: Update, branch: str) -> list[str]:
         text = f"{update.new[:12]} does not build on {update.old[:12]}, which {branch} is at: "
         return [f"{text}`git pull --rebase`, or `-o {FORCE}` to rewind"]
     return []
+
+
+def too_large(size: int, most: int) -> list[Diagnostic]:
+    """Whether the files of a commit, which are laid out for units, have more than `most` bytes."""
+    if size <= most:
+        return []
+    return [
+        problem(
+            f"the commit's files have more than {most} bytes together ({_shown(most)}): leave out what is "
+            "no configuration, or raise max_tree in section [policy] of config.toml"
+        )
+    ]
+
+
+def _shown(size: int) -> str:
+    return f"{size / (1 << 20):.4g} MiB"
 
 
 def mass_removal(

@@ -247,10 +247,17 @@ def _close(fds: list[int]) -> None:
             os.close(fds.pop())
 
 
-def write_hooks(config: Config) -> None:
-    """Have the hooks lie where the door needs them, as this version of the program writes them."""
+def write_hooks(config: Config, *, again: bool = False) -> None:
+    """Have the hooks lie where the door needs them, as this version of the program writes them.
+
+    `again`: they have been written before, and it is worth a word if they are not there any more.
+    """
     try:
-        hooks.write(config.state_dir / HOOKS, hook_command(config))
+        if hooks.write(config.state_dir / HOOKS, hook_command(config)) and again:
+            log.warning(
+                "the hooks in %s were gone and are written anew: pushes in between went unchecked",
+                config.state_dir / HOOKS,
+            )
     except StateError as error:
         log.error("%s; pushes are not taken", error.message)
 

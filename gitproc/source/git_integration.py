@@ -20,6 +20,7 @@ from gitproc.errors import SourceError
 from gitproc.source import layout, trust
 from gitproc.source.command import Command, end
 from gitproc.source.history import History, parse_commit
+from gitproc.source.measure import laid_out_bytes
 from gitproc.source.notes import Notes
 from gitproc.source.objects import Batch, Objects
 from gitproc.source.place import Place, locate
@@ -241,6 +242,10 @@ class GitIntegration:
         """All notes by commit id."""
         with self._lock:
             return self._notes.read_all()
+
+    def laid_out_bytes(self, commit: str, most: int) -> int:
+        """Bytes of all files that `lay_out` would write; counting stops above `most`. SourceError."""
+        return laid_out_bytes(self._command, commit, most)
 
     def lay_out(
         self, commit: str, dest: Path, keep: Sequence[str] = (), *, point: bool = True

@@ -11,6 +11,7 @@ from typing import Any
 
 from gitproc.core.events import CommitMeta
 from gitproc.source.command import Command, end
+from gitproc.source.measure import laid_out_bytes
 from gitproc.source.objects import Objects
 from gitproc.source.place import Place
 from gitproc.source.pushed import encode
@@ -65,6 +66,13 @@ class Quarantine:
         answer = self._command.run("rev-list", *arguments, accept=(0, 128))
         digits = answer.out.strip()
         return int(digits) if answer.status == 0 and digits.isdigit() else 0
+
+    def size(self, new: str, most: int) -> int:
+        """Bytes of the files of a commit; counting stops above `most`. 0 for what is no commit."""
+        found = self._objects.get(new, 0)
+        if found is None or found.kind != "commit":
+            return 0  # said by who judges it
+        return laid_out_bytes(self._command, new, most)
 
     def supply(self, names: Sequence[str], limit: int) -> Iterator[bytes]:
         """The objects of these ids, as `Pushed.feed` takes them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -362,3 +363,36 @@ def test_a_copy_of_the_repository_is_not_taken_for_it(server, clone):
     status, _, said = clone.run("push", str(copy), "main")
     assert status != 0
     assert f"the daemon follows {server.repository.path}" in said
+
+
+def test_hooks_that_were_lost_are_written_anew_and_that_is_said(servers):
+    server = servers(config="poll_interval = 1\n")
+    hooks = server.state / "hooks"
+    before = {file.name: file.read_text() for file in hooks.iterdir()}
+    shutil.rmtree(hooks)
+    until(lambda: hooks.is_dir() and len(list(hooks.iterdir())) == len(before), "they come back")
+    assert {file.name: file.read_text() for file in hooks.iterdir()} == before
+    assert "were gone and are written anew" in (server.logs / "daemon.log").read_text()
+
+
+def test_a_commit_that_would_fill_the_disk_is_refused_pushed_or_not(servers):
+    server = servers(config='[policy]\nmax_tree = "64K"\n', bare=False)
+    clone = server.clone()
+    good, _ = pushed(clone, {"a.service": service(), "conf": b"x" * 60_000})
+    clone.commit({f"copy{n}": b"x" * 60_000 for n in range(3)})
+    status, _, said = clone.push()
+    assert status != 0
+    assert "max_tree in section [policy]" in said
+    assert server.head() == good
+    [refused] = server.events("push.refused")
+    assert "max_tree" in refused["data"]["diagnostics"][0]["message"]
+    path = server.repository.path
+    (path / "large").write_bytes(b"x" * 70_000)
+    server.git("add", "-A")
+    server.git("commit", "-q", "-m", "large")
+    sha = server.git("rev-parse", "HEAD")
+    server.verdict(sha, "refused")
+    status = server.rpc("status")["commit"]
+    assert status["applied"]["sha"] == good
+    assert "max_tree" in status["diagnostics"][0]["message"]
+    assert not (server.state / "trees" / sha).exists()
