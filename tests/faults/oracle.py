@@ -43,6 +43,8 @@ def check(soak: Soak, before: dict[str, int]) -> None:
     assert not books.twice, books.twice
     for name, lives in books.lives.items():
         new = lives[before.get(name, 0) :]
+        if soak.forgotten and name not in soak.wanted:
+            continue  # beside a HEAD that is refused, an old commit is the last that is remembered
         text = f"{name} was started {len(new)} times, for {soak.allowed[name]} reasons"
         assert len(new) <= soak.allowed[name], text
     ended = _ended(soak)
