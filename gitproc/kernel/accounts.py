@@ -14,6 +14,7 @@ from gitproc.kernel.launch import LaunchError
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
 
+_NOBODY = 65534
 _NO_SHELLS = frozenset({"nologin", "false"})
 
 
@@ -47,13 +48,15 @@ def account_of(unit: Unit, privileged: bool) -> Account:
         shell = entry.pw_shell if entry.pw_shell.startswith("/") else ""
         if os.path.basename(shell) in _NO_SHELLS:
             shell = ""
+        if uid == _NOBODY:
+            home = ""  # systemd makes this user up, without one
     if group:
         gid = group_id(group)
     wanted = [group_id(each) for each in unit[d.SUPPLEMENTARY_GROUPS]]
     if not privileged:
         _check_own(user, uid, gid, wanted)
         return Account(name, -1, -1, (), home, shell)
-    groups = os.getgrouplist(name, gid) if user else [gid] if gid >= 0 else []
+    groups = os.getgrouplist(name, gid) if user and gid != 0 else []
     return Account(name, uid, gid, tuple(dict.fromkeys([*groups, *wanted])), home, shell)
 
 

@@ -63,6 +63,9 @@ def compile_spec(
         **streams_of(unit, process.slot, context),
         **scheduling_of(unit, context, warnings),
     }
+    keyring = unit[e.KEYRING_MODE]
+    if keyring != "inherit" and (context.privileged or unit.has(e.KEYRING_MODE)):
+        spec["keyring"] = keyring
     own_pid = ["WATCHDOG_PID"] if _watched(variables) else []
     if env.get(OWN_PID) == "":
         del env[OWN_PID]

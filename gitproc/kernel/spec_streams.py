@@ -114,10 +114,12 @@ class _Resolver:
     def _socket(self) -> int:
         if len(self._context.fd_names) != 1:
             count = len(self._context.fd_names) or "no"
-            raise LaunchError("FDS", f"a standard stream is to be the socket, and there is {count}")
+            raise LaunchError(
+                "RESOURCES", f"a standard stream is to be the socket, and there is {count}"
+            )
         return 0
 
     def _named(self, name: str) -> int:
         if name not in self._context.fd_names:
-            raise LaunchError("FDS", f"there is no descriptor named {name}")
+            raise LaunchError("RESOURCES", f"there is no descriptor named {name}")
         return self._context.fd_names.index(name)

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import os
 
-from gitproc.shim import directories, identity, process, resource_limits, scheduling, streams
+from gitproc.shim import (
+    directories,
+    identity,
+    keyring,
+    process,
+    resource_limits,
+    scheduling,
+    streams,
+)
 from gitproc.shim.setup import STATUS, Host, Setup, report_failure
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
@@ -118,6 +126,7 @@ STEPS = (
     ("STDIN", streams.own_terminal),
     ("RUNTIME_DIRECTORY", _make_directories),
     ("EXCEPTION", _umask),
+    ("KEYRING", keyring.join),
     ("LIMITS", resource_limits.apply),
     ("NAMESPACE", _proc_of_the_namespace),
     ("GROUP", identity.take_groups),

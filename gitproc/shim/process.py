@@ -22,6 +22,7 @@ _PR_SET_MM_ARG_END = 9
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _NR_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
+_NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _IOPRIO_WHO_PROCESS = 1
 ALL_SIGNALS = tuple(number for number in range(1, 65) if number not in (32, 33))  # not libc's own
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
@@ -53,11 +54,19 @@ def become_subreaper() -> None:
 
 def set_io_priority(kind: int, level: int) -> None:
     """ioprio_set(2) for this process: class (1 real-time, 2 best-effort, 3 idle) and level (0 to 7)."""
-    number = _NR_IOPRIO_SET.get(os.uname().machine)
+    _call(_NR_IOPRIO_SET, _IOPRIO_WHO_PROCESS, 0, kind << 13 | level)
+
+
+def keyctl(operation: int, *args: int) -> None:
+    """The system call of this name; OSError if refused."""
+    _call(_NR_KEYCTL, operation, *args, *(0,) * (4 - len(args)))
+
+
+def _call(numbers: dict[str, int], *args: int) -> None:
+    number = numbers.get(os.uname().machine)
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    words = map(ctypes.c_long, (number, _IOPRIO_WHO_PROCESS, 0, kind << 13 | level))
-    if _libc.syscall(*words) < 0:
+    if _libc.syscall(*map(ctypes.c_long, (number, *args))) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

@@ -122,6 +122,14 @@ REMOVE_IPC = flag(
     Change.LIVE,
 )
 
+KEYRING_MODE = one(
+    "Service",
+    "KeyringMode",
+    exactly("inherit", "private", "shared"),
+    "private",
+    "Session keyring: a new one (private), with the user's linked in (shared), or the manager's.",
+)
+
 _CREDENTIALS = {
     "SetCredential": "Credential given in the unit: not handed over yet.",
     "SetCredentialEncrypted": "Encrypted credential given in the unit: not handed over yet.",
@@ -149,20 +157,13 @@ ROWS: tuple[Directive[Any], ...] = (
     IGNORE_SIGPIPE,
     PERMISSIONS_START_ONLY,
     REMOVE_IPC,
+    KEYRING_MODE,
     *directives_exec_scheduling.ROWS,
     *directives_exec_streams.ROWS,
     *directives_exec_limits.LIMITS,
     *directives_exec_directories.ROWS,
     *(known("Service", n, Support.UNENFORCED, d) for n, d in _CREDENTIALS.items()),
     *(known("Service", n, Support.REFUSED, d) for n, d in _REFUSED.items()),
-    known(
-        "Service",
-        "KeyringMode",
-        Support.UNENFORCED,
-        "Kernel keyring of the service: not set up yet.",
-        exactly("inherit", "private", "shared"),
-        "private",
-    ),
     known(
         "Service",
         "PAMName",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import grp
 import json
 import os
 import pwd
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.root
 
 NOBODY = pwd.getpwnam("nobody")
 DAEMON = pwd.getpwnam("daemon")
+GAMES = grp.getgrnam("games").gr_gid
 PROBE = """
 import ctypes, json, os, resource, sys
 status = dict(x.split(':', 1) for x in open('/proc/self/status').read().splitlines())
@@ -58,14 +60,18 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ("", {"in": "/dev/null", "uid.0": 0, "env.USER": None, "env.HOME": None, "argv": []}),
     ("", {"env.JOURNAL_STREAM": None, "env.MEMORY_PRESSURE_WATCH": None}),
     ("User=nobody", {"uid": [NOBODY.pw_uid] * 3, "gid": [NOBODY.pw_gid] * 3}),
-    ("User=nobody", {"env.USER": "nobody", "env.LOGNAME": "nobody", "env.HOME": NOBODY.pw_dir}),
+    ("User=nobody", {"env.USER": "nobody", "env.LOGNAME": "nobody", "env.HOME": None}),
+    ("User=daemon", {"env.USER": "daemon", "env.HOME": DAEMON.pw_dir, "env.SHELL": None}),
+    ("User=root", {"env.USER": "root", "env.HOME": "/root", "groups": []}),
     ("User=nobody\nSetLoginEnvironment=no", {"env.USER": "nobody", "env.HOME": None}),
     ("SetLoginEnvironment=yes", {"env.USER": "root", "env.HOME": "/root"}),
-    ("Group=daemon", {"uid.0": 0, "gid": [DAEMON.pw_gid] * 3, "groups": [DAEMON.pw_gid]}),
+    ("Group=daemon", {"uid.0": 0, "gid": [DAEMON.pw_gid] * 3, "groups": []}),
     ("User=nobody\nSupplementaryGroups=daemon 4", {"groups.0": DAEMON.pw_gid, "groups.1": 4}),
     ("WorkingDirectory=/usr", {"cwd": "/usr"}),
     ("WorkingDirectory=~\nUser=daemon", {"cwd": DAEMON.pw_dir}),
     ("WorkingDirectory=-/no/such", {"cwd": "/"}),
+    ("SupplementaryGroups=daemon", {"uid.0": 0, "groups": [DAEMON.pw_gid]}),
+    ("User=daemon\nGroup=games", {"gid.0": GAMES, "groups": [GAMES]}),
     ("UMask=0077", {"umask": "0077"}),
     ("Nice=5", {"nice": 5}),
     ("OOMScoreAdjust=300", {"oom": 300}),
@@ -160,8 +166,6 @@ FAILURES = [
     ("StandardOutput=append:{root}/none/x", 209),
     ("StandardError=truncate:{root}/none/x", 222),
     ("StandardInput=tty\nTTYPath=/dev/null", 208),
-    ("StandardInput=socket", 202),
-    ("StandardOutput=fd:x", 202),
     ("CPUAffinity=8000", 215),
     ("WorkingDirectory=/no/such", 200),
     ("User=nobody-at-all", 217),
@@ -188,6 +192,16 @@ def test_what_cannot_be_had_ends_with_the_number_of_its_step(machine, unique):
             )
     finally:
         shutil.rmtree(state)
+
+
+def test_a_descriptor_that_nobody_gave_is_a_matter_of_resources(machine):
+    files = {
+        "socket.service": service(settings="StandardInput=socket"),
+        "fd.service": service(settings="StandardOutput=fd:x"),
+    }
+    machine.commit(files)
+    for name in ("socket", "fd"):
+        assert machine.wait(name, "failed")["result"] == "resources"
 
 
 def test_output_goes_where_the_unit_says(machine):

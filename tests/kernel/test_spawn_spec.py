@@ -108,8 +108,9 @@ def test_a_user_brings_groups_and_login_variables():
     assert plan.spec["groups"] == os.getgrouplist("nobody", NOBODY.pw_gid)
     env = environment(plan)
     assert env["USER"] == env["LOGNAME"] == "nobody"
-    assert env["HOME"] == NOBODY.pw_dir
+    assert "HOME" not in env, "systemd makes nobody up, without one"
     assert "SHELL" not in env, "nologin is no shell"
+    assert environment(compiled("User=daemon"))["HOME"] == pwd.getpwnam("daemon").pw_dir
     assert environment(compiled("User=root"))["SHELL"] == pwd.getpwnam("root").pw_shell
 
 
@@ -121,6 +122,9 @@ def test_users_and_groups_may_be_numbers():
 
 def test_supplementary_groups_are_added():
     daemon = grp.getgrnam("daemon").gr_gid
+    assert compiled("Group=daemon").spec["groups"] == []
+    assert compiled("User=root").spec["groups"] == []
+    assert compiled("SupplementaryGroups=daemon").spec["groups"] == [daemon]
     assert daemon in compiled("User=nobody\nSupplementaryGroups=daemon").spec["groups"]
 
 
@@ -315,7 +319,7 @@ def test_a_socket_as_input_is_the_only_descriptor_there_is():
     for names in ((), ("a", "b")):
         with pytest.raises(LaunchError, match="socket") as caught:
             compiled("StandardInput=socket", log=LOG, fd_names=names)
-        assert caught.value.step == "FDS"
+        assert caught.value.step == "RESOURCES"
     with pytest.raises(LaunchError, match="named x"):
         compiled("StandardOutput=fd:x", log=LOG, fd_names=("a",))
 
@@ -374,6 +378,13 @@ def test_terminals_have_a_type():
 )
 def test_scheduling(text, key, value):
     assert compiled(text).spec.get(key) == value
+
+
+def test_each_service_has_a_keyring_of_its_own():
+    assert compiled("").spec["keyring"] == "private"
+    assert compiled("KeyringMode=shared").spec["keyring"] == "shared"
+    assert "keyring" not in compiled("KeyringMode=inherit").spec
+    assert "keyring" not in compiled("", privileged=False).spec
 
 
 def test_a_search_path_finds_commands_and_becomes_path(tmp_path):
