@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import chain, islice
 from typing import NamedTuple
 
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -17,6 +18,9 @@ from gitproc.units.tree import SourceFile
 
 SIZE_CAP = 1 << 20
 """Most bytes of a unit file or drop-in."""
+MOST_PROBLEMS = 100
+"""Most findings that one file by itself is told of."""
+_LONGEST_NAME = 100  # of a directive or section, in a message
 
 
 class CheckedFile(NamedTuple):
@@ -34,8 +38,16 @@ def check_file(file: SourceFile, kind: str) -> CheckedFile:
         problem = Diagnostic(Location(file.path, 0), "error", "", message)
         return CheckedFile(file.oid, (), (problem,))
     parsed = parse(file.data, file.path)
-    unknown = [*_unknown_sections(parsed.sections, kind), *_unknown_names(parsed.settings, kind)]
-    return CheckedFile(file.oid, parsed.settings, (*parsed.diagnostics, *unknown))
+    unknown = chain(
+        parsed.diagnostics,
+        _unknown_sections(parsed.sections, kind),
+        _unknown_names(parsed.settings, kind),
+    )
+    found = tuple(islice(unknown, MOST_PROBLEMS))
+    if len(found) == MOST_PROBLEMS:  # looking for what each was meant to be takes a millisecond
+        more = f"there may be more: only {MOST_PROBLEMS} problems of a file are looked at"
+        found += (Diagnostic(Location(file.path, 0), "error", "", more),)
+    return CheckedFile(file.oid, parsed.settings, found)
 
 
 def _unknown_sections(sections: Iterable[Section], kind: str) -> Iterable[Diagnostic]:
@@ -47,6 +59,7 @@ def _unknown_sections(sections: Iterable[Section], kind: str) -> Iterable[Diagno
             if name.lower() == OUR_SECTION.lower():
                 yield Diagnostic(where, "error", "", f"[{name}] is spelled [{OUR_SECTION}]")
             continue
+        name = name[:_LONGEST_NAME]
         close = get_close_matches(name, allowed, 1, 0.6)
         if any(name in known for known in SECTIONS.values()):
             message = f"[{name}] does not belong in a {kind} unit"
@@ -64,5 +77,6 @@ def _unknown_names(settings: Iterable[Setting], kind: str) -> Iterable[Diagnosti
             continue
         section, _, name = key.rpartition(".")
         if section in allowed and not name.startswith("X-"):
+            name = name[:_LONGEST_NAME]
             hint = suggest(section, name, allowed)
             yield Diagnostic(where, "error", name, f"unknown directive in [{section}]{hint}")

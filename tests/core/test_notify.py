@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gitproc.core.events import Notified, Spawned, Verb
 from tests.core.fake_kernel import Machine, Proc, Program, service
@@ -154,3 +156,23 @@ def test_the_parent_of_a_forking_service_may_speak():
     machine.say(parent, STATUS="forking")
     machine.run(0.1)
     assert machine.state("a.service").status_text == "forking"
+
+
+KEYS = st.sampled_from(
+    ["MAINPID", "STATUS", "READY", "RELOADING", "STOPPING", "WATCHDOG", "WATCHDOG_USEC", "ERRNO",
+     "EXTEND_TIMEOUT_USEC", "MONOTONIC_USEC", "NOTIFYACCESS", "FDSTORE", "FDNAME", "EXIT_STATUS", "X"]
+)  # fmt: skip
+VALUES = st.one_of(
+    st.sampled_from(["1", "0", "-1", "\u00b2", "\u0663", "9" * 5000, "main", "all", "trigger", ""]),
+    st.text(max_size=9),
+)
+
+
+@given(st.lists(st.tuples(KEYS, VALUES), max_size=6))
+def test_no_message_of_a_service_is_too_much(fields):
+    machine = machine_of("Type=notify", "NotifyAccess=all", "ExecStart=/bin/mute")
+    main = machine.main("a.service")
+    for key, value in fields:
+        machine.say(main, **{key: value})
+    machine.say(main, **dict(fields))
+    machine.run(0.2)

@@ -9,6 +9,8 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gitproc.core.events import Notified
 from gitproc.kernel.notify_socket import MESSAGE_BYTES_MAX, NotifySocket, parse_fields
@@ -165,3 +167,12 @@ def test_what_says_nothing_is_nothing(data):
 
 def test_a_trailing_nul_is_forgiven():
     assert parse_fields(b"READY=1\0") == (("READY", "1"),)
+
+
+@given(
+    st.one_of(st.binary(max_size=60), st.text("A=1\n\0\u00e9\u00b2", max_size=20).map(str.encode))
+)
+def test_any_datagram_is_a_list_of_fields(data):
+    for name, value in parse_fields(data):
+        assert name
+        assert "\n" not in name + value
