@@ -143,7 +143,7 @@ def _define(
         found.setdefault(first, []).append(_error(first, f"{kind} units are not supported"))
         return
     target = end.path.rpartition("/")[2]
-    if target == name:
+    if target == name and end.path in tree.files:
         names.fragments[name] = end.path
         return
     problem = alias_problem(name, target) if is_valid_name(target) else f"{target} is no unit file"
@@ -153,7 +153,9 @@ def _define(
     _, instance, _ = split_name(name)
     if instance and split_name(target)[1] == "":
         target = instantiate(target, instance)
-    if target == name:
+    if target == name and end.path not in tree.files:
+        found.setdefault(first, []).append(_error(first, tree.follow(first).problem))
+    elif target == name:
         names.fragments[name] = end.path  # getty@tty1.service -> getty@.service
     else:
         names.aliases[name] = target

@@ -515,3 +515,12 @@ def test_a_link_that_one_folder_makes_and_another_masks():
         "q/a.service.wants/b.service: error: p/a.service.wants/b.service has the same name for the same unit"
         + WHICH
     ]
+
+
+@pytest.mark.parametrize("path", ["x/y/b@.service", "x/y/b.service", "x/y/b@1.service"])
+def test_a_link_to_its_own_name_where_nothing_is(path):
+    link = Link("../b@.service" if "@" in path else "../b.service")
+    for others in ({}, {"b@.service": SERVICE}, {"z/b@.service": SERVICE}):
+        units = tree({path: link, **others})
+        assert any(text.startswith(f"{path}: error: ") for text in texts(units))
+        assert units.resolve("b@2.service") is None or others
