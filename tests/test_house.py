@@ -29,7 +29,9 @@ DOORS = {
     "rich": {"cli/render.py"},
 }
 EDGES = ("api", "kernel", "health", "source", "store")
-DATA_OF_CORE = {f"gitproc.core.{x}" for x in ("events", "actions", "states", "checked")}
+DATA_OF_CORE = {
+    f"gitproc.core.{x}" for x in ("events", "occasions", "actions", "states", "checked")
+}
 
 
 def imports(path: Path) -> list[str]:

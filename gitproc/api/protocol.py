@@ -229,6 +229,7 @@ METHODS: Mapping[str, Method] = {
     "rollback": Method({"sha": _text, "units": _units, "dry_run": _flag}, operates=True),
     "history": Method({"unit": _unit, "lines": _entries}),
     "events": Method({"lines": _entries, "follow": _flag}, streams=True),
+    "list-timers": Method({"units": _patterns, "all": _flag}),
     "why": Method({"unit": _unit}, frozenset({"unit"})),
     "diff": Method(),
     "doctor": Method(),

@@ -14,6 +14,7 @@ from gitproc.api.text_changes import apply, history, plan, rollback, sync
 from gitproc.api.text_reasons import diff, timeline, why
 from gitproc.api.text_status import diagnostic_line, overview, unit_status, unit_table
 from gitproc.api.text_style import Style, moment, number, safe
+from gitproc.api.text_timers import timers
 from gitproc.errors import GitProcError, NoSuchUnit
 
 __all__ = ["Rendered", "Style", "event_line", "failure", "render"]
@@ -294,6 +295,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Style], Rendered]] = {
     "apply": _apply,
     "rollback": _rollback,
     "history": _history,
+    "list-timers": lambda data, style: Rendered(0, _lines(timers(data, style))),
     "why": _why,
     "diff": _diff,
     "doctor": _doctor,

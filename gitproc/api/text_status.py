@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gitproc.api.text_style import Style, ago, moment, number, safe, size, table
+from gitproc.api.text_timers import left
 from gitproc.units.timespan import format_span
 
 Unit = Mapping[str, Any]
@@ -73,6 +74,9 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
     for index, path in enumerate(unit.get("drop_ins") or ()):
         yield "" if index else "Drop-In", safe(path)
     yield "Active", _active(unit, style, now)
+    if timer := unit.get("timer"):
+        at = number(timer.get("next"))
+        yield "Trigger", f"{moment(at)}; {left(at - now)} left" if at is not None else "n/a"
     for label, key in (("Triggers", "triggers"), ("TriggeredBy", "triggered_by")):
         for index, other in enumerate(unit.get(key) or ()):
             yield "" if index else label, f"{dot(other, style)} {safe(other.get('name'))}"

@@ -24,6 +24,11 @@ def _show(args: argparse.Namespace) -> int:
     return ask(args, "show", params, value=args.value)
 
 
+def _timers(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = {"units": args.units} if args.units else {}
+    return ask(args, "list-timers", {**params, "all": True} if args.all else params)
+
+
 def _why(args: argparse.Namespace) -> int:
     return ask(args, "why", {"unit": args.unit})
 
@@ -76,6 +81,9 @@ def register(add: Any) -> None:
     show.add_argument("units", nargs="+", metavar="UNIT")
     show.add_argument("-p", "--property", action="append", default=[], metavar="NAME[,NAME]")
     show.add_argument("--value", action="store_true", help="print values only")
+    timers = add("list-timers", _timers, "list timers, the next one to elapse first")
+    timers.add_argument("units", nargs="*", metavar="TIMER", help="name or shell-style pattern")
+    timers.add_argument("--all", action="store_true", help="those that are not active, too")
     why = add("why", _why, "say why a unit runs, waits or rests")
     why.add_argument("unit", metavar="UNIT")
     cat = add("cat", _units, "show the files of units, as committed")

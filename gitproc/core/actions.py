@@ -119,6 +119,25 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchPaths:
+    """Watch what this path unit names, and deliver `PathsSeen`, now and whenever something has happened.
+
+    `first`: make the folders that are to be there (MakeDirectory=).
+    """
+
+    unit: Unit
+    invocation: str
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnwatchPaths:
+    """Watch for that unit no more."""
+
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """The commit is in force: its files are the current ones from here on ($GITPROC_TREE)."""
 
@@ -191,6 +210,8 @@ Action: TypeAlias = (
     | Release
     | CheckConditions
     | Probe
+    | WatchPaths
+    | UnwatchPaths
     | Publish
     | AskHostUnits
     | GoBack

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from gitproc.core.checked import Finding
+from gitproc.core.occasions import ClockSet, PathsSeen, ZoneSet
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
@@ -349,20 +350,6 @@ class ShutdownAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockSet:
-    """The wall clock was set. `wall`: seconds to add to CLOCK_BOOTTIME to get seconds since 1970."""
-
-    wall: float
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneSet:
-    """The machine is in another time zone; `zone` tells it from others."""
-
-    zone: str
-
-
-@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: deadlines that lie before `now` are due."""
 
@@ -393,6 +380,7 @@ Event: TypeAlias = (
     | ApplyAsked
     | OutcomeTold
     | ShutdownAsked
+    | PathsSeen
     | ClockSet
     | ZoneSet
     | Tick

@@ -96,6 +96,10 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
         found[forward] = " ".join(sorted(edges.of(name)))
         if others := " ".join(sorted(edges.to(name))):
             found[backward] = others
+    if (timer := status["timer"]) is not None:
+        found["NextElapseUSecRealtime"] = _moment(timer["next_realtime"])
+        found["NextElapseUSecMonotonic"] = f"{timer['next_monotonic'] or 0:.6f}s"
+        found["LastTriggerUSec"] = _moment(timer["last"])
     for title in ("triggers", "triggered_by"):
         key = title.title().replace("_", "")
         found[key] = " ".join(one["name"] for one in status[title])
@@ -106,6 +110,10 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
     elif unit is not None:
         found["UnitFileState"] = "masked"
     return found
+
+
+def _moment(at: float | None) -> str:
+    return f"@{at:.6f}" if at else ""
 
 
 def unit_properties(unit: Unit, settings: Settings) -> dict[str, Shown]:

@@ -21,6 +21,7 @@ from gitproc.core.clock import TimerState
 from gitproc.core.dialogue import Dialogue
 from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, Process
+from gitproc.core.path_state import PathState
 from gitproc.core.states import Result, SubState
 from gitproc.core.world import (
     Activation,
@@ -100,6 +101,7 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         ]
         if state.activation
         else None,
+        "path": state.path.record() if state.path is not None else None,
         "timer": state.timer.record() if state.timer is not None else None,
         "health": [state.health.passed, state.health.failures, state.health.detail]
         if state.health.passed or state.health.failures
@@ -157,6 +159,8 @@ def unit_from(
     state.checked = checked_from(record.get("checked"))
     if "last_exit" in record:
         state.last_exit = LastExit(*record["last_exit"])
+    if "path" in record:
+        state.path = PathState.restored(record["path"])
     if "timer" in record:
         state.timer = TimerState.restored(record["timer"])
     if "activation" in record:

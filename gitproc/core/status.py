@@ -9,6 +9,7 @@ from gitproc.core import attribution, standing, verdicts
 from gitproc.core.health import has_check
 from gitproc.core.records import commit_record
 from gitproc.core.states import ActiveState, SubState
+from gitproc.core.status_timers import timer_status
 from gitproc.core.world import UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
@@ -46,6 +47,7 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "status_text": state.status_text,
         "invocation": state.invocation,
         "wanted": standing.wanted(world, name) is not None,
+        "timer": timer_status(world, state),
         "triggers": _related(world, world.graph.triggers.of(name)),
         "triggered_by": _related(world, world.graph.triggers.to(name)),
     }

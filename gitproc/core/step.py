@@ -22,6 +22,7 @@ from gitproc.core import (
     idling,
     lifecycle,
     operator,
+    paths,
     records,
     restart,
     schedule,
@@ -30,13 +31,12 @@ from gitproc.core import (
     verdicts,
     watchdog,
 )
-from gitproc.core.actions import Acknowledge, Action, Adopt, Exit, FindMain
+from gitproc.core.actions import Acknowledge, Action, Adopt, Exit, FindMain, UnwatchPaths
 from gitproc.core.events import (
     Adopted,
     AdoptionDone,
     ApplyAsked,
     BranchUnborn,
-    ClockSet,
     CommitLoaded,
     ConditionsChecked,
     Event,
@@ -61,9 +61,9 @@ from gitproc.core.events import (
     SyncAsked,
     Tick,
     TreeEmptied,
-    ZoneSet,
 )
 from gitproc.core.notify import notified
+from gitproc.core.occasions import ClockSet, PathsSeen, ZoneSet
 from gitproc.core.states import Result
 from gitproc.core.transitions import Cause
 from gitproc.core.world import Running, UnitState, World
@@ -101,7 +101,10 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     return world.actions
 
 
-_SETTLE: dict[str, Callable[[World, UnitState], None]] = {"timer": timers.settle}
+_SETTLE: dict[str, Callable[[World, UnitState], None]] = {
+    "timer": timers.settle,
+    "path": paths.settle,
+}
 """Kind of a unit that starts others -> what looks at one of them when all else is at rest."""
 
 
@@ -111,6 +114,8 @@ def _settle(world: World, seen: dict[str, None]) -> bool:
         for name in seen:
             state = world.units.get(name)
             if state is None:
+                if name.endswith(".path"):
+                    world.do(UnwatchPaths(name))  # it is forgotten
                 continue
             if state.activation is not None:
                 triggers.withdraw_if_vain(world, state)
@@ -205,6 +210,10 @@ def _take_in(world: World, event: Event) -> None:
                 world.tell("daemon.stopping", "", reason)
             world.stopping = True
             schedule.enqueue_all(world)
+        case PathsSeen():
+            state = _instance(world, event.unit, event.invocation)
+            if state is not None and world.knowing:
+                paths.seen(world, state, event)
         case ClockSet(wall):
             timers.clock_set(world, wall)
         case ZoneSet(zone):

@@ -92,7 +92,7 @@ def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
             if relation.has(above, name):
                 reasons.append(f"{above} {word} it ({relation.where(above, name)})")
                 break
-    elif state.activation is not None:
+    elif state.activation is not None and (state.demanded or not state.down):
         reasons.append(f"{state.activation.by} started it")
     elif state.demanded:
         reasons.append("an operator started it; nothing in the commit wants it")
@@ -131,7 +131,9 @@ def _obstacles(world: World, state: UnitState) -> list[str]:
         reasons.append(f"its start was skipped: {state.message}")
         reasons.append(f"`gitproc start {state.name}` or `gitproc sync` has it checked again")
     elif state.down and state.finished:
-        reasons.append("it has done its work; it runs again when a commit changes it")
+        by = " or ".join(sorted(world.graph.triggers.to(state.name)))
+        again = f"{by} starts it" if by else "a commit changes it"
+        reasons.append(f"it has done its work; it runs again when {again}")
     elif state.down and state.done:
         how = "ended by itself" if state.result is Result.SUCCESS else f"failed ({state.result})"
         detail = f": {state.message}" if state.message else ""

@@ -22,6 +22,7 @@ from gitproc.core.dialogue import Dialogue
 from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
+from gitproc.core.path_state import PathState
 from gitproc.core.states import (
     ACTIVE_STATE,
     DOWN,
@@ -128,6 +129,7 @@ class UnitState:
     demanded: bool = False
     activation: Activation | None = None
     timer: TimerState | None = None
+    path: PathState | None = None
     done: str = (
         ""  # fingerprint of the definition that ended by itself and is not to be started again
     )

@@ -184,6 +184,7 @@ class Daemon:
     async def run(self) -> int:
         """Adopt, serve, follow; returns the exit status."""
         from gitproc.daemon.loop import Mailbox
+        from gitproc.daemon.occasions import Occasions
         from gitproc.daemon.perform import Effects, Perform
         from gitproc.daemon.recover import adopt, load_world
         from gitproc.health.health_monitor import HealthMonitor
@@ -226,6 +227,8 @@ class Daemon:
         )
         perform = Perform(effects, lambda event: mailbox.post(event))  # noqa: PLW0108 -- made below
         mailbox = Mailbox(world, state, perform)
+        occasions = Occasions(world, host.machine_id, mailbox.post)
+        perform.watch = occasions.perform
         manager.on_warning = perform.warned
         manager.on_terminate = lambda signo: self._terminate(mailbox.post, signo)
         manager.on_lost = lambda: self._lose_shim(perform)
@@ -279,6 +282,7 @@ class Daemon:
         await outcomes.close()
         handler.questions.close()
         perform.trash.close(0.0 if self._stepped_aside else _TIDYING)
+        occasions.close()
         await self._end(server, desired, mailbox, notify, effects, state)
         return self._status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from gitproc.api.caller import Caller
 from gitproc.core.drift import Drift, drifts
 from gitproc.core.events import Event, SyncAsked
 from gitproc.core.records import commit_record
+from gitproc.core.status_timers import timers
 from gitproc.core.why import why
 from gitproc.daemon.commits import Commits, files_of
 from gitproc.daemon.loop import boottime
@@ -43,6 +45,7 @@ class Inquiries:
         self._canonical = canonical
         self.methods = {
             "why": self.why, "diff": self.diff, "history": self.history, "cat": self.cat,
+            "list-timers": self.list_timers,
         }  # fmt: skip
 
     async def why(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -51,6 +54,17 @@ class Inquiries:
         if name is None:
             raise NoSuchUnit(f"no unit {params['unit']} in the applied commit", unit=params["unit"])
         return {"version": 1, **why(self._world, name, time.time() - boottime())}
+
+    async def list_timers(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Timers that are active (or all), the next to elapse first."""
+        patterns = params.get("units") or ("*",)
+        found = [
+            one
+            for one in timers(self._world)
+            if any(fnmatch.fnmatch(one["unit"], pattern) for pattern in patterns)
+            and (params.get("all") or one["active_state"] == "active")
+        ]
+        return {"version": 1, "timers": found}
 
     async def diff(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Where what is differs from what the commit in force wants."""

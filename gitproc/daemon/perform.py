@@ -33,6 +33,8 @@ from gitproc.core.actions import (
     Signal,
     SignalTree,
     Spawn,
+    UnwatchPaths,
+    WatchPaths,
     WatchTree,
 )
 from gitproc.core.events import (
@@ -114,6 +116,7 @@ class Perform:
             own=tuple(str(x) for x in (config.run_dir, config.state_dir, config.log_dir)),
         )
         self.trash = Trash(effects.host.run)
+        self.watch: Callable[[WatchPaths | UnwatchPaths], None] = lambda _: None
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
         self.ask_host_units: Callable[[tuple[str, ...]], None] = lambda _: None
@@ -162,6 +165,8 @@ class Perform:
                 )
             case CheckConditions(unit=definition, invocation=invocation):
                 checking.check(definition, invocation, self._e.host, self._post)
+            case WatchPaths() | UnwatchPaths():
+                self.watch(action)
             case Publish(sha):
                 self.publish(sha)
             case AskHostUnits(names):

@@ -63,7 +63,8 @@ def load_world(
     world.seed = secrets.token_hex(16)
     world.serial = max(world.serial, int(boottime() * 1000))
     world.adopting = True
-    state.put("shim", {"boot": host.boot_id, "epoch": epoch})
+    world.clock.started = known.get("started", 0.0) if same_shim else boottime()
+    state.put("shim", {"boot": host.boot_id, "epoch": epoch, "started": world.clock.started})
     for key in records:
         kind, _, name = key.partition("/")
         if kind == "unit" and name not in world.units:

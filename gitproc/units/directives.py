@@ -16,6 +16,7 @@ from gitproc.units import (
     directives_deadlines,
     directives_exec,
     directives_gitproc,
+    directives_path,
     directives_resources,
     directives_sandbox,
     directives_service,
@@ -320,6 +321,7 @@ def _build() -> dict[str, Directive[Any]]:
         *directives_resources.ROWS,
         *directives_gitproc.ROWS,
         *directives_timer.ROWS,
+        *directives_path.ROWS,
         *directives_triggers.ROWS,
         *directives_resources.SLICE_ROWS,
     ):

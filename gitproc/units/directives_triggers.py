@@ -57,4 +57,4 @@ TRIGGERED: Mapping[str, Directive[str]] = MappingProxyType(
 )
 """Kind of a unit that starts others -> the directive that names which."""
 
-ROWS: tuple[Directive[Any], ...] = (PATH_UNIT, SOCKET_SERVICE)
+ROWS: tuple[Directive[Any], ...] = (SOCKET_SERVICE,)

@@ -12,13 +12,13 @@ from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from gitproc.units import directives_path, directives_timer
 from gitproc.units.access_lists import NOTHING
 from gitproc.units.conditions import RESET_TOGETHER
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives import SECTIONS, TABLE
 from gitproc.units.directives_sandbox import CAPABILITY_BOUNDING_SET
-from gitproc.units.directives_timer import RESETS
 from gitproc.units.parser import Setting
 from gitproc.units.specifiers import Host, expand
 from gitproc.units.spellings import STANDS_FOR
@@ -26,7 +26,7 @@ from gitproc.units.spellings import STANDS_FOR
 _EMPTY_IS_A_VALUE = frozenset({CAPABILITY_BOUNDING_SET.key})
 """Lists whose empty assignment asks for something: here, for no capability at all."""
 
-_RESET_TOGETHER = {**RESET_TOGETHER, **RESETS}
+_RESET_TOGETHER = {**RESET_TOGETHER, **directives_timer.RESETS, **directives_path.RESETS}
 
 
 class Values(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.directive import Directive
+from gitproc.units.directives_path import PATH_EXISTS, WATCHES
 from gitproc.units.directives_timer import (
     MONOTONIC,
     ON_CALENDAR,
@@ -24,6 +25,9 @@ def verify(unit: Unit, broken: AbstractSet[str]) -> list[Diagnostic]:
         return []
     if unit.kind == "timer":
         return _timer(unit)
+    if unit.kind == "path" and not any(unit[row] for row in WATCHES):
+        message = "missing: a path unit needs PathExists=, PathChanged= or their like"
+        return [Diagnostic(unit.where(PATH_EXISTS), "error", PATH_EXISTS.name, message)]
     return []
 
 
@@ -38,3 +42,8 @@ def _timer(unit: Unit) -> list[Diagnostic]:
         message = "only OnCalendar= can be caught up on: it does nothing here"
         found.append(Diagnostic(unit.where(PERSISTENT), "warning", PERSISTENT.name, message))
     return found
+
+
+def watches(unit: Unit) -> list[tuple[Directive[tuple[str, ...]], str]]:
+    """What a path unit watches: each path with the directive that names it, always in the same order."""
+    return [(row, path) for row in WATCHES for path in unit[row]]

@@ -36,6 +36,8 @@ from gitproc.core.actions import (
     Signal,
     SignalTree,
     Spawn,
+    UnwatchPaths,
+    WatchPaths,
     WatchTree,
 )
 from gitproc.core.checked import Finding
@@ -68,6 +70,7 @@ from gitproc.core.events import (
     TreeEmptied,
     Verb,
 )
+from gitproc.core.occasions import PathsSeen
 from gitproc.core.records import restore
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import Settings, UnitState, World
@@ -77,6 +80,7 @@ from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
 from gitproc.units.service_types import KillMode
 from gitproc.units.specifiers import Host
+from gitproc.units.trigger_rules import watches
 from gitproc.units.unit import Unit
 from tests.units.trees import HOST, source
 
@@ -201,6 +205,8 @@ class Machine:
         self.units: UnitSet | None = None
         self.emptied_first = False  # a tree's news overtake those of its last process
         self._watches: dict[str, str] = {}
+        self.paths: dict[str, str] = {}  # what exists: path -> mark
+        self._path_units: dict[str, tuple[Unit, str]] = {}
         self._probing: dict[str, str] = {}
         self._oom_kills: Counter[str] = Counter()
         self._happenings: list[tuple[float, int, Callable[[], None]]] = []
@@ -440,6 +446,11 @@ class Machine:
                 self._begin_probe(unit.name, invocation)
             case CheckConditions(unit, invocation):
                 self.after(INSTANT, lambda: self._check(unit, invocation))
+            case WatchPaths(unit, invocation):
+                self._path_units[unit.name] = (unit, invocation)
+                self._look_at_paths(unit.name, begun=True)
+            case UnwatchPaths(unit_name):
+                self._path_units.pop(unit_name, None)
             case Publish(sha):
                 self.published = sha
             case Reply(request, outcomes):
@@ -569,6 +580,24 @@ class Machine:
             self._oom_kills[proc.unit] += 1
         self._die(proc, ExitCode.KILLED, KILL)
 
+    def write(self, path: str, mark: str, *, closed: bool = True) -> None:
+        """A path comes to be, is written (and closed), or goes (an empty mark)."""
+        old = self.paths.get(path, "")
+        self.paths[path] = mark
+        for name, (unit, _) in tuple(self._path_units.items()):
+            for number, (row, watched) in enumerate(watches(unit)):
+                if watched == path:
+                    told = bool(old and mark and closed) and "Exists" not in row.name
+                    self._look_at_paths(name, frozenset({number}) if told else frozenset())
+        self.deliver()
+
+    def _look_at_paths(
+        self, name: str, changed: frozenset[int] = frozenset(), *, begun: bool = False
+    ) -> None:
+        unit, invocation = self._path_units[name]
+        marks = tuple(self.paths.get(path, "") for _, path in watches(unit))
+        self.mail.append(PathsSeen(name, invocation, marks, changed, begun))
+
     def say(self, proc: Proc, **fields: str) -> None:
         """A process sends a datagram to the notify socket; the socket outlives the manager."""
         if proc.alive:
@@ -678,6 +707,7 @@ class Machine:
         self.manager_up = False
         self.mail = deque(event for event in self.mail if isinstance(event, Notified))
         self._watches.clear()
+        self._path_units.clear()
         self._probing.clear()
         self._oom_kills.clear()
 

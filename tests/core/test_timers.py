@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gitproc.core.events import ClockSet, Verb, ZoneSet
+from gitproc.core.events import Verb
+from gitproc.core.occasions import ClockSet, ZoneSet
 from gitproc.core.timers import next_at
 from tests.core.fake_kernel import Machine, Program, service
 

@@ -9,6 +9,7 @@ from gitproc.units import (
     directives_exec,
     directives_exec_scheduling,
     directives_exec_streams,
+    directives_path,
     directives_timer,
     directives_triggers,
 )
@@ -19,6 +20,7 @@ from gitproc.units.spellings import STANDS_FOR
 
 MODULES = (
     d,
+    directives_path,
     directives_timer,
     directives_triggers,
     directives_exec,

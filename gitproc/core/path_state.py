@@ -1,0 +1,30 @@
+"""What a path unit keeps of what it watches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class PathState:
+    """Where a path unit stands, in its present instance (`invocation`).
+
+    `marks`: what was last seen of each path, empty where nothing was. `fresh`: what is there counts even
+    if it was there before. `hits`: the instants of the latest starts. `watching`: of this manager alone.
+    """
+
+    invocation: str
+    marks: list[str] = field(default_factory=list)
+    fresh: bool = True
+    hits: list[float] = field(default_factory=list)
+    watching: bool = False
+
+    def record(self) -> list[Any]:
+        """As JSON: everything that outlives a manager."""
+        return [self.invocation, self.marks, self.fresh, self.hits]
+
+    @staticmethod
+    def restored(record: list[Any]) -> PathState:
+        """Inverse of `record`."""
+        return PathState(*record)

@@ -1,0 +1,37 @@
+"""Timers as people and programs see them: a projection of the world, never stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitproc.core.timers import next_at
+from gitproc.core.world import UnitState, World
+
+
+def timer_status(world: World, state: UnitState) -> dict[str, float | None] | None:
+    """When a timer elapses next and did last, seconds since 1970; None for other units."""
+    timer = state.timer
+    if timer is None:
+        return None
+    return {
+        "next": next_at(world, timer) if state.up else None,
+        "next_realtime": timer.realtime if state.up else None,
+        "next_monotonic": timer.monotonic if state.up else None,
+        "last": timer.last or world.stamps.get(state.name),
+    }
+
+
+def timers(world: World) -> list[dict[str, Any]]:
+    """Every timer of the commit in force, the next to elapse first."""
+    names = {name for name in world.units if name.endswith(".timer")}
+    if world.desired is not None:
+        units = world.desired.units.values()
+        names.update(unit.name for unit in units if unit.kind == "timer" and unit.instance != "")
+    found = []
+    for name in sorted(names):
+        state = world.units.get(name) or UnitState(name)
+        one = timer_status(world, state) or {"next": None, "last": world.stamps.get(name)}
+        activates = next(iter(world.graph.triggers.of(name)), "")
+        about = {"unit": name, "activates": activates, "active_state": state.active.value}
+        found.append({**about, "next": one["next"], "last": one["last"]})
+    return sorted(found, key=lambda one: (one["next"] is None, one["next"] or 0.0, one["unit"]))
