@@ -276,7 +276,8 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
         tried = state.invocation != request.invocations.get(state.name)
         if tried and (state.sub is not SubState.DEAD or state.done):
             good = state.result in FINE and state.sub is SubState.DEAD
-            _answer(request, state, "done" if good else "failed", state.message)
+            result = "skipped" if state.skipped else "done" if good else "failed"
+            _answer(request, state, result, state.message)
             return
         obstacle = standing.dead_end(world, state.name)
         if obstacle is not None:

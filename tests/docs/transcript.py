@@ -66,6 +66,7 @@ PAGES = {
     "docs/how-to/recover-after-bad-commit.md": Scene(before=(_RUNS, _SERVES)),
     "docs/how-to/push.md": Scene(before=(_RUNS, _CLONE)),
     "docs/how-to/lost-state-directory.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
+    "docs/how-to/start-conditions-and-reactions.md": Scene(before=(_RUNS,)),
     "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/ci-gate.md": Scene(
         before=("mkdir ~/services && cd ~/services && git init -qb main",)

@@ -46,7 +46,8 @@ def test_conditions_asserts_and_exec_condition(machines):
     assert f"└─ ConditionPathExists={gate} was not met" in out
     assert "its start was skipped" in machine.gitproc("why", "gated").out
     assert "ConditionResult=no\n" in machine.gitproc("show", "gated").out
-    assert machine.gitproc("start", "gated").status == 0
+    status, out, _ = machine.gitproc("start", "gated")
+    assert (status, out) == (0, f"start condition unmet: ConditionPathExists={gate} was not met\n")
     assert machine.events("unit.skipped", "gated.service")
 
     machine.kill_manager()
