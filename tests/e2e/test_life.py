@@ -1,0 +1,378 @@
+"""The life of services by the notify protocol, watchdog, deadlines and Type=, with real processes.
+
+One machine holds the services of all tests that can share it: each is told what to do by a file in its own
+folder, and does it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import CONFIG, Machine, alive, made, service, shell, until
+
+pytestmark = pytest.mark.root
+
+KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
+PYTHON = "/usr/bin/python3 -I -S"
+# A service that sends what it finds in the file of its name, one message a line, `|` between its lines.
+# READY=1 is said at once unless a second argument says not to; of signals it tells in its log.
+DAEMON = r"""
+import array, os, signal, socket, sys, time
+orders = sys.argv[1]
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+
+def now():
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+def reload(signo, frame):
+    print("reload", signo, flush=True)
+    s.send(b"RELOADING=1\nMONOTONIC_USEC=%d" % now())
+    if not os.path.exists(orders + ".hang"):
+        s.send(b"READY=1\nSTATUS=reloaded")
+
+signal.signal(signal.SIGHUP, reload)
+signal.signal(signal.SIGUSR1, reload)
+print(os.environ.get("WATCHDOG_USEC"), os.environ.get("WATCHDOG_PID") == str(os.getpid()), flush=True)
+if "mute" not in sys.argv:
+    s.send(b"READY=1")
+while True:
+    time.sleep(0.02)
+    if os.path.exists(orders):
+        text = open(orders).read()
+        os.unlink(orders)
+        if text == "exit\n":
+            break
+        s.send(text.strip().replace("|", "\n").encode())
+"""
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """A machine for all tests of this module that leave others' services alone."""
+    makes = made()
+    machine = next(makes)(config=KEEP)
+    machine.repository.write({"daemon.py": DAEMON})
+    yield machine
+    next(makes, None)
+
+
+def daemon(machine: Machine, name: str, settings: str, *arguments: str) -> str:
+    """The text of a service that does as it is told."""
+    words = " ".join((str(machine.root / name), *arguments))
+    return service(f"{PYTHON} ${{GITPROC_TREE}}/daemon.py {words}", settings)
+
+
+def tell(machine: Machine, name: str, message: str) -> None:
+    """Have the daemon `name` send a message; `|` stands between its lines."""
+    path = machine.root / name
+    path.with_suffix(".new").write_text(f"{message}\n")
+    path.with_suffix(".new").rename(path)
+    until(lambda: not path.exists(), f"{name} has sent it")
+
+
+def sent(machine: Machine, name: str, message: str) -> None:
+    """As `tell`; the service manager has taken it in: a status that follows is there."""
+    tell(machine, name, message)
+    mark = f"mark {os.urandom(4).hex()}"
+    tell(machine, name, f"STATUS={mark}")
+    until(lambda: machine.unit(name).get("status_text") == mark, f"{name}: {message} is taken in")
+
+
+def test_a_service_that_hangs_is_aborted_and_restarted(shared):
+    settings = "Type=notify\nWatchdogSec=1\nRestart=on-watchdog\nRestartSec=0"
+    shared.commit({"dog.service": daemon(shared, "dog", settings)})
+    shared.wait("dog")
+    first = shared.pids()["dog"]
+    assert shared.log("dog").splitlines()[0] == "1000000 True"
+    restarted = until(lambda: shared.events("unit.restarting", "dog.service"), "it is restarted")
+    assert restarted[0]["data"]["result"] == "watchdog"
+    until(lambda: shared.pids()["dog"] not in (first, None), "another one runs")
+    exits = shared.events("unit.main-exited", "dog.service")
+    assert exits[0]["data"] == {"code": "killed", "status": signal.SIGABRT}
+    shared.kill_manager()
+    count = len(shared.events("unit.watchdog", "dog.service"))
+    until(lambda: len(shared.events("unit.watchdog", "dog.service")) > count, "still watched")
+    shared.gitproc("stop", "dog")
+
+
+def test_a_service_that_says_that_it_is_broken_or_asks_for_less_silence(shared):
+    settings = "Type=notify\nWatchdogSec=100"
+    shared.commit({f"{n}.service": daemon(shared, n, settings) for n in ("broken", "less")})
+    for name, message in (("broken", "WATCHDOG=trigger"), ("less", "WATCHDOG_USEC=300000")):
+        shared.wait(name)
+        tell(shared, name, message)
+        unit = shared.wait(name, "failed")
+        assert (unit["result"], unit["exec_main_status"]) == ("watchdog", signal.SIGABRT)
+
+
+def test_a_reload_by_signal_is_answered_over_a_crash_of_the_manager(shared):
+    settings = "Type=notify-reload\nReloadSignal=SIGUSR1\nTimeoutStartSec=30"
+    shared.commit({"again.service": daemon(shared, "again", settings)})
+    shared.wait("again")
+    pid = shared.pids()["again"]
+    assert shared.gitproc("reload", "again").status == 0
+    assert "reload 10" in shared.log("again")
+    (shared.root / "again.hang").touch()
+    asked = shared.follow("reload", "again")
+    try:
+        shared.wait("again", "reload-notify")
+        assert shared.unit("again")["active_state"] == "reloading"
+        shared.kill_manager()
+        assert shared.unit("again")["sub_state"] == "reload-notify"
+        tell(shared, "again", "READY=1")
+        shared.wait("again", "running")
+    finally:
+        asked.kill()
+        asked.communicate()
+    tell(shared, "again", "RELOADING=1")
+    shared.wait("again", "reload-notify")
+    tell(shared, "again", "READY=1")
+    shared.wait("again", "running")
+    assert shared.pids()["again"] == pid
+
+
+def test_a_reload_that_hangs_fails_alone(shared):
+    settings = "Type=notify-reload\nTimeoutStartSec=1"
+    shared.commit({"hang.service": daemon(shared, "hang", settings)})
+    shared.wait("hang")
+    (shared.root / "hang.hang").touch()
+    assert shared.gitproc("reload", "hang").status != 0
+    unit = shared.wait("hang", "running")
+    assert unit["result"] == "success"
+    assert shared.events("unit.reload-failed", "hang.service")
+
+
+def test_a_start_is_extended_over_a_crash_of_the_manager_as_long_as_it_asks(shared):
+    settings = "Type=notify\nTimeoutStartSec=2"
+    shared.commit({"long.service": daemon(shared, "long", settings, "mute")})
+    shared.wait("long", "start")
+    sent(shared, "long", "EXTEND_TIMEOUT_USEC=60000000")
+    shared.kill_manager()
+    began = shared.unit("long")["since"]
+    until(lambda: time.time() > began + 2.5, "its own time is over")
+    assert shared.unit("long")["sub_state"] == "start"
+    tell(shared, "long", "READY=1")
+    shared.wait("long")
+
+
+def test_who_may_speak_and_who_becomes_the_main_process(shared):
+    child = "import os, socket, time\nif os.fork() == 0:\n s = socket.socket(1, 2)\n"
+    child += " s.sendto(b'STATUS=child\\nMAINPID=%d' % os.getpid(), os.environ['NOTIFY_SOCKET'])\n"
+    child += " time.sleep(1000)\nprint('parent', flush=True)\ntime.sleep(1000)\n"
+    shared.repository.write({"child.py": child})
+    units = {
+        f"by{access}.service": service(
+            f"{PYTHON} ${{GITPROC_TREE}}/child.py", f"Type=exec\nNotifyAccess={access}"
+        )
+        for access in ("all", "main")
+    }
+    shared.commit(units)
+    shared.wait("byall")
+    until(lambda: shared.unit("byall").get("status_text") == "child", "the child is heard")
+    main = shared.pids()["byall"]
+    parent = int(Path(f"/proc/{main}/stat").read_text().rpartition(")")[2].split()[1])
+    assert "child.py" in Path(f"/proc/{parent}/cmdline").read_text()
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: not alive(parent), "the parent is gone")
+    assert shared.unit("byall")["main_pid"] == main
+    shared.wait("bymain")
+    assert shared.unit("bymain")["status_text"] == ""
+    os.kill(main, signal.SIGKILL)
+    assert shared.wait("byall", "failed")["result"] == "signal"
+
+
+def test_access_is_widened_by_who_has_it_and_hostile_messages_are_harmless(shared):
+    shared.commit({"lax.service": daemon(shared, "lax", "Type=notify")})
+    shared.wait("lax")
+    for message in (
+        "MAINPID=1",
+        "MAINPID=99999999999",
+        "ERRNO=x",
+        "WATCHDOG_USEC=-1",
+        "=",
+        "STATUS=" + "x" * 3000,
+    ):
+        tell(shared, "lax", message)
+    sent(shared, "lax", "NOTIFYACCESS=all|ERRNO=5|BUSERROR=org.x.Y|STOPPING=0|READY=0")
+    assert shared.unit("lax")["sub_state"] == "running"
+    assert shared.wait("lax")["main_pid"]
+
+
+def test_systemd_notify_waits_until_it_has_been_heard(shared):
+    """systemd-notify ends at once; its BARRIER=1 keeps it there until it can be told whose it is."""
+    script = (
+        "for i in 1 2 3 4 5 6 7 8; do systemd-notify --status=$i || exit 1; done; "
+        "systemd-notify --ready --status=heard; sleep 1000"
+    )
+    files = {
+        "n.service": service(shell(script), "Type=notify\nNotifyAccess=all"),
+        "m.service": service(shell(script), "Type=notify\nNotifyAccess=all\nPrivatePIDs=yes"),
+    }
+    shared.commit(files)
+    for name in ("n", "m"):
+        assert shared.wait(name)["status_text"] == "heard"
+
+
+def test_run_time_ends_and_a_service_that_leaves_by_itself_is_let_go(shared):
+    settings = "Type=notify\nRuntimeMaxSec=500ms\nExecStopPost=" + shell(
+        "echo $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS ${MAINPID:-none}"
+    )
+    shared.commit(
+        {
+            "short.service": daemon(shared, "short", settings),
+            "gone.service": daemon(shared, "gone", "Type=notify\nTimeoutStopSec=30"),
+        }
+    )
+    assert shared.wait("short", "failed")["result"] == "timeout"
+    assert shared.log("short").splitlines()[-1] == "timeout killed TERM none"
+    shared.wait("gone")
+    tell(shared, "gone", "STOPPING=1")
+    shared.wait("gone", "stop-sigterm")
+    tell(shared, "gone", "exit")
+    assert shared.wait("gone", "dead")["result"] == "success"
+    assert shared.unit("gone")["exec_main_code"] == "exited"
+
+
+def test_an_idle_service_begins_after_all_others(machines):
+    machine = machines(start=False)
+    slow = service(shell("sleep 1; date +%s%N"), "Type=oneshot")
+    idle = service(shell("date +%s%N; exec sleep 1000"), "Type=idle")
+    machine.commit({"slow.service": slow, "idle.service": idle})
+    machine.start()
+    until(lambda: machine.log("idle") and machine.log("slow"), "both have spoken")
+    assert int(machine.log("idle")) > int(machine.log("slow"))
+    assert machine.unit("idle")["sub_state"] == "running"
+
+
+def test_the_last_process_may_be_what_counts(shared):
+    script = "sleep 1000 & echo $! > FILE; exit 0".replace("FILE", str(shared.root / "child"))
+    shared.commit({"last.service": service(shell(script), "ExitType=cgroup")})
+    until(
+        lambda: shared.unit("last").get("exec_main_code") == "exited", "the main process has ended"
+    )
+    assert shared.unit("last")["sub_state"] == "running"
+    shared.kill_manager()
+    assert shared.unit("last")["sub_state"] == "running"
+    os.kill(int((shared.root / "child").read_text()), signal.SIGTERM)
+    assert shared.wait("last", "dead")["result"] == "success"
+
+
+@pytest.mark.parametrize("guess", ["yes", "no"])
+def test_forking_without_a_pid_file(shared, guess):
+    name = f"fork{guess}"
+    file = shared.root / name
+    script = f"sleep 1000 & echo $! > {file}"
+    shared.commit(
+        {f"{name}.service": service(shell(script), f"Type=forking\nGuessMainPID={guess}")}
+    )
+    unit = shared.wait(name)
+    pid = int(file.read_text())
+    assert unit["main_pid"] == (pid if guess == "yes" else None)
+    os.kill(pid, signal.SIGKILL)
+    end, result = ("failed", "signal") if guess == "yes" else ("dead", "success")
+    assert shared.wait(name, end)["result"] == result
+
+
+def test_how_long_it_waits_between_restarts_grows(machines):
+    """Told by what was scheduled, not by the clock."""
+    machine = machines(config=KEEP)
+    settings = "Restart=always\nRestartSec=10ms\nRestartSteps=3\nRestartMaxDelaySec=80ms"
+    body = service("/bin/false", settings, "StartLimitIntervalSec=0")
+    machine.commit({"a.service": body})
+    until(lambda: len(machine.events("unit.restarting")) >= 6, "six restarts")
+    told = [x["message"] for x in machine.events("unit.restarting")][:6]
+    delays = [x.rpartition(" in ")[2].partition(";")[0] for x in told]
+    assert delays == ["0.01 s", "0.02 s", "0.04 s", "0.08 s", "0.08 s", "0.08 s"]
+
+
+POLICIES = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
+SLEEP = "/bin/sleep 1000"
+#: How a service ends -> its result, what restarts it (a column for each policy), command, settings.
+OUTCOMES = {
+    "success": ("success", " xx    ", "/bin/true", ""),
+    "term": ("success", " xx    ", shell("kill -TERM $$"), ""),
+    "listed": ("success", " xx    ", shell("exit 9"), "SuccessExitStatus=9"),
+    "status": ("exit-code", " x x   ", "/bin/false", ""),
+    "signal": ("signal", " x xxx ", shell("kill -USR1 $$"), ""),
+    "timeout": ("timeout", " x xx  ", SLEEP, "Type=notify\nTimeoutStartSec=50ms"),
+    "watchdog": ("watchdog", " x xx x", SLEEP, "WatchdogSec=50ms"),
+    "protocol": ("protocol", " x xx  ", "/bin/true", "Type=notify"),
+    "resources": ("resources", " x xx  ", "/bin/true", "EnvironmentFile=/nonexistent"),
+    "prevented": ("exit-code", "       ", "/bin/false", "RestartPreventExitStatus=1"),
+    "forced": ("success", "xxxxxxx", "/bin/true", "RestartForceExitStatus=0"),
+}
+
+
+def test_the_table_of_restarts_by_real_processes(machines):
+    """systemd.service(5), "Restart=": every policy, every way to end, in one commit."""
+    machine = machines(config=KEEP)
+    files = {}
+    for outcome, (_, _, command, settings) in OUTCOMES.items():
+        for policy in POLICIES:
+            how = f"Restart={policy}\nRestartSec=1h\nLimitCORE=0\n{settings}"
+            files[f"{outcome}.{policy}.service"] = service(command, how)
+    machine.commit(files)
+    ends = ("auto-restart", "failed", "dead")
+
+    def ended():
+        units = machine.units()
+        done = {name: unit for name, unit in units.items() if unit["sub_state"] in ends}
+        fresh = [name for name, unit in done.items() if not unit["invocation"]]
+        return done if len(done) == len(files) and not fresh else None
+
+    units = until(ended, "all have ended", 40)
+    wrong = []
+    for outcome, (result, row, _, _) in OUTCOMES.items():
+        rest = "dead" if result == "success" else "failed"
+        for policy, mark in zip(POLICIES, row, strict=True):
+            unit = units[f"{outcome}.{policy}"]
+            expected = ("auto-restart" if mark == "x" else rest, result, int(mark == "x"))
+            if (unit["sub_state"], unit["result"], unit["restarts"]) != expected:
+                wrong.append((outcome, policy, unit["sub_state"], unit["result"], unit["reason"]))
+    assert wrong == []
+
+
+MODES = """
+import os, signal, sys, time
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, lambda *_: (print("child TERM", flush=True), os._exit(0)))
+    print("child", os.getpid(), flush=True)
+    while True: time.sleep(100)
+signal.signal(signal.SIGTERM, lambda *_: (print("main TERM", flush=True), os._exit(0)))
+time.sleep(0.05)
+print("main", flush=True)
+while True: time.sleep(100)
+"""
+
+
+def test_whom_a_stop_signals(shared):
+    shared.repository.write({"modes.py": MODES})
+    told = {
+        "control-group": {"main TERM", "child TERM"},
+        "mixed": {"main TERM"},
+        "process": {"main TERM"},
+        "none": set(),
+    }
+    command = f"{PYTHON} ${{GITPROC_TREE}}/modes.py"
+    shared.commit({f"k{x}.service": service(command, f"KillMode={x}") for x in told})
+    for mode, heard in told.items():
+        name = f"k{mode}"
+        until(lambda name=name: "main" in shared.log(name).split(), f"{name} runs")
+        child = int(shared.log(name).split()[1])
+        main = shared.pids()[name]
+        assert shared.gitproc("stop", name).status == 0
+        survives = mode in ("process", "none")
+        try:
+            assert {x for x in shared.log(name).splitlines() if "TERM" in x} == heard, mode
+            assert alive(child) is survives
+            assert alive(main) is (mode == "none")
+        finally:
+            for pid in (child, main):
+                if alive(pid):
+                    os.kill(pid, signal.SIGKILL)
