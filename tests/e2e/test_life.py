@@ -376,3 +376,7 @@ def test_whom_a_stop_signals(shared):
             for pid in (child, main):
                 if alive(pid):
                     os.kill(pid, signal.SIGKILL)
+            until(
+                lambda name=name: all(x.name != name for x in shared.groups()),
+                f"the group of {name} goes with its last process",
+            )
