@@ -28,7 +28,8 @@ FRESH = 3.0  # seconds: what was heard longer ago is asked for anew before a sta
 FOLLOW = 10.0  # seconds between two looks at what a running unit is bound to
 SLOWEST = 30.0  # seconds between two looks for who waits
 _SHORTEST = 1.0
-_UNKNOWN = HostUnit()
+_UNKNOWN = HostUnit()  # not asked about yet
+_NOT_TOLD = HostUnit(active="unknown")
 
 
 @dataclass(slots=True)
@@ -104,7 +105,8 @@ def seen(world: World, event: HostUnitsSeen) -> None:
         foreign.pause = min(2 * foreign.pause, SLOWEST)
         return
     foreign.seen = world.now
-    for name, unit in event.states.items():
+    for name, answer in event.states.items():
+        unit = _NOT_TOLD if answer == _UNKNOWN else answer
         if foreign.states.get(name) != unit:
             foreign.states[name] = unit
             foreign.pause = _SHORTEST
@@ -170,7 +172,7 @@ def up(world: World, name: str) -> bool:
 def there(world: World, name: str) -> bool:
     """Active or coming up there, or nobody can say: what is bound to it stays."""
     unit = world.foreign.states.get(name)
-    return unit is not None and (unit.up or unit.active in ("activating", ""))
+    return unit is not None and (unit.up or unit.active in ("activating", "unknown", ""))
 
 
 def at_rest(world: World, name: str) -> bool:

@@ -136,6 +136,17 @@ def test_a_silent_systemd_stops_nothing_and_is_asked_again():
     assert machine.sub("a.service") == "running"
 
 
+def test_an_answer_that_says_nothing_is_asked_for_slowly():
+    host = {"pg.service": HostUnit()}
+    machine = machine_of(host, a=service(unit="Requires=pg.service"))
+    machine.run(600.0)
+    assert machine.spawns("a.service") == []
+    assert machine.host_asked < 40
+    host["pg.service"] = ACTIVE
+    machine.run(31.0)
+    assert machine.sub("a.service") == "running"
+
+
 def test_a_commit_in_force_is_not_refused_for_what_the_host_has_lost():
     host = {"pg.service": ACTIVE}
     machine = machine_of(host, a=service(unit="BindsTo=pg.service"))

@@ -74,7 +74,7 @@ def debs():
 
 
 def test_the_package_from_its_installation_to_its_purge(debs):
-    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=600)
+    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=700)
     assert shown(outcome)
 
 
