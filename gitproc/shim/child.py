@@ -41,8 +41,12 @@ def run(spec: Spec, fds: list[int], report: int, host: Host) -> NoReturn:
         os._exit(STATUS.get(setup.step, STATUS["EXCEPTION"]))
 
 
-def _default_signals(setup: Setup) -> None:
+def _usual_signals(setup: Setup) -> None:
+    """From here on a signal ends the child, as it would end the program: an open that blocks can be stopped."""
     process.default_signals(setup.host.altered_signals)
+    if setup.spec.get("ignore_sigpipe", True):
+        process.ignore_signals(13)
+    process.unblock_signals()
 
 
 def _new_session(_: Setup) -> None:
@@ -92,12 +96,6 @@ def _no_new_privileges(setup: Setup) -> None:
         process.no_new_privileges()
 
 
-def _let_signals_in(setup: Setup) -> None:
-    if setup.spec.get("ignore_sigpipe", True):
-        process.ignore_signals(13)
-    process.unblock_signals()
-
-
 def _execute(setup: Setup) -> None:
     spec, environment = setup.spec, {}
     for entry in spec.get("env", ()):
@@ -110,7 +108,7 @@ def _execute(setup: Setup) -> None:
 
 
 STEPS = (
-    ("SIGNAL_MASK", _default_signals),
+    ("SIGNAL_MASK", _usual_signals),
     ("SETSID", _new_session),
     ("FDS", streams.place),
     ("CGROUP", _join_cgroups),
@@ -135,7 +133,6 @@ STEPS = (
     ("USER", identity.take_user),
     ("CHDIR", _change_directory),
     ("NO_NEW_PRIVILEGES", _no_new_privileges),
-    ("SIGNAL_MASK", _let_signals_in),
     ("EXEC", _execute),
 )
 """What is done, in this order: (step that is reported when it fails, function)."""

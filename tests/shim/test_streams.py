@@ -119,6 +119,14 @@ def test_what_cannot_be_opened_fails_with_the_steps_status(
     )  # fmt: skip
 
 
+def test_an_open_that_blocks_can_be_stopped(client, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    request = client.ask("a", "/bin/true", stdin={"file": str(tmp_path / "fifo"), "how": "read"})
+    id = client.expect("started", request)[2]
+    client.send("signal", 1000, id, 15)
+    assert client.exit_of(id) == (2, 15)
+
+
 @root
 def test_a_link_that_a_user_made_is_not_followed(client, tmp_path):
     folder = tmp_path / "theirs"
