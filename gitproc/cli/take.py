@@ -18,10 +18,10 @@ from gitproc.api.text import Rendered
 from gitproc.api.text_status import diagnostic_line
 from gitproc.cli import output
 from gitproc.cli.verify import compile_files, in_work_tree, on_disk, options_of
+from gitproc.core.dependency_resolver import build
 from gitproc.daemon.config import Config, load
 from gitproc.errors import NoSuchUnit, SourceError
 from gitproc.source.systemd_folders import SystemdFolders, Taken, folders_below
-from gitproc.units import directives as d
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import SourceFile
@@ -54,10 +54,11 @@ class _Basket:
         tried: set[str] = set()
         while True:
             units = load_units(self.files().values(), Host())
+            graph = build(units)
             named = {
                 other
-                for unit in units.units.values()
-                for other in (*unit[d.REQUIRES], *unit[d.BINDS_TO])
+                for name in units.units
+                for other in (*graph.requirements(name), *graph.triggers.of(name))
                 if units.resolve(other) is None and other not in BUILTIN
             }
             if not (named := named - tried):

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 from itertools import pairwise
 
 from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
-from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.diagnostics import Diagnostic, Location, Severity
 from gitproc.units.loader import UnitSet
 
 
@@ -88,8 +88,10 @@ def _missing(
         unit = units.units.get(other) or units.resolve(other)
         if unit is None:
             where = graph.triggers.where(name, other)
-            problem = f"{name} starts {other}, which is not in this commit"
-            findings.append(Diagnostic(where, "error", "Unit", problem))
+            among = "among these files" if partial else "in this commit"
+            problem = f"{name} starts {other}, which is not {among}"
+            severity: Severity = "warning" if partial else "error"
+            findings.append(Diagnostic(where, severity, "Unit", problem))
     return findings
 
 

@@ -62,6 +62,12 @@ def test_units_with_what_they_require_make_a_commit(gitproc, services, system):
     assert (again.returncode, b"all of it is there already" in again.stdout) == (0, True)
 
 
+def test_a_timer_brings_what_it_starts(gitproc, services, system):
+    (system / "lib/systemd/system/b.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    assert gitproc("import", "--from", system, "b.timer", "--with-requirements").returncode == 0
+    assert (services / "b.service").read_text() == OTHER
+
+
 def test_what_is_there_is_not_overwritten_unless_forced(gitproc, services, system):
     mine = OTHER.replace("2", "3")
     (services / "web").mkdir()

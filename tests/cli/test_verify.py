@@ -121,3 +121,12 @@ def test_directives_are_let_go_unenforced_on_request(tmp_path, gitproc):
         found = gitproc("--root", tmp_path, "verify", "--allow-unenforced", *words, unit)
         assert found.returncode == 0
         assert found.stdout.count(b": warning: ") == 2
+
+
+def test_a_timer_alone_wants_for_its_service_only(tmp_path, gitproc):
+    (tmp_path / "a.timer").write_text("[Timer]\nOnCalendar=daily\n")
+    found = gitproc("--root", tmp_path, "verify", tmp_path / "a.timer")
+    assert found.returncode == 0
+    assert (
+        b"warning: Unit: a.timer starts a.service, which is not among these files" in found.stdout
+    )
