@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gitproc.units.device_access import DeviceRule, parse_addresses, parse_device_rules
 from gitproc.units.directive import Change, Directive, Support
-from gitproc.units.rows import exactly, known, one
+from gitproc.units.rows import exactly, known, one, several
 from gitproc.units.values import (
     Amount,
     parse_boolean,
@@ -89,8 +90,6 @@ _UNENFORCED = {
     "NetClass": "Long gone from systemd.",
 }
 _RESTRICTS = {
-    "DeviceAllow": "Devices that can be used.",
-    "IPAddressDeny": "Addresses with which no traffic is allowed.",
     "IPIngressFilterPath": "Filter program for incoming packets.",
     "IPEgressFilterPath": "Filter program for outgoing packets.",
     "BPFProgram": "Kernel program attached to the cgroup.",
@@ -104,7 +103,6 @@ _NO_EFFECT = {
     "BlockIOAccounting": "Old form of IOAccounting=.",
     "TasksAccounting": "Count processes; always done where the kernel does.",
     "IPAccounting": "Count traffic; not shown.",
-    "IPAddressAllow": "Exceptions from IPAddressDeny=, which is not enforced yet.",
     "SocketBindAllow": "Exceptions from SocketBindDeny=, which is not enforced yet.",
     "ManagedOOMMemoryPressureLimit": "Threshold for systemd-oomd.",
     "ManagedOOMMemoryPressureDurationSec": "Time above the threshold for systemd-oomd.",
@@ -135,34 +133,75 @@ def _known(section: str) -> tuple[Directive[Any], ...]:
             "system.slice",
         ),
         *(known(section, name, Support.UNENFORCED, doc) for name, doc in _UNENFORCED.items()),
-        known(
-            section,
-            "Delegate",
-            Support.UNENFORCED,
-            "Controllers handed over to the service: its cgroup stays the manager's for now.",
-            _delegate,
-            "no",
-        ),
         *(known(section, name, restricts, doc) for name, doc in _RESTRICTS.items()),
-        known(
-            section,
-            "DevicePolicy",
-            restricts,
-            "Which devices can be used besides DeviceAllow=.",
-            exactly("auto", "closed", "strict"),
-            "auto",
-        ),
         *(known(section, name, Support.NO_EFFECT, doc) for name, doc in _NO_EFFECT.items()),
     )
 
 
-ROWS: tuple[Directive[Any], ...] = (*ENFORCED, *_known("Service"))
+def _access(section: str, support: Support) -> tuple[Directive[Any], ...]:
+    change = Change.LIVE if support is Support.ENFORCED else Change.NONE
+    exception = support if support is Support.ENFORCED else Support.NO_EFFECT
+    return (
+        several(
+            section,
+            "DeviceAllow",
+            parse_device_rules,
+            "Devices that can be used.",
+            change,
+            support=support,
+        ),
+        one(
+            section,
+            "DevicePolicy",
+            exactly("auto", "closed", "strict"),
+            "auto",
+            "Which devices can be used besides DeviceAllow=.",
+            change,
+            support=support,
+        ),
+        several(
+            section,
+            "IPAddressDeny",
+            parse_addresses,
+            "Addresses with which no traffic is allowed.",
+            change,
+            support=support,
+        ),
+        several(
+            section,
+            "IPAddressAllow",
+            parse_addresses,
+            "Exceptions from IPAddressDeny=.",
+            change,
+            support=exception,
+        ),
+        one(
+            section,
+            "Delegate",
+            _delegate,
+            "no",
+            "Controllers handed over to the service: its cgroup stays the manager's for now.",
+            Change.NONE,
+            support=Support.UNENFORCED,
+        ),
+    )
+
+
+_SERVICE_ACCESS = _access("Service", Support.RESTRICTS)
+DEVICE_ALLOW: Directive[tuple[DeviceRule, ...]] = _SERVICE_ACCESS[0]
+DEVICE_POLICY: Directive[str] = _SERVICE_ACCESS[1]
+IP_ADDRESS_DENY: Directive[tuple[str, ...]] = _SERVICE_ACCESS[2]
+IP_ADDRESS_ALLOW: Directive[tuple[str, ...]] = _SERVICE_ACCESS[3]
+DELEGATE: Directive[str] = _SERVICE_ACCESS[4]
+
+ROWS: tuple[Directive[Any], ...] = (*ENFORCED, *_SERVICE_ACCESS, *_known("Service"))
 
 SLICE_ROWS: tuple[Directive[Any], ...] = (
     *(
         known("Slice", row.name, Support.UNENFORCED, f"{row.doc} Not enforced for slices yet.")
         for row in ENFORCED
     ),
+    *_access("Slice", Support.UNENFORCED),
     *_known("Slice"),
     known("Slice", "ConcurrencyHardMax", Support.UNENFORCED, "Most units at once: not limited."),
     known("Slice", "ConcurrencySoftMax", Support.UNENFORCED, "Most units at once: not limited."),

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from gitproc.units import exec_rules
+from gitproc.units import exec_rules, sandbox_rules
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives import (
@@ -78,6 +78,7 @@ def derive(
     if KILL_SIGNAL.key in values:
         values.setdefault(RESTART_KILL_SIGNAL.key, values[KILL_SIGNAL.key])
     exec_rules.settle(values, settings)
+    sandbox_rules.settle(values)
     if private_pids:
         values.setdefault(PRIVATE_PIDS.key, True)
     if HEALTH_CHECK_RETRIES.key not in values and any(

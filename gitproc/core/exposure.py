@@ -1,0 +1,264 @@
+"""How exposed a service is: a score from 0.0 (sealed off) to 10.0 (open), point by point.
+
+Each point weighs a danger that a setting would take away; the score is the share of what is left. Points,
+weights and rounding are those of `systemd-analyze security`, so that scores compare; a point whose setting
+is not enforced here counts as if it were not set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from gitproc.core.exposure_points import BOOLEANS, CAPABILITIES, FAMILIES, GROUPS, KINDS
+from gitproc.units import directives as d
+from gitproc.units import directives_resources as resources
+from gitproc.units import directives_sandbox as sandbox
+from gitproc.units.access_lists import Rule, fold_filter
+from gitproc.units.capabilities import ambient_set
+from gitproc.units.directive import Directive, Support
+from gitproc.units.directives_exec import REMOVE_IPC
+from gitproc.units.restrictions import allowed_namespaces
+from gitproc.units.sandbox_rules import capabilities_left, has_own_mounts
+from gitproc.units.service_types import NotifyAccess
+from gitproc.units.unit import Unit
+
+T = TypeVar("T")
+
+LEVELS = (
+    (10.0, "DANGEROUS"),
+    (9.0, "UNSAFE"),
+    (7.5, "EXPOSED"),
+    (5.0, "MEDIUM"),
+    (1.0, "OK"),
+    (0.1, "SAFE"),
+    (0.0, "PERFECT"),
+)
+"""From this score on, this word."""
+
+
+class Point(NamedTuple):
+    """One danger. `badness` of `full` is left (None: it does not apply); `line` would take it away."""
+
+    name: str
+    weight: int
+    badness: int | None
+    full: int
+    text: str
+    line: str
+
+    @property
+    def cost(self) -> int:
+        """What the point adds to the sum, in units of weight."""
+        return -(-(self.badness or 0) * self.weight // self.full)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """The points of one unit, and what they add up to."""
+
+    unit: str
+    points: tuple[Point, ...]
+
+    @property
+    def score(self) -> float:
+        """0.0 to 10.0, one decimal, rounded up as systemd does."""
+        weight = sum(point.weight for point in self.points if point.badness is not None)
+        return -(-sum(point.cost for point in self.points) * 100 // weight) / 10
+
+    @property
+    def level(self) -> str:
+        """The score in a word."""
+        return next(word for least, word in LEVELS if self.score >= least)
+
+    def share(self, point: Point) -> float:
+        """What one point adds to the score."""
+        weight = sum(point.weight for point in self.points if point.badness is not None)
+        return -(-point.cost * 100 // weight) / 10
+
+
+def expose(unit: Unit, *, as_written: bool = False) -> Exposure:
+    """Weigh a service. `as_written`: take settings at their word, enforced here or not."""
+    return Exposure(unit.name, tuple(_Weighing(unit, as_written).points()))
+
+
+class _Weighing:
+    def __init__(self, unit: Unit, as_written: bool) -> None:
+        self._unit = unit
+        self._values: dict[str, Any] = {
+            key: value
+            for key, value in unit.values.items()
+            if as_written or d.TABLE[key].support is not Support.RESTRICTS
+        }
+
+    def _get(self, directive: Directive[T]) -> T:
+        value: T = self._values.get(directive.key, directive.default)
+        return value
+
+    def points(self) -> list[Point]:
+        found = [self._user(), self._groups()]
+        for directive, weight, text in BOOLEANS:
+            found.append(self._switch(directive, weight, text))
+        found.append(self._yes(not has_own_mounts(self._values), "PrivateMounts", 1000,
+                               "can mount for the whole system"))  # fmt: skip
+        found += [self._system(), self._home(), self._root_directory(), self._umask()]
+        found += [self._keyring(), self._proc(), self._proc_subset(), self._notify(), self._ipc()]
+        found.append(self._yes(self._get(resources.DELEGATE) != "no", "Delegate", 100,
+                               "manages a cgroup tree of its own", "no"))  # fmt: skip
+        left = capabilities_left(self._values)
+        for names, weight, text in CAPABILITIES:
+            listed = " ".join(sorted(names))
+            found.append(self._yes(bool(names & left), "CapabilityBoundingSet", weight, text,
+                                   f"~{listed}"))  # fmt: skip
+        kinds: tuple[Rule, ...] = self._get(sandbox.RESTRICT_NAMESPACES)
+        allowed = allowed_namespaces(kinds)
+        for kind, weight in KINDS:
+            found.append(self._yes(kind in allowed, "RestrictNamespaces", weight,
+                                   f"can make {kind} namespaces", f"~{kind}"))  # fmt: skip
+        found += [*self._families(), self._architectures(), *self._calls()]
+        found += [self._addresses(), self._devices()]
+        given: tuple[Rule, ...] = self._get(sandbox.AMBIENT_CAPABILITIES)
+        ambient = ambient_set(given)
+        found.append(self._yes(bool(ambient), "AmbientCapabilities", 500,
+                               "starts with capabilities", ""))  # fmt: skip
+        return found
+
+    def _yes(self, bad: bool, name: str, weight: int, text: str, value: str = "yes") -> Point:
+        suffix = value if value.startswith("~") else ""
+        return Point(f"{name}={suffix}", weight, int(bad), 1, text, f"{name}={value}")
+
+    def _graded(
+        self, name: str, weight: int, badness: int | None, text: str, line: str, full: int = 10
+    ) -> Point:
+        return Point(f"{name}=", weight, badness, full, text, line)
+
+    def _switch(self, directive: Directive[Any], weight: int, text: str) -> Point:
+        on = self._get(directive) not in (False, "no")
+        point = self._yes(not on, directive.name, weight, text)
+        early = directive is sandbox.PRIVATE_TMP
+        return point._replace(badness=self._unless_early(int(not on))) if early else point
+
+    def _unless_early(self, badness: int) -> int | None:
+        # Units of the early boot cannot do without what these would hide.
+        return badness if self._unit[d.DEFAULT_DEPENDENCIES] else None
+
+    @property
+    def _is_root(self) -> bool:
+        user = self._get(d.USER)
+        return user in ("0", "root") or (not user and not self._get(sandbox.DYNAMIC_USER))
+
+    def _user(self) -> Point:
+        badness = 9 if self._get(d.USER) == "nobody" else 10 if self._is_root else 0
+        text = "runs as nobody, who owns what others gave up" if badness == 9 else "runs as root"
+        return self._graded("User=/DynamicUser", 2000, badness, text, "DynamicUser=yes")
+
+    def _groups(self) -> Point:
+        badness = None if self._is_root else int(bool(self._get(d.SUPPLEMENTARY_GROUPS)))
+        text = "runs with further groups"
+        return self._graded("SupplementaryGroups", 200, badness, text, "SupplementaryGroups=", 1)
+
+    def _system(self) -> Point:
+        badness = {"no": 10, "yes": 5, "full": 3, "strict": 0}[self._get(sandbox.PROTECT_SYSTEM)]
+        text = "can write to the system's files"
+        early = self._unless_early(badness)
+        return self._graded("ProtectSystem", 1000, early, text, "ProtectSystem=strict")
+
+    def _home(self) -> Point:
+        value = self._get(sandbox.PROTECT_HOME)
+        badness = {"no": 10, "read-only": 5, "tmpfs": 1, "yes": 0}[value]
+        text = "sees home folders"
+        early = self._unless_early(badness)
+        return self._graded("ProtectHome", 1000, early, text, "ProtectHome=yes")
+
+    def _root_directory(self) -> Point:
+        badness = self._unless_early(int(self._get(sandbox.ROOT_DIRECTORY) in ("", "/")))
+        text = "runs in the host's root"
+        return self._graded("RootDirectory=/RootImage", 200, badness, text, "RootDirectory=...", 1)
+
+    def _umask(self) -> Point:
+        mask = self._get(d.UMASK)
+        bits = ((0o002, 10), (0o004, 5), (0o020, 2), (0o040, 1))
+        badness = next((bad for bit, bad in bits if not mask & bit), 0)
+        return self._graded("UMask", 100, badness, "its files can be read by others", "UMask=0077")
+
+    def _keyring(self) -> Point:
+        shared = self._values.get("Service.KeyringMode", "private") != "private"
+        return self._yes(shared, "KeyringMode", 1000, "shares keys with other services", "private")
+
+    def _proc(self) -> Point:
+        value = self._get(sandbox.PROTECT_PROC)
+        badness = {"default": 3, "noaccess": 1, "invisible": 0, "ptraceable": 0}[value]
+        text = "sees processes of others"
+        return self._graded("ProtectProc", 1000, badness, text, "ProtectProc=invisible", 3)
+
+    def _proc_subset(self) -> Point:
+        bad = self._get(sandbox.PROC_SUBSET) != "pid"
+        return self._yes(bad, "ProcSubset", 10, "reads the kernel's state in /proc", "pid")
+
+    def _notify(self) -> Point:
+        bad = self._get(d.NOTIFY_ACCESS) is NotifyAccess.ALL
+        return self._yes(bad, "NotifyAccess", 1000, "any of its processes speaks for it", "main")
+
+    def _ipc(self) -> Point:
+        badness = None if self._is_root else int(not self._get(REMOVE_IPC))
+        return self._graded("RemoveIPC", 100, badness, "can leave IPC objects", "RemoveIPC=yes", 1)
+
+    def _families(self) -> list[Point]:
+        rules: tuple[Rule, ...] = self._get(sandbox.RESTRICT_ADDRESS_FAMILIES)
+        found = fold_filter(rules)
+        named = found.items if found else {}
+        allows = found.allows if found else False
+        known = {name for names, _, _ in FAMILIES for name in names}
+        points = []
+        for names, weight, text in FAMILIES:
+            hit = any(x in named for x in names) if names else any(x not in known for x in named)
+            value = f"~{' '.join(names)}" if names else "AF_UNIX AF_INET AF_INET6"
+            point = self._yes(hit is allows, "RestrictAddressFamilies", weight, text, value)
+            points.append(point if names else point._replace(name="RestrictAddressFamilies=~…"))
+        return points
+
+    def _architectures(self) -> Point:
+        given: tuple[str, ...] = self._get(sandbox.SYSTEM_CALL_ARCHITECTURES)
+        words = set(given)
+        badness = 10 if not words else 0 if words == {"native"} else 8
+        text, line = "may use other ABIs", "SystemCallArchitectures=native"
+        return self._graded("SystemCallArchitectures", 1000, badness, text, line)
+
+    def _calls(self) -> list[Point]:
+        rules: tuple[Rule, ...] = self._get(sandbox.SYSTEM_CALL_FILTER)
+        left = _calls_left(rules) if rules else dict.fromkeys((name for name, _ in GROUPS), 10)
+        return [
+            Point(f"SystemCallFilter=~@{group}", weight, left[group], 10,
+                  f"may make calls of @{group}", f"SystemCallFilter=~@{group}")
+            for group, weight in GROUPS
+        ]  # fmt: skip
+
+    def _addresses(self) -> Point:
+        denied: tuple[str, ...] = self._get(resources.IP_ADDRESS_DENY)
+        allowed = self._get(resources.IP_ADDRESS_ALLOW)
+        if not {"0.0.0.0/0", "::/0"} <= set(denied):
+            badness = 10
+        else:
+            local = [x.startswith("127.") or x == "::1/128" for x in allowed]
+            badness = 0 if not local else 2 if all(local) else 5
+        text, line = "reaches any address", "IPAddressDeny=any"
+        return self._graded("IPAddressDeny", 1000, badness, text, line)
+
+    def _devices(self) -> Point:
+        closed = self._get(resources.DEVICE_POLICY) in ("closed", "strict")
+        badness = 10 if not closed else 5 if self._get(resources.DEVICE_ALLOW) else 0
+        text, line = "reaches device nodes", "DevicePolicy=closed"
+        return self._graded("DeviceAllow", 1000, badness, text, line)
+
+
+def _calls_left(rules: tuple[Rule, ...]) -> dict[str, int]:
+    from gitproc.units.syscall_groups import effective, members  # large, and few units need it
+
+    found = effective(rules)
+    if found is None or not (found.allows or found.items):
+        return dict.fromkeys((name for name, _ in GROUPS), 10)
+    bad = 9 if found.allows else 10
+    return {
+        group: bad if any((x in found.items) is found.allows for x in members(f"@{group}")) else 0
+        for group, _ in GROUPS
+    }
