@@ -102,6 +102,12 @@ def _size(value: Any) -> int:
     return value if isinstance(value, int) and 0 <= value < 1 << 63 else _count(value)
 
 
+def _score(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10:
+        raise UsageError("must be a number from 0 to 10")
+    return float(value)
+
+
 def _entries(value: Any) -> int:
     return min(_count(value), MAX_ENTRIES)
 
@@ -232,6 +238,7 @@ METHODS: Mapping[str, Method] = {
     "list-timers": Method({"units": _patterns, "all": _flag}),
     "why": Method({"unit": _unit}, frozenset({"unit"})),
     "diff": Method(),
+    "security": Method({"units": _units, "threshold": _score}),
     "doctor": Method(),
     "daemon-reexec": Method(operates=True),
     "push-begin": Method(

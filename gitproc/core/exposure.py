@@ -7,6 +7,7 @@ is not enforced here counts as if it were not set.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +17,7 @@ from gitproc.units import directives_resources as resources
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.access_lists import Rule, fold_filter
 from gitproc.units.capabilities import ambient_set
+from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive, Support
 from gitproc.units.directives_exec import REMOVE_IPC
 from gitproc.units.restrictions import allowed_namespaces
@@ -71,6 +73,24 @@ class Exposure:
         """The score in a word."""
         return next(word for least, word in LEVELS if self.score >= least)
 
+    def as_dict(self) -> dict[str, Any]:
+        """The stable JSON form; points with what they add to the score, the largest first."""
+        return {
+            "unit": self.unit,
+            "exposure": self.score,
+            "level": self.level,
+            "points": [
+                {
+                    "name": point.name,
+                    "set": None if point.badness is None else not point.badness,
+                    "exposure": self.share(point),
+                    "text": point.text,
+                    "line": point.line,
+                }
+                for point in sorted(self.points, key=lambda x: -x.cost)
+            ],
+        }
+
     def share(self, point: Point) -> float:
         """What one point adds to the score."""
         weight = sum(point.weight for point in self.points if point.badness is not None)
@@ -80,6 +100,35 @@ class Exposure:
 def expose(unit: Unit, *, as_written: bool = False) -> Exposure:
     """Weigh a service. `as_written`: take settings at their word, enforced here or not."""
     return Exposure(unit.name, tuple(_Weighing(unit, as_written).points()))
+
+
+def too_exposed(
+    before: Mapping[str, Unit], after: Mapping[str, Unit], names: Iterable[str], most: float
+) -> list[Diagnostic]:
+    """Services of a commit whose score is above `most` and not lower than it was."""
+    found = []
+    for name in sorted(names):
+        unit, old = after.get(name), before.get(name)
+        if unit is None or unit.kind != "service" or unit.masked or not unit.fragment:
+            continue
+        if old is not None and old.fingerprint == unit.fingerprint:
+            continue
+        now = expose(unit)
+        if now.score <= most:
+            continue
+        was = expose(old).score if old is not None and not old.masked else None
+        if was is None or now.score >= was:
+            change = f"{now.score}" if was is None else f"{was} → {now.score}"
+            found.append(
+                Diagnostic(
+                    Location(unit.fragment, 0),
+                    "error",
+                    "",
+                    f"{name} is too exposed: {change}, at most {most} is allowed "
+                    f"(policy.max_exposure); `gitproc security {name}` shows what would lower it",
+                )
+            )
+    return found
 
 
 class _Weighing:

@@ -1,4 +1,4 @@
-"""The dangers that `exposure.py` weighs, and their weights: facts of `systemd-analyze security` (252)."""
+"""The dangers that `exposure.py` weighs, and their weights: facts of `systemd-analyze security`."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ _CAPS = (
     ("LEASE", 25, "takes leases on files"),
     ("SYS_TTY_CONFIG", 25, "hangs up terminals"),
     ("SYS_PACCT", 25, "turns on process accounting"),
+    ("BPF", 25, "loads kernel programs"),
 )
 CAPABILITIES = tuple(
     (frozenset(f"CAP_{name}" for name in names.split()), weight, text)

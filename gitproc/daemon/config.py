@@ -47,12 +47,14 @@ class Policy:
     """What holds for pushes.
 
     `max_removals`: a push that ends more running units than this, or all of several, needs
-    `-o confirm-prune`. `when_down`: what becomes of a push that the daemon cannot check because it does not
+    `-o confirm-prune`. `max_exposure`: a service may not become more exposed than this score (0 to 10;
+    10 allows all). `when_down`: what becomes of a push that the daemon cannot check because it does not
     run; `accept` has the hook check it alone. `follow`: seconds a push waits for the commit to settle.
     `max_tree`: bytes that the files of a commit may have together, pushed or not.
     """
 
     max_removals: int = 5
+    max_exposure: float = 10.0
     when_down: Literal["refuse", "accept"] = "refuse"
     follow: float = 300.0
     max_tree: int = 1 << 30
@@ -322,6 +324,7 @@ _SECTIONS: dict[str, tuple[Callable[..., Any], dict[str, Converter]]] = {
         Policy,
         {
             "max_removals": kinds.count(0),
+            "max_exposure": kinds.number(0, 10),
             "when_down": kinds.one_of("refuse", "accept"),
             "follow": kinds.span(0, finite=True),
             "max_tree": kinds.size,

@@ -110,6 +110,19 @@ def count(least: int) -> Converter:
     return convert
 
 
+def number(least: float, most: float) -> Converter:
+    """A number from `least` to `most`."""
+
+    def convert(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"expected a number from {least} to {most}, not {kind(value)}")
+        if not least <= value <= most:
+            raise ValueError(f"expected a number from {least} to {most}, not {value}")
+        return float(value)
+
+    return convert
+
+
 def span(least: float, *, finite: bool) -> Converter:
     """A time span in seconds, from `least` on."""
 

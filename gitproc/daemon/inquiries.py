@@ -10,6 +10,7 @@ from typing import Any
 from gitproc.api.caller import Caller
 from gitproc.core.drift import Drift, drifts
 from gitproc.core.events import Event, SyncAsked
+from gitproc.core.exposure import expose
 from gitproc.core.records import commit_record
 from gitproc.core.status_timers import timers
 from gitproc.core.why import why
@@ -18,6 +19,7 @@ from gitproc.daemon.loop import boottime
 from gitproc.daemon.perform import Effects
 from gitproc.daemon.questions import Questions
 from gitproc.errors import NoSuchUnit
+from gitproc.units.unit import Unit
 
 _TOLD = frozenset(
     {
@@ -45,7 +47,7 @@ class Inquiries:
         self._canonical = canonical
         self.methods = {
             "why": self.why, "diff": self.diff, "history": self.history, "cat": self.cat,
-            "list-timers": self.list_timers,
+            "list-timers": self.list_timers, "security": self.security,
         }  # fmt: skip
 
     async def why(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -70,6 +72,30 @@ class Inquiries:
         """Where what is differs from what the commit in force wants."""
         found = sorted([*drifts(self._world), *limits(self._e)], key=lambda x: (x.unit, x.kind))
         return {"version": 1, "drifts": [x.as_dict() for x in found]}
+
+    async def security(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """How exposed services of the commit in force are; those of `units`, or all."""
+        names = params.get("units") or []
+        found = [self._wanted(x) for x in names] if names else self._services()
+        exposures = [expose(unit).as_dict() for unit in found if unit.kind == "service"]
+        exposures.sort(key=lambda x: (-x["exposure"], x["unit"]))
+        return {
+            "version": 1,
+            "units": exposures,
+            "threshold": params.get("threshold"),
+            "named": bool(names),
+        }
+
+    def _wanted(self, name: str) -> Unit:
+        unit = self._world.wanted_unit(self._canonical(name) or name)
+        if unit is None:
+            raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
+        return unit
+
+    def _services(self) -> list[Unit]:
+        desired = self._world.desired
+        units = desired.units.values() if desired is not None else ()
+        return [unit for unit in units if unit.fragment and not unit.masked]
 
     async def history(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Commits with their verdicts; of one unit: those that changed it, and what happened to it."""

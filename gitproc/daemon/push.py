@@ -147,6 +147,8 @@ class Pushes:
             push.busy = False
         entries = [] if compiled.errors else plan_for(self._e.world, compiled)
         problems = [*push.problems, *compiled.errors, *self._removals(push, entries)]
+        if not compiled.errors:
+            problems += self._exposure(compiled)
         if problems:
             raise self._end(token, push, problems, commit)
         self._forget(token)
@@ -197,6 +199,12 @@ class Pushes:
         services = [x for x in ended if states[x].sub is not SubState.DEAD]
         most = self._e.config.policy.max_removals
         return rules.mass_removal(services, len(running), push.options, most)
+
+    def _exposure(self, compiled: Compiled) -> list[Diagnostic]:
+        most = self._e.config.policy.max_exposure
+        desired = self._e.world.desired
+        before = desired.units if desired is not None else {}
+        return rules.exposure(before, compiled.units.units, most)
 
     def hung_up(self, caller: Caller) -> None:
         """Forget what this caller has begun."""

@@ -6,13 +6,16 @@ that names what is meant. They are the same whether the daemon judges or, while 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from gitproc.core.exposure import too_exposed
 from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.unit import Unit
 
 NOTES = "refs/notes/gitproc"
+OPEN = 10.0  # the score of a service that nothing confines
 PLAN, ASYNC, FORCE, CONFIRM_PRUNE = "plan", "async", "force", "confirm-prune"
 OPTIONS = {
     PLAN: "show the plan, and change nothing",
@@ -103,6 +106,13 @@ def too_large(size: int, most: int) -> list[Diagnostic]:
 
 def _shown(size: int) -> str:
     return f"{size / (1 << 20):.4g} MiB"
+
+
+def exposure(
+    before: Mapping[str, Unit], after: Mapping[str, Unit], most: float
+) -> list[Diagnostic]:
+    """Services that the push makes, or leaves, more exposed than `most` (a score; 10 allows all)."""
+    return [] if most >= OPEN else too_exposed(before, after, after, most)
 
 
 def mass_removal(

@@ -50,11 +50,8 @@ def settle(values: dict[str, Any]) -> None:
         values[sandbox.NO_NEW_PRIVILEGES.key] = True
         values[sandbox.RESTRICT_SUID_SGID.key] = True
         values[REMOVE_IPC.key] = True
-        for directive, least in (
-            (sandbox.PRIVATE_TMP, "yes"),
-            (sandbox.PROTECT_SYSTEM, "strict"),
-            (sandbox.PROTECT_HOME, "read-only"),
-        ):
+        values[sandbox.PROTECT_SYSTEM.key] = "strict"
+        for directive, least in ((sandbox.PRIVATE_TMP, "yes"), (sandbox.PROTECT_HOME, "read-only")):
             if values.get(directive.key, directive.default) == directive.default:
                 values[directive.key] = least
     policy, rules = resources.DEVICE_POLICY.key, resources.DEVICE_ALLOW.key

@@ -1,0 +1,80 @@
+"""Scores of exposure: what counts, what does not, and when a commit makes a service too exposed."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitproc.core.exposure import expose, too_exposed
+from gitproc.units.directive import Support
+from gitproc.units.directives import TABLE
+from tests.units.trees import tree
+
+PLAIN = "[Service]\nExecStart=/bin/true\n"
+
+
+def exposure(text: str, as_written: bool = True):
+    return expose(tree({"a.service": text}, "*").units["a.service"], as_written=as_written)
+
+
+def test_a_plain_service_is_unsafe_and_each_gap_names_its_line():
+    found = exposure(PLAIN)
+    assert (found.score, found.level) == (9.6, "UNSAFE")
+    shown = found.as_dict()
+    first = shown["points"][0]
+    assert (first["name"], first["line"], first["set"]) == (
+        "PrivateNetwork=", "PrivateNetwork=yes", False,
+    )  # fmt: skip
+    assert all(x["line"] and x["text"] for x in shown["points"])
+
+
+def test_the_line_that_closes_a_gap_closes_it():
+    base = f"{PLAIN}User=daemon\nSupplementaryGroups=adm\n"
+    for gap in (*exposure(base).points, exposure(PLAIN).points[0]):
+        if gap.badness:
+            text = f"{base}{gap.line.replace('...', '/srv')}\n"
+            assert next(x for x in exposure(text).points if x.name == gap.name).badness == 0, gap
+
+
+@pytest.mark.parametrize(
+    ("lines", "point"),
+    [
+        ("DynamicUser=yes", "User=/DynamicUser="),
+        ("DynamicUser=yes", "ProtectSystem="),
+        ("DynamicUser=yes", "NoNewPrivileges="),
+        ("PrivateTmp=yes", "PrivateMounts="),
+        ("PrivateDevices=yes", "DeviceAllow="),
+        ("PrivateDevices=yes", "CapabilityBoundingSet=~CAP_MKNOD"),
+        ("ProtectClock=yes", "CapabilityBoundingSet=~CAP_SYS_TIME"),
+        ("SystemCallFilter=@system-service\nSystemCallFilter=~@resources", "SystemCallFilter=~@resources"),
+    ],
+)  # fmt: skip
+def test_what_a_setting_brings_along(lines, point):
+    def closed(text):
+        return next(x for x in exposure(text).points if x.name == point).badness == 0
+
+    assert not closed(PLAIN)
+    assert closed(f"{PLAIN}{lines}\n")
+
+
+def test_what_is_not_enforced_here_does_not_count():
+    rows = [row for row in TABLE.values() if row.support is Support.RESTRICTS]
+    choice = {"Service.ProtectProc": "invisible", "Service.PrivateUsers": "yes"}
+    for key, value in choice.items():
+        text = f"{PLAIN}{key.partition('.')[2]}={value}\n"
+        lower = exposure(text, as_written=False).score < exposure(PLAIN).score
+        assert lower is (TABLE[key] not in rows)
+        assert exposure(text).score < exposure(PLAIN).score
+
+
+def test_a_commit_may_not_make_a_service_more_exposed_than_allowed():
+    def units(**texts):
+        return tree({f"{name}.service": text for name, text in texts.items()}, "*").units
+
+    sandboxed = f"{PLAIN}User=daemon\nUMask=0077\n"
+    before = units(a=sandboxed, old=PLAIN, same=PLAIN)
+    after = units(a=PLAIN, old=sandboxed, same=PLAIN, new=PLAIN, fine=sandboxed)
+    found = [str(x) for x in too_exposed(before, after, after, 9.4)]
+    assert len(found) == 2
+    assert found[0].startswith("a.service: error: a.service is too exposed: 9.2 → 9.6, at most 9.4")
+    assert found[1].startswith("new.service: error: new.service is too exposed: 9.6, at most 9.4")
+    assert too_exposed(before, after, after, 9.6) == []
