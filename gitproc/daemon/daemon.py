@@ -282,8 +282,8 @@ class Daemon:
         await outcomes.close()
         handler.questions.close()
         perform.trash.close(0.0 if self._stepped_aside else _TIDYING)
-        occasions.close()
         await self._end(server, desired, mailbox, notify, effects, state)
+        occasions.close()
         return self._status
 
     # -- beginning -------------------------------------------------------------------------------

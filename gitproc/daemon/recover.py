@@ -63,7 +63,7 @@ def load_world(
     world.seed = secrets.token_hex(16)
     world.serial = max(world.serial, int(boottime() * 1000))
     world.adopting = True
-    world.clock.started = known.get("started", 0.0) if same_shim else boottime()
+    world.clock.started = (known.get("started") if same_shim else None) or boottime()
     state.put("shim", {"boot": host.boot_id, "epoch": epoch, "started": world.clock.started})
     for key in records:
         kind, _, name = key.partition("/")
