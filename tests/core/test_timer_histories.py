@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitproc.core.events import ClockSet, Verb, ZoneSet
+from gitproc.core.events import Verb
+from gitproc.core.occasions import ClockSet, ZoneSet
 from gitproc.core.step import next_deadline
 from tests.core.fake_kernel import Machine, Program, service
 
@@ -65,9 +66,11 @@ def happen(machine: Machine, what: str, how: object) -> None:
             machine.crash()
             machine.now += seconds
             machine.restart()
-        case "reboot", None:
+        case "reboot", _:
             machine.clock.wall += machine.now
             machine.reboot()
+        case _:
+            raise AssertionError(what)
 
 
 @settings(max_examples=60, deadline=None)
