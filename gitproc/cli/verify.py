@@ -140,8 +140,7 @@ def _file(path: Path, name: str) -> SourceFile:
         if path.is_symlink():
             target = str(path.readlink())
             return SourceFile(name, str(path), target.encode("utf-8", "surrogateescape"), target)
-        if path.stat().st_size > _LARGEST:
-            return SourceFile(name, str(path), b"")
-        return SourceFile(name, str(path), path.read_bytes())
+        with path.open("rb") as file:
+            return SourceFile(name, str(path), file.read(_LARGEST + 1))  # enough to be too large
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error

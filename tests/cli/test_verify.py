@@ -130,3 +130,9 @@ def test_a_timer_alone_wants_for_its_service_only(tmp_path, gitproc):
     assert (
         b"warning: Unit: a.timer starts a.service, which is not among these files" in found.stdout
     )
+
+
+def test_a_file_too_large_is_no_mask(tmp_path, gitproc):
+    (tmp_path / "a.service").write_text(GOOD + "#" * (1 << 20))
+    found = gitproc("--root", tmp_path, "verify", tmp_path / "a.service")
+    assert (found.returncode, b"too many for a unit file" in found.stdout) == (1, True)
