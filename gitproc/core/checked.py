@@ -25,8 +25,8 @@ class Finding:
 
     @property
     def assertion(self) -> bool:
-        """Whether a failure is one of the start."""
-        return self.text.startswith("Assert")
+        """Whether a failure is one of the start: of Assert*= and RequiresMountsFor=."""
+        return not self.text.startswith("Condition")
 
     def __str__(self) -> str:
         return f"{self.text} was not met" + (f" ({self.problem})" if self.problem else "")

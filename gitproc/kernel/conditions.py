@@ -76,12 +76,37 @@ def _matches(pattern: str) -> bool:
     return any(True for one in _expand_braces(pattern) for _ in glob.iglob(one))
 
 
-def _mount_point(path: str) -> bool:
+def _mounted() -> set[str]:
+    """The mount points, blanks escaped as the kernel (and fstab) does."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        points = {line.split(" ", 5)[4] for line in file}
-    wanted = os.path.realpath(path)
-    escaped = "".join(f"\\{ord(c):03o}" if c in " \t\n\\" else c for c in wanted)
-    return os.path.exists(path) and escaped in points
+        return {line.split(" ", 5)[4] for line in file}
+
+
+def _escaped(path: str) -> str:
+    return "".join(f"\\{ord(c):03o}" if c in " \t\n\\" else c for c in path)
+
+
+def _mount_point(path: str) -> bool:
+    return os.path.exists(path) and _escaped(os.path.realpath(path)) in _mounted()
+
+
+def mounts_missing(path: str, fstab: str = "/etc/fstab") -> list[str]:
+    """What fstab mounts at boot at the path or above, and is not mounted (fstab(5))."""
+    try:
+        with open(fstab, encoding="utf-8", errors="surrogateescape") as file:
+            entries = [line.split() for line in file if not line.lstrip().startswith("#")]
+    except OSError:
+        return []
+    below = f"{_escaped(path)}/".replace("//", "/")
+    points = [x[1] for x in entries if len(x) > 3 and "noauto" not in x[3].split(",")]
+    needed = [x for x in points if x.startswith("/") and below.startswith(f"{x.rstrip('/')}/")]
+    return sorted(set(needed) - _mounted())
+
+
+def _mounts_for(path: str) -> bool:
+    if missing := mounts_missing(path):
+        raise ValueError(f"in /etc/fstab and not mounted: {' '.join(missing)}")
+    return True
 
 
 def _writable(path: str) -> bool:
@@ -133,6 +158,7 @@ _TESTS: Mapping[str, Callable[[str, Host], bool]] = {
     "FileNotEmpty": _of_path(_not_empty),
     "FileIsExecutable": _of_path(_executable),
     "NeedsUpdate": _of_path(_needs_update),
+    "MountsFor": _of_path(_mounts_for),
     **machine.TESTS,
     **pressure.TESTS,
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gitproc.units.paths import parse_path
+from gitproc.units.paths import parse_path, parse_paths
 from gitproc.units.scalars import parse_boolean, parse_ratio
 from gitproc.units.sizes import parse_size
 from gitproc.units.timespan import parse_span
@@ -24,7 +24,7 @@ _ASSIGNMENT = re.compile(r"([A-Za-z0-9_]+)(\$?[!<>]?=|[<>])(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One test. `prefix`: Condition or Assert; `kind`: what is tested (`PathExists`); `trigger`: one of a group."""
+    """One test. `prefix`: Condition, Assert or Requires; `kind`: what is tested; `trigger`: one of a group."""
 
     prefix: str
     kind: str
@@ -58,6 +58,11 @@ def parser_of(prefix: str, kind: str) -> Callable[[str], tuple[Condition, ...]]:
         return parse_condition(prefix, kind, value)
 
     return parse
+
+
+def parse_mounts_for(value: str) -> tuple[Condition, ...]:
+    """RequiresMountsFor=: for each path a test that what /etc/fstab mounts on the way to it is mounted."""
+    return tuple(Condition("Requires", "MountsFor", path) for path in parse_paths(value))
 
 
 def split_comparison(text: str, default: str = "=") -> tuple[str, str]:
@@ -187,5 +192,6 @@ RESET_TOGETHER: Mapping[str, tuple[str, ...]] = {
 }
 """An empty assignment of one condition starts all conditions over, and so with assertions."""
 
-ALL_KEYS = tuple(RESET_TOGETHER)
+MOUNTS_KEY = "Unit.RequiresMountsFor"
+ALL_KEYS = (*RESET_TOGETHER, MOUNTS_KEY)
 CONDITION_KEYS = frozenset(ALL_KEYS)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.units.conditions import ASSERT, CONDITION, KINDS, Condition, parser_of
+from gitproc.units.conditions import (
+    ASSERT,
+    CONDITION,
+    KINDS,
+    Condition,
+    parse_mounts_for,
+    parser_of,
+)
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.names import is_valid_name
 from gitproc.units.rows import flag, known, known_flag, one, text, words
@@ -106,6 +113,17 @@ STOP_WHEN_UNNEEDED = flag(
     "Run only while a unit that pulls this one in is up or coming up.",
     Change.NONE,
 )
+REQUIRES_MOUNTS_FOR: Directive[tuple[Condition, ...]] = Directive(
+    "Unit",
+    "RequiresMountsFor",
+    parse_mounts_for,
+    (),
+    Repeat.DEPENDENCY,
+    Change.NONE,
+    Support.ENFORCED,
+    "Paths: fail the start while a file system of /etc/fstab on the way to one is not mounted.",
+    Specifiers.TEXT,
+)
 REFUSE_MANUAL_START = flag(
     "Unit",
     "RefuseManualStart",
@@ -166,8 +184,6 @@ _UNENFORCED_DEPENDENCIES = {
     "JoinsNamespaceOf": "Units to share private folders and network with: not shared yet.",
 }
 _UNENFORCED = {
-    "RequiresMountsFor": "Paths whose mounts are required first: mounts are not awaited yet.",
-    "WantsMountsFor": "Paths whose mounts are wanted first: mounts are not awaited yet.",
     "JobTimeoutSec": "Longest wait for a queued start or stop: not limited yet.",
     "JobRunningTimeoutSec": "Longest start or stop: not limited yet; see TimeoutStartSec=.",
 }
@@ -182,6 +198,7 @@ _UNENFORCED_ACTIONS = {
     "SuccessAction": "What to do to the machine when the unit ends well: nothing is done.",
 }
 _NO_EFFECT = {
+    "WantsMountsFor": "Paths whose mounts are wanted: what is not mounted is no obstacle.",
     "SourcePath": "File that the unit was generated from; information only.",
     "AllowIsolate": "May be isolated; there is no isolate verb.",
     "IgnoreOnIsolate": "Survive an isolate; there is no isolate verb.",
@@ -214,6 +231,7 @@ ROWS: tuple[Directive[Any], ...] = (
     RELOAD_PROPAGATED_FROM,
     DEFAULT_DEPENDENCIES,
     STOP_WHEN_UNNEEDED,
+    REQUIRES_MOUNTS_FOR,
     REFUSE_MANUAL_START,
     REFUSE_MANUAL_STOP,
     START_LIMIT_INTERVAL_SEC,

@@ -118,6 +118,14 @@ def test_a_failed_assertion_fails_the_unit_and_the_commit():
     assert unit_status(machine.world, "a.service", 0.0)["conditions"]["broken"]
 
 
+def test_a_mount_that_is_missing_fails_the_start():
+    machine = machine_of("/srv", a=service(unit="RequiresMountsFor=/srv"))
+    assert machine.sub("a.service") == "failed"
+    assert machine.state("a.service").message.startswith(
+        "start assertion failed: RequiresMountsFor=/srv was not met"
+    )
+
+
 def test_skips_do_not_count_for_the_start_limit():
     machine = machine_of("/x", a=NEEDED)
     for _ in range(8):

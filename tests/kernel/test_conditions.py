@@ -8,7 +8,7 @@ import platform
 import pytest
 
 from gitproc.kernel import machine
-from gitproc.kernel.conditions import check
+from gitproc.kernel.conditions import check, mounts_missing
 from gitproc.kernel.host import read_host
 from gitproc.kernel.pressure import share
 from gitproc.units.conditions import KINDS, parse_condition
@@ -62,6 +62,24 @@ def test_mount_points():
     assert holds("PathIsMountPoint", "/proc")
     assert holds("PathIsMountPoint", "/")
     assert not holds("PathIsMountPoint", "/proc/1")
+
+
+def test_mounts_on_the_way_to_a_path(tmp_path):
+    fstab = tmp_path / "fstab"
+    fstab.write_text(
+        "# comment\nproc /proc proc defaults 0 0\nx /srv/not\\040there ext4 defaults 0 2\n"
+        "y /srv/later ext4 noauto,nofail 0 2\nz none swap sw 0 0\n\nbroken\n"
+    )
+    missing = {
+        "/proc/x": [],
+        "/srv/not there": ["/srv/not\\040there"],
+        "/srv/not there/data": ["/srv/not\\040there"],
+        "/srv/not therefore": [],
+        "/srv/later/data": [],
+        "/": [],
+    }
+    assert {path: mounts_missing(path, str(fstab)) for path in missing} == missing
+    assert mounts_missing("/srv", str(tmp_path / "none")) == []
 
 
 def test_an_update_that_was_made_need_not_be_made(folder):

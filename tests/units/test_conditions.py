@@ -75,6 +75,11 @@ def test_specifiers_are_put_in():
     assert written("ConditionPathExists=!/run/%p.off") == ["ConditionPathExists=!/run/a.off"]
 
 
+def test_mounts_are_required_path_by_path():
+    body = "RequiresMountsFor=/srv/%p /var//lib\nRequiresMountsFor=\n"
+    assert written(body) == ["RequiresMountsFor=/srv/a", "RequiresMountsFor=/var/lib"]
+
+
 def test_a_unit_without_conditions_has_none():
     assert written("After=b.service") == []
 
