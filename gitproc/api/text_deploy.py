@@ -10,7 +10,8 @@ from gitproc.api.text_style import Style, safe
 _STEPS = {
     "unit.starting", "unit.started", "unit.stopping", "unit.stopped", "unit.reloaded", "unit.finished",
     "unit.failed", "unit.reload-failed", "unit.healthy", "unit.unhealthy", "unit.limits-changed",
-    "unit.limits-failed", "unit.main-exited", "unit.oom-kill", "unit.watchdog", "unit.survivors", "unit.restarting",
+    "unit.limits-failed", "unit.main-exited", "unit.oom-kill", "unit.watchdog", "unit.name-lost",
+    "unit.survivors", "unit.restarting",
 }  # fmt: skip
 _COLORS = {
     "unit.failed": "red",

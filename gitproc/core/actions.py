@@ -76,6 +76,15 @@ class FindMain:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchBusName:
+    """Deliver `BusNameSeen` now, and whenever the name gets or loses an owner."""
+
+    unit: str
+    invocation: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """A running instance has this definition from here on: keep it, to be stopped by after any crash."""
 
@@ -204,6 +213,7 @@ Action: TypeAlias = (
     | Adopt
     | SignalTree
     | WatchTree
+    | WatchBusName
     | FindMain
     | Keep
     | SetLimits

@@ -10,7 +10,7 @@ unseen with its shim.
 from __future__ import annotations
 
 from gitproc.core import conditions, exits, health, restart, schedule, spawning, watchdog
-from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchTree
+from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchBusName, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
 from gitproc.core.restart import SIGKILL
@@ -116,6 +116,8 @@ def _resume(world: World, state: UnitState) -> None:
             world.do(WatchTree(state.name, state.invocation))
         elif state.sub in UP:
             world.do(WatchTree(state.name, state.invocation))
+    if state.definition[d.TYPE] is ServiceType.DBUS and (state.up or state.starting):
+        world.do(WatchBusName(state.name, state.invocation, state.definition[d.BUS_NAME]))
     if state.sub in watchdog.WATCHED:
         watchdog.begin(world, state)
     if state.sub in FIRST_ROUND | FINAL_ROUND:

@@ -245,6 +245,16 @@ class MainFound:
 
 
 @dataclass(frozen=True, slots=True)
+class BusNameSeen:
+    """Whether somebody owns BusName= now; `problem`: why the bus cannot be asked."""
+
+    unit: str
+    invocation: str
+    owned: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSucceeded:
     """A health probe of this instance passed."""
 
@@ -370,6 +380,7 @@ Event: TypeAlias = (
     | OutOfMemory
     | Notified
     | MainFound
+    | BusNameSeen
     | ProbeSucceeded
     | ProbeFailed
     | LimitsFailed

@@ -229,6 +229,20 @@ def main_found(world: World, state: UnitState, pid: int | None, start_time: int,
     return pid is not None
 
 
+def bus_name_seen(world: World, state: UnitState, *, owned: bool, problem: str) -> None:
+    """A Type=dbus service is up once its name has an owner, and for as long as it has one.
+
+    A bus that goes away later is no news of the service: it has other means to hear of that.
+    """
+    if state.sub is SubState.START and problem:
+        fail(world, state, Result.RESOURCES, problem, Cause.FAILED)
+    elif state.sub is SubState.START and owned:
+        move(world, state, Cause.READY)
+    elif state.sub is SubState.RUNNING and not owned and not problem:
+        world.tell("unit.name-lost", state.name, f"nobody has {state.definition[d.BUS_NAME]} now")
+        move(world, state, Cause.COMPLETED)
+
+
 def tree_emptied(world: World, state: UnitState) -> None:
     """Nothing of the instance is left. Exits of known processes may still be on their way."""
     if state.main is not None or state.control is not None or state.probe is not None:

@@ -13,6 +13,7 @@ from gitproc.core.actions import (
     Release,
     Signal,
     SignalTree,
+    WatchBusName,
     WatchTree,
 )
 from gitproc.core.dialogue import RELOADING, STOPPING
@@ -206,6 +207,8 @@ def start_command(world: World, state: UnitState) -> None:
         state.main = postpone(world, state)
         move(world, state, Cause.READY)
     else:
+        if state.definition[d.TYPE] is ServiceType.DBUS:
+            world.do(WatchBusName(state.name, state.invocation, state.definition[d.BUS_NAME]))
         state.main = spawn(world, state, Slot.MAIN, command)
 
 

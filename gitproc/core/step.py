@@ -37,6 +37,7 @@ from gitproc.core.events import (
     AdoptionDone,
     ApplyAsked,
     BranchUnborn,
+    BusNameSeen,
     CommitLoaded,
     ConditionsChecked,
     Event,
@@ -180,6 +181,10 @@ def _take_in(world: World, event: Event) -> None:
             state = _instance(world, unit, invocation)
             if state is not None and exits.main_found(world, state, pid, start_time, message):
                 _adopt_main(world, state)
+        case BusNameSeen(unit, invocation, owned, problem):
+            state = _instance(world, unit, invocation)
+            if state is not None:
+                exits.bus_name_seen(world, state, owned=owned, problem=problem)
         case ProbeSucceeded(unit, invocation):
             state = _instance(world, unit, invocation)
             if state is not None:

@@ -34,6 +34,7 @@ from gitproc.core.actions import (
     SignalTree,
     Spawn,
     UnwatchPaths,
+    WatchBusName,
     WatchPaths,
     WatchTree,
 )
@@ -53,10 +54,11 @@ from gitproc.core.events import (
 )
 from gitproc.core.world import World
 from gitproc.daemon import checking
+from gitproc.daemon.bus_watch import BusWatch
 from gitproc.daemon.config import Config
 from gitproc.errors import GitProcError, HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
-from gitproc.kernel import directories, notify_fields, pid_file, processes, strangers
+from gitproc.kernel import directories, main_process, notify_fields, processes, strangers
 from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
 from gitproc.kernel.namespaces import pid_namespace_problem
@@ -102,6 +104,7 @@ class Perform:
         self._post = post
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._kept: set[str] = set()
+        self.bus = BusWatch(effects.config.user_mode, post)
         self._ipc = IpcObjects()
         config = effects.config
         self._log_dir = str(config.log_dir)
@@ -146,6 +149,8 @@ class Perform:
                 )
             case FindMain(unit=definition, invocation=invocation):
                 self._post(self._find_main(definition, invocation))
+            case WatchBusName(unit, invocation, name):
+                self.bus.watch(unit, invocation, name)
             case Adopt(process, pid, start_time):
                 self._e.manager.adopt(process, pid, start_time or self._identity(process.unit, pid))
             case Keep(unit=definition):
@@ -336,25 +341,17 @@ class Perform:
         self._e.controller.kill(unit, signal, spare)
 
     def _find_main(self, unit: Unit, invocation: str) -> MainFound:
-        name = unit.name
-        members = self._e.controller.pids(name)
-        path = unit[d.PID_FILE]
-        try:
-            if path:
-                found = pid_file.read_pid_file(path, members, self._e.shim_pid)
-                if found.warning:
-                    self._warn(name, found.warning)
-                return MainFound(name, invocation, found.pid, found.start_time)
-        except (HostError, OSError) as error:
-            return MainFound(name, invocation, None, message=str(error))
-        pid = processes.guess_main(members, self._e.shim_pid) if unit[d.GUESS_MAIN_PID] else None
-        started = processes.start_time(pid) if pid is not None else None
-        if pid is None or started is None:
-            return MainFound(name, invocation, None, message="no main process could be told")
-        return MainFound(name, invocation, pid, started)
+        members = self._e.controller.pids(unit.name)
+        found, why = main_process.find(unit, members, self._e.shim_pid)
+        if found is None:
+            return MainFound(unit.name, invocation, None, message=why)
+        if found.warning:
+            self._warn(unit.name, found.warning)
+        return MainFound(unit.name, invocation, found.pid, found.start_time)
 
     def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
         self._e.health.cancel(unit.name)
+        self.bus.forget(unit.name)
         self._e.controller.remove(unit.name)
         others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
         self._ipc.ended(unit, (x.definition for x in others))

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from gitproc.kernel.accounts import group_id, user_entry
+from gitproc.kernel.bus_names import SYSTEM_BUS, BusError, socket_path
 from gitproc.kernel.launch import LaunchError
 from gitproc.kernel.launch_environment import search_path
 from gitproc.units import directives as d
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives_exec import EXEC_SEARCH_PATH
+from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 
 _COMMANDS = (
@@ -73,12 +75,23 @@ def _problems(unit: Unit) -> Iterator[tuple[Directive[Any], str, str]]:
     for file in unit[d.ENVIRONMENT_FILE]:
         if not file.optional and not set("*?[") & set(file.path) and not os.path.exists(file.path):
             yield d.ENVIRONMENT_FILE, file.path, f"{file.path} does not exist on this host"
+    if unit[d.TYPE] is ServiceType.DBUS and not os.path.exists(_bus_socket()):
+        yield d.TYPE, "dbus", f"there is no D-Bus at {_bus_socket()} on this host"
     folder = unit[d.WORKING_DIRECTORY]
     if folder is not None and folder.path != "~" and not folder.optional:
         made = [unit[row] for row in (d.STATE_DIRECTORY, d.RUNTIME_DIRECTORY, d.CACHE_DIRECTORY)]
         ours = any(folder.path.endswith(f"/{own.path}") for owns in made for own in owns)
         if not ours and not os.path.isdir(folder.path):
             yield d.WORKING_DIRECTORY, folder.path, f"{folder.path} does not exist on this host"
+
+
+def _bus_socket() -> str:
+    user = os.geteuid() != 0
+    variable = "DBUS_SESSION_BUS_ADDRESS" if user else "DBUS_SYSTEM_BUS_ADDRESS"
+    try:
+        return socket_path(os.environ.get(variable) or SYSTEM_BUS)
+    except BusError:
+        return os.environ.get(variable, "")
 
 
 def _program_problem(path: str, folders: tuple[str, ...]) -> str:

@@ -114,8 +114,8 @@ def verify(
         refuse(RESTART, f"Restart={_get(values, RESTART)} cannot be used with Type=oneshot")
     if oneshot and _get(values, RESTART_FORCE_EXIT_STATUS):
         refuse(RESTART_FORCE_EXIT_STATUS, "cannot be used with Type=oneshot")
-    if _get(values, TYPE) is ServiceType.DBUS:
-        refuse(TYPE, "Type=dbus is not supported yet")
+    if _get(values, TYPE) is ServiceType.DBUS and not _get(values, BUS_NAME):
+        refuse(TYPE, "Type=dbus needs BusName=")
     _verify_pace(values, warn)
     if _get(values, PID_FILE) and _get(values, TYPE) is not ServiceType.FORKING:
         warn(PID_FILE, "not read: only a Type=forking service names its main process by it")

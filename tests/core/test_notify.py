@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitproc.core.events import Notified, Spawned, Verb
+from gitproc.core.actions import WatchBusName
+from gitproc.core.events import BusNameSeen, Notified, Spawned, Verb
 from tests.core.fake_kernel import Machine, Proc, Program, service
 
 MUTE = ("Type=notify", "ExecStart=/bin/mute")
@@ -176,3 +177,38 @@ def test_no_message_of_a_service_is_too_much(fields):
         machine.say(main, **{key: value})
     machine.say(main, **dict(fields))
     machine.run(0.2)
+
+
+DBUS = ("Type=dbus", "BusName=org.example.A")
+
+
+def seen(machine: Machine, owned: bool, problem: str = "") -> str:
+    machine.post(BusNameSeen("a.service", machine.state("a.service").invocation, owned, problem))
+    machine.run(1)
+    return machine.sub("a.service")
+
+
+def test_a_name_on_the_bus_makes_a_service_ready_and_its_loss_stops_it():
+    machine = machine_of(*DBUS)
+    assert [x.name for x in machine.orders(WatchBusName)] == ["org.example.A"]
+    assert seen(machine, False) == "start"
+    assert seen(machine, True) == "running"
+    machine.crash()
+    machine.restart()
+    assert len(machine.orders(WatchBusName)) == 2
+    assert seen(machine, False, "the bus is gone") == "running"
+    assert seen(machine, False) == "dead"
+
+
+def test_no_bus_fails_the_start_and_says_so():
+    machine = machine_of(*DBUS)
+    assert seen(machine, False, "there is no bus") == "failed"
+    assert machine.state("a.service").result == "resources"
+    assert "there is no bus" in machine.state("a.service").message
+
+
+def test_a_bus_name_alone_makes_a_service_one_of_the_bus():
+    machine = machine_of("BusName=org.example.A", "TimeoutStartSec=2")
+    assert machine.sub("a.service") == "start"
+    machine.run(3)
+    assert machine.state("a.service").result == "timeout"

@@ -172,7 +172,7 @@ def test_a_frozen_unit_comes_back():
         (SERVICE + "ExecStart=/bin/true\n", "a.service:3: error: ExecStart: several"),
         (SERVICE + "Type=oneshot\nRestart=always\n", "a.service:4: error: Restart: Restart=always"),
         (SERVICE + "Type=oneshot\nRestartForceExitStatus=1\n", "a.service:4: error: Restart"),
-        (SERVICE + "BusName=org.x\n", "a.service: error: Type: Type=dbus"),
+        (SERVICE + "Type=dbus\n", "a.service:3: error: Type: Type=dbus needs BusName="),
         (SERVICE + "Type=forkin\n", "a.service:3: error: Type: 'forkin' is not one of"),
         (SERVICE + "Restart=no # never\n", "a.service:3: error: Restart: 'no # never'"),
         (SERVICE + "RestartSec=soon\n", "a.service:3: error: RestartSec: 'soon'"),
