@@ -11,14 +11,16 @@ from gitproc.core.states import Result, SubState
 from gitproc.core.world import UnitState, World
 
 
-def why(world: World, name: str, wall: float) -> dict[str, Any]:
+def why(world: World, name: str, wall: float, now: float | None = None) -> dict[str, Any]:
     """The verdict (`runs`, `starts`, `stops`, `waits`, `rests`), its reasons, and the chain that pulls it in.
 
-    `wall`: seconds to add to an instant of the world to get seconds since 1970.
+    `wall`: seconds to add to an instant of the world to get seconds since 1970. `now`: that instant (None:
+    when the world last heard of anything).
     """
     state = world.units.get(name) or UnitState(name)
     chain = pulled_by(world, name)
-    reasons = [*_wanted(world, state, chain), *_obstacles(world, state)]
+    now = world.now if now is None else now
+    reasons = [*_wanted(world, state, chain), *_obstacles(world, state, now)]
     return {
         "unit": name,
         "active_state": state.active.value,
@@ -113,7 +115,7 @@ def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
     return reasons
 
 
-def _obstacles(world: World, state: UnitState) -> list[str]:
+def _obstacles(world: World, state: UnitState, now: float) -> list[str]:
     reasons = []
     if state.restart_wanted and not state.down:
         reasons.append(f"it is to be restarted: {state.restart_wanted}")
@@ -123,7 +125,7 @@ def _obstacles(world: World, state: UnitState) -> list[str]:
     if obstacle is not None and obstacle != state.waits_for:
         reasons.append(f"what it needs in the end is {obstacle}, which is not up")
     if state.sub is SubState.AUTO_RESTART:
-        seconds = max(0.0, (state.restart_at or world.now) - world.now)
+        seconds = max(0.0, (state.restart_at or now) - now)
         reasons.append(
             f"it ended ({state.message or state.result}) and restarts in {seconds:.1f} s"
         )

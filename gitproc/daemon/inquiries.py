@@ -55,7 +55,8 @@ class Inquiries:
         name = self._canonical(params["unit"])
         if name is None:
             raise NoSuchUnit(f"no unit {params['unit']} in the applied commit", unit=params["unit"])
-        return {"version": 1, **why(self._world, name, time.time() - boottime())}
+        now = boottime()
+        return {"version": 1, **why(self._world, name, time.time() - now, now)}
 
     async def list_timers(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Timers that are active (or all), the next to elapse first."""

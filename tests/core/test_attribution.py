@@ -101,7 +101,58 @@ def test_going_back_is_a_change_too():
     it.run(6)
     assert it.verdict(bad) == "failed"
     assert change(it, "a.service")[0] == good
+    assert change(it, "a.service")[2] is None, "it does not lead back to itself"
     assert change(it, "b.service")[0] == good
     it.crash()
     it.restart(again=True)
     assert change(it, "b.service")[0] == good
+
+
+class Blind(Machine):
+    """A machine whose manager, coming back, does not find what it had applied."""
+
+    def _load_applied(self, *, again):
+        self.deliver()
+
+
+def test_a_manager_that_comes_back_to_another_commit_compares_with_what_runs():
+    c = {"c.service": service(install=False)}
+    it = Blind(FIRST | c)
+    it.run(6)
+    first = applied(it)
+    it.crash()
+    it.restart()
+    second = it.commit(FIRST | c | {"a.service": service("MemoryMax=2G")}, incremental=False)
+    assert change(it, "a.service") == (second, ["MemoryMax 1G → 2G"], first)
+    assert change(it, "b.service")[0] == first
+    assert change(it, "c.service")[0] == first, "nobody can tell whether it is new"
+
+
+def test_records_keep_the_order_of_the_commits():
+    it = Machine({"a.service": service(install=False)})
+    second = it.commit({"a.service": service(install=False), "b.service": service(install=False)})
+    third = it.commit({"a.service": service("MemoryMax=2G", install=False)})
+    numbers = [it.disk[f"changed/{sha}"]["number"] for sha in (third,)]
+    assert f"changed/{second}" not in it.disk
+    fourth = it.commit(
+        {"a.service": service("MemoryMax=2G", install=False), "c.service": service(install=False)}
+    )
+    numbers.append(it.disk[f"changed/{fourth}"]["number"])
+    assert numbers[0] < numbers[1]
+
+
+def test_of_many_differences_the_first_are_told():
+    it = Machine(FIRST)
+    it.run(6)
+    changes = [
+        f"{name}=7" for name in ("LimitNPROC", "Nice", "TasksMax", "TimeoutStopSec", "UMask")
+    ]
+    it.commit({**FIRST, "a.service": service(*changes, "MemoryMax=2G", "ExecStart=/bin/run 2")})
+    it.run(1)
+    assert len(change(it, "a.service")[1]) == 7
+    it.kill(it.main("a.service"), 9)
+    it.run(1)
+    [line] = it.told("unit.failed")
+    shown = line.partition("): ")[2].partition("; to go back")[0].split("; ")
+    assert len(shown) == 6
+    assert shown[-1] == "and 2 more"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
 from gitproc.core.actions import GoBack
-from gitproc.core.events import ApplyAsked, CommitLoaded, OutcomeTold, SyncAsked
+from gitproc.core.events import ApplyAsked, CommitLoaded, OutcomeTold, SyncAsked, Verb
 from gitproc.core.status import commits
-from gitproc.core.verdicts import stand_in_for
+from gitproc.core.verdicts import astray, failed_record, stand_in_for
 from gitproc.core.world import Settings
-from tests.core.fake_kernel import Machine, service
+from tests.core.fake_kernel import RUN, Machine, Program, service
 
 GOOD = {"a.service": service("ExecStart=/bin/run 1"), "b.service": service()}
 BAD = {"a.service": service("ExecStart=/bin/false"), "b.service": service()}
@@ -36,6 +38,11 @@ class Holding(Machine):
             self.crash()
         else:
             super().perform(action)
+
+    def restart_without_looking(self):
+        """A new manager, which has not heard of any commit yet."""
+        with patch.object(self, "_load_applied", lambda *, again: None):
+            self.restart()
 
     def commit(self, files, sha="", **options):
         self.head = super().commit(files, sha, **options)
@@ -245,3 +252,168 @@ def test_a_refused_commit_does_not_bring_the_failed_one_back():
     it.crash()
     it.restart()
     assert it.in_force == good
+
+
+# -- which one it goes back to, and who is told -----------------------------------------------------
+
+
+def test_it_goes_back_to_the_last_good_one():
+    it = machine()
+    it.run(6)
+    second = it.commit(GOOD | {"c.service": service()})
+    it.run(6)
+    it.commit(BAD)
+    it.run(6)
+    assert it.in_force == second
+
+
+def test_what_was_good_once_is_not_its_own_way_back():
+    it = machine(programs={"fragile": RUN})
+    it.run(6)
+    good = it.head
+    again = it.commit(GOOD | {"a.service": service("ExecStart=/bin/fragile")})
+    it.run(6)
+    assert it.verdict(again) == "good"
+    it.commit(GOOD | {"a.service": service("ExecStart=/bin/fragile now")}, incremental=False)
+    it.programs["fragile"] = Program(lasts=0.1, status=1)
+    it.run(6)
+    asked_to_apply(it, again)
+    it.run(6)
+    assert (it.verdict(again), it.held, it.in_force) == ("failed", again, good)
+
+
+def test_only_the_held_back_commit_has_a_stand_in():
+    it, good, bad = fell()
+    it.run(1)
+    stand_in = stand_in_for(it.world, bad)
+    assert stand_in is not None
+    assert stand_in.sha == good
+    assert stand_in_for(it.world, "f" * 40) is None
+    assert astray(it.world) is None, "it is back already"
+
+
+def test_what_is_in_force_and_held_back_is_to_be_replaced_whatever_the_branch_names():
+    it = machine()
+    it.run(6)
+    good = it.head
+    it.stumbles = True
+    it.commit(BAD)
+    it.run(6)
+    replacement = astray(it.world)
+    assert replacement is not None
+    assert replacement.sha == good
+
+
+def test_before_the_branch_has_been_looked_at_the_failed_commit_is_shown():
+    it, _, bad = fell()
+    shown = failed_record(it.world, None)
+    assert shown is not None
+    assert shown["sha"] == bad
+
+
+def test_an_outcome_tells_who_settled_and_who_failed_and_nobody_else():
+    it, good, bad = fell()
+    it.commit(GOOD | {"c.service": service(), "d.service": service("Type=exec")}, incremental=False)
+    it.run(1)
+    newest = it.commit(GOOD, incremental=False)
+    it.run(6)
+    units = {delivery: outcome.units for delivery, outcome in it.world.outbox.items()}
+    assert units[f"{good}:good"].items() >= {("a.service", "settled"), ("b.service", "settled")}
+    assert list(units[f"{bad}:failed"]) == ["a.service"]
+    assert "status 1" in units[f"{bad}:failed"]["a.service"]
+    [superseded] = [found for name, found in units.items() if name.endswith(":superseded")]
+    assert not {"c.service", "d.service"} & superseded.keys(), "they had not settled"
+    assert it.verdict(newest) == "good"
+
+
+def test_a_listener_that_hears_twice_is_noted_once():
+    it, good, _ = fell()
+    for _ in range(2):
+        it.post(OutcomeTold(f"{good}:good", "command", last=False))
+    assert it.world.outbox[f"{good}:good"].told == ["command"]
+    assert it.disk[f"outbox/{good}:good"]["told"] == ["command"]
+
+
+def test_coming_back_is_told_once():
+    it, good, _ = fell()
+    it.run(6)
+    for _ in range(2):
+        it.crash()
+        it.restart()
+        it.run(6)
+    assert it.told("commit.restored") == [f"commit.restored : back at {good[:12]} change (Ann)"]
+
+
+def test_a_branch_that_names_the_good_one_itself_is_no_going_back():
+    it = machine()
+    it.run(6)
+    good = it.head
+    it.stumbles = True
+    it.commit(BAD)
+    it.run(6)
+    it.restart_without_looking()
+    meta, units = it._commits[good]
+    it.post(CommitLoaded(meta, units))
+    it.run(6)
+    assert it.in_force == good
+    assert it.told("commit.restored") == []
+    assert it.held is None
+
+
+def test_the_failed_commit_itself_does_not_end_its_being_held_back():
+    it, _, bad = fell()
+    it.run(1)
+    meta, units = it._commits[bad]
+    it.post(CommitLoaded(meta, units, again=True))
+    assert it.held == bad
+
+
+class Mending(Holding):
+    """What was in the way is gone on the way back."""
+
+    def perform(self, action):
+        if isinstance(action, GoBack):
+            self.programs["fragile"] = RUN
+        super().perform(action)
+
+
+def test_who_failed_beside_what_changed_is_tried_again_on_the_way_back():
+    b = service("ExecStart=/bin/fragile", unit="Requires=a.service\nAfter=a.service")
+    it = Mending(
+        {"a.service": service("ExecStart=/bin/run 1"), "b.service": b},
+        {"fragile": RUN},
+        settings=Settings(on_failure="hold"),
+    )
+    it.run(6)
+    it.programs["fragile"] = Program(lasts=0.1, status=1)
+    bad = it.commit({"a.service": service("ExecStart=/bin/run 2"), "b.service": b})
+    it.run(6)
+    assert it.verdict(bad) == "failed"
+    assert it.subs() == {"a.service": "running", "b.service": "running"}
+
+
+def test_applied_again_nothing_waits_for_its_automatic_restart():
+    it = Holding({"a.service": service("ExecStart=/bin/false", "Restart=always", "RestartSec=100")})
+    it.run(10)
+    assert it.spawns() == ["false"]
+    asked_to_apply(it, it.head)
+    it.run(10)
+    assert it.spawns() == ["false", "false"]
+
+
+def test_applied_again_nobody_is_tried_who_is_held_or_has_done_his_work():
+    it = Holding(
+        {
+            "a.service": service("ExecStart=/bin/stubborn", "TimeoutStopSec=1"),
+            "b.service": service("Type=oneshot", "ExecStart=/bin/true"),
+        }
+    )
+    it.run(6)
+    it.ask(Verb.STOP, "a.service")
+    it.run(6)
+    assert it.sub("a.service") == "failed"
+    asked_to_apply(it, it.head)
+    it.run(6)
+    assert it.spawns() == ["stubborn", "true"]
+    planned = [line for line in it.told("commit.plan") if "tried again" in line]
+    assert planned == []
