@@ -192,7 +192,6 @@ MUTANTS = (
     Mutant("why", "    if state.sub is SubState.START:\n", "    if False:\n"),
     Mutant("drift", "set(world.pulled) | world.units.keys()", "set(world.pulled)"),
     Mutant("drift", "    if state.hold is not None:\n", "    if False:\n"),
-    Mutant("drift", "    if name in world.blocked:\n", "    if False:\n"),
     Mutant("drift", "state.up and name not in world.pulled", "state.up"),
     Mutant("drift", "state.demanded and state.up and", "state.up and"),
     Mutant("drift", "state.done == unit.fingerprint and not (state.finished or state.skipped)",

@@ -41,6 +41,24 @@ def test_what_an_operator_alone_has_started():
     ]
 
 
+def test_what_an_operator_had_started_and_the_commit_wants_by_now():
+    machine = running({"a.service": service(install=False)})
+    machine.ask(Verb.START, "a.service")
+    machine.run(1)
+    machine.commit({"a.service": service()})
+    machine.run(6)
+    assert machine.state("a.service").demanded
+    assert found(machine) == []
+
+
+def test_what_is_wanted_no_more_and_waits_for_its_turn_to_stop():
+    b = service("ExecStart=/bin/slow", unit="After=a.service")
+    machine = running({"a.service": service(), "b.service": b})
+    machine.commit({"c.service": service()})
+    assert machine.sub("a.service") == "running"
+    assert found(machine) == []
+
+
 def test_what_failed_or_ended():
     machine = running(
         {"a.service": service("ExecStart=/bin/crash"), "b.service": service("ExecStart=/bin/true")}
@@ -68,33 +86,35 @@ def test_what_failed_and_is_wanted_no_more():
     assert found(machine) == []
 
 
-def runs_by(machine: Machine, *lines: str) -> None:
-    """The unit runs by another definition than the commit's."""
-    other = Machine({"a.service": service(*lines)})
-    machine.state("a.service").unit = other.state("a.service").unit
+def runs_by(machine: Machine, files: dict[str, str]) -> None:
+    """a runs by another definition than the commit's."""
+    machine.state("a.service").unit = Machine(files).state("a.service").unit
 
 
 def test_what_runs_by_another_definition():
     machine = running({"a.service": service()})
-    runs_by(machine, "ExecStart=/bin/run other")
+    runs_by(machine, {"a.service": service("ExecStart=/bin/run other")})
     assert found(machine) == [
         ("a.service", "outdated", "runs with another ExecStart", "gitproc restart a.service")
     ]
 
 
+def test_what_has_not_reloaded_yet():
+    text = service("ExecReload=/bin/true", own="ReloadTriggers=conf")
+    machine = running({"a.service": text, "conf": "1"})
+    runs_by(machine, {"a.service": text, "conf": "2"})
+    [(name, kind, _, _)] = found(machine)
+    assert (name, kind) == ("a.service", "outdated")
+
+
 def test_what_applies_without_a_restart_is_none():
     machine = running({"a.service": service()})
-    runs_by(machine, "MemoryMax=1G")
+    runs_by(machine, {"a.service": service("MemoryMax=1G")})
     assert found(machine) == []
 
 
 def test_what_is_about_to_be_replaced_is_none():
-    before = {
-        "a.service": service(),
-        "b.service": service("ExecStart=/bin/slow", unit="After=a.service"),
-    }
-    machine = running(before)
-    machine.commit({**before, "a.service": service("ExecStart=/bin/run 2")})
+    machine = running({"a.service": service()})
     machine.state("a.service").restart_wanted = "a change"
-    runs_by(machine, "ExecStart=/bin/run other")
+    runs_by(machine, {"a.service": service("ExecStart=/bin/run other")})
     assert found(machine) == []

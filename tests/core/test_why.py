@@ -71,6 +71,19 @@ def test_the_shortest_chain_is_told():
     assert pulled_by(machine.world, "x.service") == []
 
 
+def test_what_an_operator_started_is_no_reason_for_the_commit():
+    machine = running(
+        {
+            "a.service": service(install=False),
+            "b.service": service(unit="Wants=a.service", install=False),
+            "c.service": service(unit="Wants=d.service"),
+            "d.service": service(unit="Wants=a.service", install=False),
+        }
+    )
+    machine.ask(Verb.START, "b.service")
+    assert pulled_by(machine.world, "a.service") == [TOP, "c.service", "d.service", "a.service"]
+
+
 def test_units_that_need_each_other_have_an_end():
     machine = running(
         {
