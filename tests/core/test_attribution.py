@@ -145,7 +145,7 @@ def test_of_many_differences_the_first_are_told():
     it = Machine(FIRST)
     it.run(6)
     changes = [
-        f"{name}=7" for name in ("LimitNPROC", "Nice", "TasksMax", "TimeoutStopSec", "UMask")
+        f"{name}=7" for name in ("LimitNPROC", "Nice", "OOMScoreAdjust", "TasksMax", "UMask")
     ]
     it.commit({**FIRST, "a.service": service(*changes, "MemoryMax=2G", "ExecStart=/bin/run 2")})
     it.run(1)
