@@ -30,7 +30,14 @@ DOORS = {
 }
 EDGES = ("api", "kernel", "health", "source", "store")
 DATA_OF_CORE = {
-    f"gitproc.core.{x}" for x in ("events", "occasions", "actions", "states", "checked")
+    "gitproc.core.actions",
+    "gitproc.core.checked",
+    "gitproc.core.events",
+    "gitproc.core.host_unit",
+    "gitproc.core.occasions",
+    "gitproc.core.socket_events",
+    "gitproc.core.socket_orders",
+    "gitproc.core.states",
 }
 
 

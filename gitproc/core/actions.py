@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gitproc.core.events import CommitMeta, Process
+from gitproc.core.socket_orders import SocketOrder
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand
 
@@ -19,6 +20,7 @@ class Spawn:
     """Start one command of a unit. `variables` are added to its environment (`MAINPID=...`).
 
     `first`: the first process of this invocation (make its cgroup and directories, set its limits).
+    `sockets`: whose descriptors it is given, before those it has stored; None: neither.
     """
 
     process: Process
@@ -26,6 +28,7 @@ class Spawn:
     command: ExecCommand
     variables: tuple[str, ...] = ()
     first: bool = False
+    sockets: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,14 @@ class SetLimits:
 class Release:
     """The instance has ended: remove its cgroup, its RuntimeDirectory= and its PID file.
 
+    `forget`: no instance of this name will follow, so its kept definition goes, too.
     `keep_runtime`: a restart follows (RuntimeDirectoryPreserve=restart keeps the directory).
     """
 
     unit: Unit
     invocation: str
     keep_runtime: bool
+    forget: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,7 @@ Action: TypeAlias = (
     | Probe
     | WatchPaths
     | UnwatchPaths
+    | SocketOrder
     | Publish
     | AskHostUnits
     | GoBack

@@ -15,6 +15,7 @@ from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
 from gitproc.core.restart import SIGKILL
 from gitproc.core.states import UP, SubState
+from gitproc.core.transitions import LIVES
 from gitproc.core.world import Running, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
@@ -108,9 +109,9 @@ def _resume(world: World, state: UnitState) -> None:
     if state.down or state.unit is None:
         return
     conditions.ask_again(world, state)
-    if state.definition.kind != "service":
+    if state.definition.kind not in LIVES:
         return
-    if state.main is None and state.control is None:
+    if state.definition.kind == "service" and state.main is None and state.control is None:
         if state.sub is SubState.START and state.definition[d.TYPE] is ServiceType.FORKING:
             world.do(FindMain(state.definition, state.invocation))
             world.do(WatchTree(state.name, state.invocation))
@@ -122,5 +123,5 @@ def _resume(world: World, state: UnitState) -> None:
         watchdog.begin(world, state)
     if state.sub in FIRST_ROUND | FINAL_ROUND:
         order_signals(world, state)
-    if state.sub is SubState.RUNNING:
+    if state.sub is SubState.RUNNING and state.definition.kind == "service":
         health.commence(world, state)

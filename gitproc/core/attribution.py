@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gitproc.core import records
+from gitproc.core.commit_states import UnitChange
 from gitproc.core.events import CommitLoaded
 from gitproc.core.plan import compare
 from gitproc.core.verdicts import last_good
-from gitproc.core.world import UnitChange, World
+from gitproc.core.world import World
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 

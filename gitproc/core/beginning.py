@@ -5,7 +5,7 @@ from __future__ import annotations
 from gitproc.core.actions import Keep
 from gitproc.core.lifecycle import describe, enter, move, next_command
 from gitproc.core.states import RESTS, Result, SubState
-from gitproc.core.transitions import Cause
+from gitproc.core.transitions import LIVES, Cause
 from gitproc.core.world import Health, LastExit, UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
@@ -50,6 +50,7 @@ def proceed(world: World, state: UnitState) -> None:
     unit = state.definition
     if unit.kind != "service":
         world.do(Keep(unit))  # nothing is spawned by it, which would do that
+    if unit.kind not in LIVES:
         enter(world, state, RESTS.get(unit.kind, SubState.ACTIVE))
         return
     world.tell("unit.starting", state.name, f"Starting {describe(unit)}")

@@ -151,16 +151,22 @@ class DependencyResolver:
             yield from relation.to(name)
 
     def follows_restart(self, name: str) -> Iterable[str]:
+        """Who is restarted along: another socket is of no use to a service that has the one before."""
+        yield from self._follows(name)
+        if name.endswith(".socket"):
+            yield from self.triggers.of(name)
+
+    def follows_stop(self, name: str) -> Iterable[str]:
+        """Who is stopped along: PropagatesStopTo= passes on a stop alone."""
+        yield from self._follows(name)
+        yield from self.stops.of(name)
+
+    def _follows(self, name: str) -> Iterable[str]:
         """Who is stopped or restarted along when `name` explicitly is: RequiredBy, BoundBy, ConsistsOf."""
         yield from self.requires.to(name)
         yield from self.binds_to.to(name)
         yield from self.requisite.to(name)
         yield from self.part_of.to(name)
-
-    def follows_stop(self, name: str) -> Iterable[str]:
-        """Who is stopped along: PropagatesStopTo= passes on a stop alone."""
-        yield from self.follows_restart(name)
-        yield from self.stops.of(name)
 
     def waits_on(self, name: str) -> tuple[str, ...]:
         """What `name` is ordered after. A target also comes after all that it pulls in (systemd.target(5))."""

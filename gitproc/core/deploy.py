@@ -17,6 +17,7 @@ from gitproc.core import (
     verdicts,
 )
 from gitproc.core.actions import Publish
+from gitproc.core.commit_states import Deploy, Refusal
 from gitproc.core.dependency_resolver import replace_edges, roots_of
 from gitproc.core.events import CommitLoaded, CommitMeta
 from gitproc.core.graph_check import check_changed
@@ -24,7 +25,7 @@ from gitproc.core.health import has_check
 from gitproc.core.plan import PlannedAction
 from gitproc.core.states import FINE, RELOADING, Result, SubState
 from gitproc.core.verdicts import describe, settle
-from gitproc.core.world import Deploy, Refusal, UnitState, World
+from gitproc.core.world import UnitState, World
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
@@ -85,6 +86,8 @@ def _guests(world: World, units: UnitSet) -> dict[str, Unit]:
     """Instances that somebody asked for, and that `units` has a template for but does not mention."""
     found = {}
     for name, state in world.units.items():
+        if state.connection is not None:
+            continue
         if "@" in name and name not in units.units and (state.demanded or state.hold is not None):
             unit = units.resolve(name)
             if unit is not None:

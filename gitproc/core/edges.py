@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from gitproc.units import directives as d
 from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Directive
+from gitproc.units.directives_socket import ACCEPT
 from gitproc.units.unit import Unit
 
 EARLY_TARGETS = ("sysinit.target", "basic.target")
@@ -46,6 +47,8 @@ _DECLARES: tuple[tuple[Directive[tuple[str, ...]], str, bool], ...] = (
     (d.ON_FAILURE, "on_failure", False),
     (d.ON_SUCCESS, "on_success", False),
     (d.ON_RETRY, "on_retry", False),
+    (d.SOCKETS, "wants", False),
+    (d.SOCKETS, "after", False),
 )
 _INSTALLS: tuple[tuple[Directive[tuple[str, ...]], str], ...] = (
     (d.WANTED_BY, "wants"),
@@ -98,4 +101,7 @@ def triggered(unit: Unit) -> str:
     directive = d.TRIGGERED.get(unit.kind)
     if directive is None:
         return ""
-    return unit[directive] or f"{unit.name.removesuffix(f'.{unit.kind}')}.service"
+    prefix = unit.name.removesuffix(f".{unit.kind}")
+    if unit.kind == "socket" and unit[ACCEPT]:
+        return f"{prefix}@.service"  # an instance of it for each connection
+    return unit[directive] or f"{prefix}.service"

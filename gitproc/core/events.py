@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from gitproc.core.checked import Finding
+from gitproc.core.host_unit import HostUnit
 from gitproc.core.occasions import ClockSet, PathsSeen, ZoneSet
+from gitproc.core.socket_events import SocketEvent
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
@@ -58,24 +60,6 @@ class CommitMeta:
     author: str = ""
     time: float = 0.0
     subject: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HostUnit:
-    """A unit of the host's systemd, by its words (LoadState, ActiveState); empty where nobody could say."""
-
-    load: str = ""
-    active: str = ""
-
-    @property
-    def there(self) -> bool:
-        """Whether systemd has it, as far as known."""
-        return self.load in ("loaded", "merged", "")
-
-    @property
-    def up(self) -> bool:
-        """Active, by systemd's word."""
-        return self.active in ("active", "reloading", "refreshing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +369,7 @@ Event: TypeAlias = (
     | ProbeFailed
     | LimitsFailed
     | ConditionsChecked
+    | SocketEvent
     | OperatorAsked
     | RequestDropped
     | SyncAsked

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gitproc.core.actions import AskHostUnits
-from gitproc.core.events import HostUnit, HostUnitsSeen
+from gitproc.core.events import HostUnitsSeen
+from gitproc.core.host_unit import HostUnit
 from gitproc.units import directives as d
 from gitproc.units.loader import UnitSet
 

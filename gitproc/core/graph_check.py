@@ -85,8 +85,8 @@ def _missing(
                 where = relation.where(name, other)
                 findings.append(Diagnostic(where, "error", directive, problem))
     for other in graph.triggers.of(name):
-        unit = units.units.get(other) or units.resolve(other)
-        if unit is None:
+        there = other in units.templates or other in units.units or units.resolve(other)
+        if not there:
             where = graph.triggers.where(name, other)
             among = "among these files" if partial else "in this commit"
             problem = f"{name} starts {other}, which is not {among}"

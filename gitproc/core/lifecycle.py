@@ -26,11 +26,12 @@ from gitproc.core.restart import (
     shall_restart,
     start_limit_hit,
 )
+from gitproc.core.socket_orders import CloseSocket, OpenSocket
 from gitproc.core.spawning import cancel, postpone, spawn
-from gitproc.core.states import FINE, STARTING, Result, SubState
+from gitproc.core.states import FINE, RESTS, STARTING, Result, SubState
 from gitproc.core.states import RELOADING as RELOADING_STATES
 from gitproc.core.states import STOPPING as STOPPING_STATES
-from gitproc.core.transitions import Cause, End, next_state
+from gitproc.core.transitions import LIVES, Cause, End, next_state
 from gitproc.core.world import UnitState, World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
@@ -56,7 +57,8 @@ def move(world: World, state: UnitState, cause: Cause) -> None:
     if isinstance(target, End):
         finish(world, state)
     else:
-        enter(world, state, target)
+        at_rest = target is SubState.RUNNING
+        enter(world, state, RESTS.get(state.definition.kind, target) if at_rest else target)
 
 
 def fail(world: World, state: UnitState, result: Result, message: str, cause: Cause) -> None:
@@ -77,7 +79,7 @@ def halt(world: World, state: UnitState) -> None:
     state.ordered_stop = True
     definite = state.definition
     checking = state.sub is SubState.CONDITION and not state.born and state.control is None
-    if definite.kind != "service" or checking:
+    if definite.kind not in LIVES or checking:
         enter(world, state, SubState.DEAD)
         return
     world.tell("unit.stopping", state.name, f"Stopping {describe(definite)}")
@@ -154,6 +156,8 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
                 health.cease(world, state)
             elif sub is SubState.RELOAD:
                 reload.send(world, state)
+            if sub is SubState.STOP_POST and state.definition.kind == "socket":
+                world.do(CloseSocket(state.definition))
             next_command(world, state)
 
 
@@ -191,6 +195,9 @@ def _enter_start(world: World, state: UnitState) -> None:
         # What ExecStartPre= left behind does not go on beside the service (systemd.service(5)).
         world.do(SignalTree(state.name, state.invocation, SIGKILL))
     deadlines.arm(world, state, deadlines.start_timeout(world, unit))
+    if unit.kind == "socket":
+        world.do(OpenSocket(unit, state.invocation))
+        return
     start_command(world, state)
 
 
@@ -279,7 +286,7 @@ def finish(world: World, state: UnitState) -> None:
     again = False
     delay = restart_delay(unit, world.settings, state.restarts + 1)
     replaced = state.ordered_stop or bool(state.restart_wanted)
-    if not replaced:
+    if not replaced and state.connection is None:
         again = state.forced_restart or shall_restart(unit, state.result, state.last_exit)
         upheld = relations.upheld_by(world, state.name) is not None
         again = again or (upheld and state.result is not Result.EXEC_CONDITION)
@@ -287,7 +294,8 @@ def finish(world: World, state: UnitState) -> None:
             again = False
             state.message = f"start limit hit after: {state.message or state.result}"
             state.result = Result.START_LIMIT_HIT
-    world.do(Release(unit, state.invocation, keep_runtime=again or bool(state.restart_wanted)))
+    keep = again or bool(state.restart_wanted)
+    world.do(Release(unit, state.invocation, keep, forget=state.connection is not None))
     state.main = state.control = state.probe = None
     state.tree_empty = True
     state.active_since = None

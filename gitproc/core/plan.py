@@ -92,7 +92,10 @@ def compare(old: Unit, new: Unit) -> Comparison:
             continue
         where = new.where(directive) if new.has(directive) else old.where(directive)
         texts = _texts(old, key), _texts(new, key)
-        differences.append(Difference(directive.name, *texts, directive.change, where))
+        change = directive.change
+        if new.kind == "socket" and directive.section not in ("Socket", "Unit"):
+            change = Change.LIVE  # how its commands run is no reason to close it
+        differences.append(Difference(directive.name, *texts, change, where))
     differences += _trigger_differences(old, new)
     change = max((x.change for x in differences), key=_RANK.__getitem__, default=Change.NONE)
     return Comparison(change, tuple(differences))
@@ -206,6 +209,8 @@ def _entry(world: World, units: UnitSet, name: str, *, run: bool) -> PlanEntry |
     """`run`: something wants the unit, and nothing keeps it down."""
     state = world.units.get(name)
     new = _definition(units, name)
+    if state is not None and state.connection is not None:
+        return None  # it serves its connection to the end
     run = run and new is not None and not new.masked
     if state is not None and new is not None:
         held = state.hold is not None and state.hold.fingerprint == new.fingerprint

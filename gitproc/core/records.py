@@ -18,24 +18,14 @@ from typing import Any
 from gitproc.core.actions import Record
 from gitproc.core.checked import checked_from
 from gitproc.core.clock import TimerState
+from gitproc.core.commit_states import Deploy, HeldBack, Outcome, UnitChange
 from gitproc.core.dialogue import Dialogue
 from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, Process
+from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
 from gitproc.core.states import Result, SubState
-from gitproc.core.world import (
-    Activation,
-    Deploy,
-    Health,
-    HeldBack,
-    Hold,
-    LastExit,
-    Outcome,
-    Running,
-    UnitChange,
-    UnitState,
-    World,
-)
+from gitproc.core.world import Activation, Health, Hold, LastExit, Running, UnitState, World
 from gitproc.units.unit import Unit
 
 VERSION = 1
@@ -103,6 +93,12 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         else None,
         "path": state.path.record() if state.path is not None else None,
         "timer": state.timer.record() if state.timer is not None else None,
+        "listening": [state.listening.accepted, state.listening.refused]
+        if state.listening and (state.listening.accepted or state.listening.refused)
+        else None,
+        "connection": [state.connection.socket, state.connection.source]
+        if state.connection
+        else None,
         "health": [state.health.passed, state.health.failures, state.health.detail]
         if state.health.passed or state.health.failures
         else None,
@@ -176,6 +172,12 @@ def unit_from(
     for fingerprint in (record.get("fingerprint", ""), *spawned_by):
         if state.unit is None and fingerprint:
             state.unit = definition(fingerprint)
+    if "listening" in record:
+        accepted, refused = record["listening"]
+        state.listening = Listening(accepted, refused)
+    if "connection" in record and state.unit is not None:
+        socket, source = record["connection"]
+        state.connection = Connection(socket, source, state.unit)
     return state
 
 
@@ -328,6 +330,8 @@ def restore(
             world.outbox[name] = outcome_from(value, same_boot=same_boot)
         elif kind == "unit":
             state = unit_from(name, value, definition)
+            if "connection" in value and (state.connection is None or state.down or not same_boot):
+                continue  # it was not begun, or is over
             if not same_boot or (not same_shim and state.down):
                 if state.hold is None:
                     continue

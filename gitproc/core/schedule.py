@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from gitproc.core import beginning, deadlines, foreign, health, lifecycle, past_order, relations
 from gitproc.core.actions import Keep, SetLimits
+from gitproc.core.listening import connection_over
 from gitproc.core.plan import compare
 from gitproc.core.reload import can_reload
+from gitproc.core.socket_orders import ConfigureSocket
 from gitproc.core.standing import (
     at_rest,
     closed_gates,
@@ -109,7 +111,9 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
             state.demanded = False  # it does not come back by surprise
             world.dirty[state.name] = None
         _forget_wait(world, state)
-        if state.hold is None and world.wanted_unit(state.name) is None:
+        if state.connection is not None:
+            connection_over(world, state)
+        elif state.hold is None and world.wanted_unit(state.name) is None:
             world.forget(state.name)
         return
     if state.sub is SubState.AUTO_RESTART:
@@ -197,7 +201,9 @@ def _adopt_definition(world: World, state: UnitState, unit: Unit) -> None:
         world.do(SetLimits(unit, state.invocation))
         text = "; ".join(str(difference) for difference in comparison.differences)
         world.tell("unit.limits-changed", state.name, text)
-    if state.sub is SubState.RUNNING:
+    if unit.kind == "socket":
+        world.do(ConfigureSocket(unit))
+    elif state.sub is SubState.RUNNING:
         health.rearm(world, state)
         if unit.kind == "service":
             deadlines.arm_runtime(world, state)

@@ -10,6 +10,7 @@ import math
 from gitproc.core import watchdog
 from gitproc.core.actions import Spawn
 from gitproc.core.events import ExitCode, Process, Slot
+from gitproc.core.listening import sockets_for
 from gitproc.core.states import SubState
 from gitproc.core.world import LastExit, Running, UnitState, World
 from gitproc.units import directives as d
@@ -61,7 +62,9 @@ def order_spawn(world: World, state: UnitState, process: Process, command: ExecC
         variables.append(f"WATCHDOG_USEC={round(span * 1e6)}")
     if state.restarts and state.definition[d.RESTART_MODE] is RestartMode.DEBUG:
         variables.append("DEBUG_INVOCATION=1")
-    world.do(Spawn(process, state.definition, command, tuple(variables), first=not state.born))
+    sockets = sockets_for(world, state) if process.slot is not Slot.HEALTH else None
+    first = not state.born
+    world.do(Spawn(process, state.definition, command, tuple(variables), first, sockets))
 
 
 def exit_status_word(last: LastExit) -> str:

@@ -68,6 +68,7 @@ class Result(StrEnum):
     TRIGGER_LIMIT_HIT = "trigger-limit-hit"
     ASSERT = "assert"
     EXEC_CONDITION = "exec-condition"
+    SERVICE_START_LIMIT_HIT = "service-start-limit-hit"
     HEALTH_CHECK = "health-check"
 
 

@@ -26,6 +26,7 @@ from gitproc.core import (
     records,
     restart,
     schedule,
+    sockets,
     timers,
     triggers,
     verdicts,
@@ -65,6 +66,13 @@ from gitproc.core.events import (
 )
 from gitproc.core.notify import notified
 from gitproc.core.occasions import ClockSet, PathsSeen, ZoneSet
+from gitproc.core.socket_events import (
+    ConnectionCame,
+    HoldingsFound,
+    SocketFailed,
+    SocketOpened,
+    SocketReady,
+)
 from gitproc.core.states import Result
 from gitproc.core.transitions import Cause
 from gitproc.core.world import Running, UnitState, World
@@ -105,6 +113,7 @@ def step(world: World, event: Event, now: float) -> list[Action]:
 _SETTLE: dict[str, Callable[[World, UnitState], None]] = {
     "timer": timers.settle,
     "path": paths.settle,
+    "socket": sockets.settle,
 }
 """Kind of a unit that starts others -> what looks at one of them when all else is at rest."""
 
@@ -200,6 +209,11 @@ def _take_in(world: World, event: Event) -> None:
             state = _instance(world, unit, invocation)
             if state is not None:
                 conditions.checked(world, state, event)
+        case SocketOpened() | SocketFailed() | SocketReady() | ConnectionCame() | HoldingsFound():
+            state = None
+            if not isinstance(event, HoldingsFound):
+                state = _instance(world, event.unit, event.invocation)
+            sockets.take_in(world, state, event)
         case OperatorAsked():
             operator.asked(world, event)
         case RequestDropped(request):

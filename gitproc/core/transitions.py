@@ -64,6 +64,10 @@ class End(StrEnum):
     RESOLVE = "end"
 
 
+LIVES = frozenset({"service", "socket"})
+"""Kinds of units that go through the table; others are up or down. A socket has no RUNNING of its own: it
+rests in LISTENING, and its START is over when it is open."""
+
 Next = S | End
 END = End.RESOLVE
 
@@ -121,6 +125,8 @@ TRANSITIONS: dict[tuple[S, Cause], Next] = {
     (S.EXITED, Cause.HALT): S.STOP,
     (S.EXITED, Cause.ABORT): S.STOP,
     (S.EXITED, Cause.KILL): S.STOP_SIGKILL,
+    (S.LISTENING, Cause.HALT): S.STOP,
+    (S.LISTENING, Cause.ABORT): S.STOP_SIGTERM,
     (S.EXITED, Cause.RELOAD): S.RELOAD,
     (S.RELOAD, Cause.DONE): S.RUNNING,
     (S.RELOAD, Cause.SIGNALLED): S.RELOAD_SIGNAL,

@@ -12,9 +12,10 @@ from typing import Any
 
 from gitproc.core import records
 from gitproc.core.actions import GoBack, Reply
+from gitproc.core.commit_states import HeldBack, Outcome
 from gitproc.core.events import ApplyAsked, CommitLoaded, CommitMeta, OutcomeTold
 from gitproc.core.states import FINE
-from gitproc.core.world import HeldBack, Outcome, World
+from gitproc.core.world import World
 
 
 def describe(commit: CommitMeta) -> str:

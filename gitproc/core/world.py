@@ -17,11 +17,13 @@ from typing import Any
 from gitproc.core.actions import Action, Announce
 from gitproc.core.checked import Checked
 from gitproc.core.clock import Clock, TimerState
+from gitproc.core.commit_states import Deploy, HeldBack, Outcome, Refusal, UnitChange
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.dialogue import Dialogue
 from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
+from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
 from gitproc.core.states import (
     ACTIVE_STATE,
@@ -33,7 +35,6 @@ from gitproc.core.states import (
     Result,
     SubState,
 )
-from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 
@@ -130,6 +131,8 @@ class UnitState:
     activation: Activation | None = None
     timer: TimerState | None = None
     path: PathState | None = None
+    listening: Listening | None = None  # of a socket
+    connection: Connection | None = None  # of an instance that was made for one
     done: str = (
         ""  # fingerprint of the definition that ended by itself and is not to be started again
     )
@@ -199,70 +202,6 @@ class UnitState:
             if slot is not None and slot.process == process:
                 return slot
         return None
-
-
-@dataclass(slots=True)
-class Deploy:
-    """A commit in force that has not settled yet. `pending`: touched units that have not proved themselves.
-
-    `restarts`: how often touched units had been restarted before.
-    """
-
-    commit: CommitMeta
-    since: float
-    touched: frozenset[str]
-    pending: set[str]
-    failed: dict[str, str] = field(default_factory=dict)
-    restarts: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Refusal:
-    """A commit that was not accepted, and every reason."""
-
-    commit: CommitMeta
-    diagnostics: tuple[Diagnostic, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HeldBack:
-    """A failed commit that the branch names and that is not to be tried again; `to` is in force instead.
-
-    `units`: which failed, and how. `revert`: it is to be undone on the branch, too.
-    """
-
-    commit: CommitMeta
-    to: CommitMeta
-    units: dict[str, str]
-    revert: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class UnitChange:
-    """The commit that last gave a unit another definition, what differs (nothing: it was new), and the
-    good commit before that (its id; empty if none)."""
-
-    commit: CommitMeta
-    good: str
-    differences: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a commit ended, until everybody who listens has been told. `at`: 0 if before this boot."""
-
-    commit: CommitMeta
-    verdict: str
-    reason: str
-    seconds: float
-    units: dict[str, str]
-    at: float
-    told: list[str] = field(default_factory=list)
-
-    @property
-    def delivery(self) -> str:
-        """What tells this outcome from every other, for listeners that hear of it twice."""
-        return f"{self.commit.sha}:{self.verdict}"
 
 
 @dataclass(slots=True)
@@ -344,6 +283,9 @@ class World:
             return None
         unit = self.desired.units.get(name)
         if unit is None and "@" in name:
+            state = self.units.get(name)
+            if state is not None and state.connection is not None:
+                return state.connection.unit
             unit = self.desired.resolve(name)
         return unit
 

@@ -193,6 +193,7 @@ class Daemon:
         from gitproc.kernel.notify_socket import NotifySocket
         from gitproc.kernel.process_manager import ProcessManager
         from gitproc.kernel.resource_controller import ResourceController
+        from gitproc.kernel.sockets import Sockets
         from gitproc.store.definitions import Definitions
         from gitproc.store.event_log import EventLog
         from gitproc.store.state_manager import StateManager
@@ -214,6 +215,8 @@ class Daemon:
         controller.prepare()
         same_shim = load_world(world, state, definitions, events, host, welcome.epoch)
         health = HealthMonitor(lambda event: mailbox.post(event))  # noqa: PLW0108 -- made below
+        own = tuple(str(x) for x in (config.run_dir, config.state_dir, config.log_dir))
+        sockets = Sockets(manager, lambda event: mailbox.post(event), own)  # noqa: PLW0108
         effects = Effects(
             config,
             world,
@@ -223,6 +226,7 @@ class Daemon:
             health,
             definitions,
             events,
+            sockets,
             welcome.shim_pid,
         )
         perform = Perform(effects, lambda event: mailbox.post(event))  # noqa: PLW0108 -- made below
@@ -234,9 +238,10 @@ class Daemon:
         manager.on_lost = lambda: self._lose_shim(perform)
         for signo in asked:
             self._terminate(mailbox.post, signo)
-        await adopt(world, manager, mailbox.post, definitions, host, same_shim=same_shim)
+        await adopt(world, manager, mailbox.post, definitions, host, sockets, same_shim=same_shim)
+        senders = perform.senders
         notify = NotifySocket(
-            welcome.notify_fd, perform.attribute, perform.notified, _rejected, mailbox.after
+            welcome.notify_fd, senders.attribute, senders.notified, _rejected, mailbox.after
         )
 
         from gitproc.api.server import Server

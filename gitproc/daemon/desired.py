@@ -25,9 +25,9 @@ from gitproc.core.events import (
     CommitLoaded,
     CommitMeta,
     Event,
-    HostUnit,
     SourceFailed,
 )
+from gitproc.core.host_unit import HostUnit
 from gitproc.core.verdicts import astray, last_good, stand_in_for
 from gitproc.core.world import World
 from gitproc.daemon import push_rules as rules

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from gitproc.core import foreign
-from gitproc.core.events import Event, HostUnit, HostUnitsSeen
+from gitproc.core.events import Event, HostUnitsSeen
+from gitproc.core.host_unit import HostUnit
 from gitproc.errors import HostError
 from gitproc.kernel import host_units
 from gitproc.units.loader import UnitSet

@@ -20,9 +20,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from gitproc.core.commit_states import Outcome
 from gitproc.core.events import Event, OutcomeTold
 from gitproc.core.records import commit_record
-from gitproc.core.world import Outcome
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.loop import boottime
 from gitproc.daemon.perform import Effects

@@ -44,7 +44,6 @@ from gitproc.core.events import (
     Exited,
     LimitsFailed,
     MainFound,
-    Notified,
     OutOfMemory,
     Process,
     SetupFailed,
@@ -52,18 +51,23 @@ from gitproc.core.events import (
     SpawnFailed,
     TreeEmptied,
 )
+from gitproc.core.socket_orders import SocketOrder
+from gitproc.core.states import SubState
 from gitproc.core.world import World
 from gitproc.daemon import checking
 from gitproc.daemon.bus_watch import BusWatch
 from gitproc.daemon.config import Config
+from gitproc.daemon.senders import Senders
 from gitproc.errors import GitProcError, HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
-from gitproc.kernel import directories, main_process, notify_fields, processes, strangers
+from gitproc.kernel import directories, main_process, strangers
 from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
 from gitproc.kernel.namespaces import pid_namespace_problem
+from gitproc.kernel.passing import tell_descriptors
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.resource_controller import ResourceController
+from gitproc.kernel.sockets import Sockets
 from gitproc.kernel.spawn_spec import compile_spec
 from gitproc.kernel.trash import Trash
 from gitproc.store.definitions import Definitions
@@ -93,6 +97,7 @@ class Effects:
     health: HealthMonitor
     definitions: Definitions
     events: EventLog
+    sockets: Sockets
     shim_pid: int
 
 
@@ -120,6 +125,7 @@ class Perform:
         )
         self.trash = Trash(effects.host.run)
         self.watch: Callable[[WatchPaths | UnwatchPaths], None] = lambda _: None
+        self.senders = Senders(effects.world, effects.controller, post, self._warn)
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
         self.ask_host_units: Callable[[tuple[str, ...]], None] = lambda _: None
@@ -136,6 +142,9 @@ class Perform:
 
     def perform(self, action: Action) -> None:
         """Carry out one order."""
+        if isinstance(action, SocketOrder):
+            self._e.sockets.perform(action)
+            return
         match action:
             case Spawn():
                 self._spawn(action)
@@ -152,14 +161,19 @@ class Perform:
             case WatchBusName(unit, invocation, name):
                 self.bus.watch(unit, invocation, name)
             case Adopt(process, pid, start_time):
-                self._e.manager.adopt(process, pid, start_time or self._identity(process.unit, pid))
+                self._e.manager.adopt(
+                    process, pid, start_time or self.senders.identity(process.unit, pid)
+                )
             case Keep(unit=definition):
                 self._keep(definition)
             case SetLimits(unit=definition, invocation=invocation):
                 problems = self._e.controller.set_limits(definition)
                 self._limits_failed(definition.name, invocation, problems)
-            case Release(unit=definition, keep_runtime=keep_runtime):
+            case Release(unit=definition, keep_runtime=keep_runtime, forget=forget):
                 self._release(definition, keep_runtime=keep_runtime)
+                if forget:
+                    self._kept.discard(definition.fingerprint)
+                    self._e.definitions.drop(definition.fingerprint)
             case Probe(unit=definition, invocation=invocation):
                 self._e.health.probe(
                     definition.name,
@@ -227,6 +241,8 @@ class Perform:
         """An event of the process manager, completed by what only the cgroup knows, then posted."""
         if isinstance(event, Spawned):
             process = event.process
+            if self._served(process):
+                self._e.sockets.given(process.unit)
             self._e.controller.attach(process.unit, process.invocation, event.pid)
         elif isinstance(event, Exited):
             unit, invocation = event.process.unit, event.process.invocation
@@ -245,24 +261,10 @@ class Perform:
                 )
         self._post(event)
 
-    def attribute(self, pid: int) -> tuple[str, str] | None:
-        """Whose process it is: (unit, invocation), or None."""
-        unit = self._e.controller.unit_of(pid)
-        state = self._e.world.units.get(unit) if unit is not None else None
-        return (state.name, state.invocation) if state is not None else None
-
-    def notified(self, event: Notified) -> None:
-        """A notification, in the manager's own terms."""
-        unit, controller = event.unit, self._e.controller
-        fields, problem = notify_fields.translate(
-            event.fields,
-            event.pid,
-            lambda pid: controller.unit_of(pid) == unit,
-            lambda: controller.pids(unit),
-        )
-        if problem:
-            self._warn(unit, problem)
-        self._post(replace(event, fields=fields))
+    def _served(self, process: Process) -> bool:
+        """Whether a process is the one for which its unit was started, not a command before it."""
+        state = self._e.world.units.get(process.unit)
+        return state is not None and state.sub is SubState.START
 
     # -- orders ----------------------------------------------------------------------------------
 
@@ -272,9 +274,11 @@ class Perform:
             self._keep(unit)
             if action.first:
                 self._first(unit, process)
-            plan = compile_spec(
-                unit, action.command, process, self._context(unit), action.variables
-            )
+            passed = self._passed(action)
+            names = tuple(name for name, _ in passed)
+            context = replace(self._context(unit), fd_names=names)
+            plan = compile_spec(unit, action.command, process, context, action.variables)
+            tell_descriptors(plan.spec, unit, names)
         except LaunchError as error:
             self._launch_failed(process, error)
             return
@@ -283,7 +287,13 @@ class Perform:
             return
         for warning in plan.warnings:
             self._warn(unit.name, warning)
-        self._e.manager.spawn(process, plan.spec)
+        self._e.manager.spawn(process, plan.spec, [fd for _, fd in passed])
+
+    def _passed(self, action: Spawn) -> list[tuple[str, int]]:
+        if action.sockets is None:
+            return []
+        blocking = not action.unit[d.NON_BLOCKING]
+        return self._e.sockets.passed_to(action.sockets, blocking=blocking)
 
     def _launch_failed(self, process: Process, error: LaunchError) -> None:
         """What systemd finds out in the child and we before it: the same end, by the step's exit status."""
@@ -325,12 +335,16 @@ class Perform:
         paths = self._e.controller.paths(unit.name)
         logs = self._e.config.logs
         # Strings, not paths: pathlib would keep each name for good among the interned ones.
-        output = LogOutput(
-            f"{self._log_dir}/{bare_name(unit.name)}.log", logs.max_bytes, logs.files
-        )
+        output = LogOutput(f"{self._log_dir}/{self._log_of(unit)}.log", logs.max_bytes, logs.files)
         return replace(
             self._surroundings, cgroup=paths.directory, cgroup_procs=paths.procs, log=output
         )
+
+    def _log_of(self, unit: Unit) -> str:
+        """Instances that are made for a connection share their template's log."""
+        state = self._e.world.units.get(unit.name)
+        connection = state is not None and state.connection is not None
+        return bare_name(f"{unit.prefix}@.service" if connection else unit.name)
 
     def _signal_tree(self, unit: str, signal: int, spare: tuple[int, ...]) -> None:
         state = self._e.world.units.get(unit)
@@ -353,6 +367,7 @@ class Perform:
         self._e.health.cancel(unit.name)
         self.bus.forget(unit.name)
         self._e.controller.remove(unit.name)
+        self._e.sockets.release(unit)
         others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
         self._ipc.ended(unit, (x.definition for x in others))
         problems = directories.release(
@@ -360,15 +375,6 @@ class Perform:
         )
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
-
-    def _identity(self, unit: str, pid: int) -> int:
-        """The start time of the unit's process `pid`; -1, which no process has, if it is not the unit's.
-
-        The pid may be another process's by the time the shim looks. By this it is found out: who has this
-        start time then has had the pid all along, and so is who was looked up in between.
-        """
-        started = processes.start_time(pid)
-        return started if started and self._e.controller.unit_of(pid) == unit else -1
 
     def _limits_failed(self, unit: str, invocation: str, problems: list[str]) -> None:
         for problem in problems:

@@ -13,10 +13,12 @@ from collections.abc import Callable
 
 from gitproc.core.events import Adopted, AdoptionDone, Event, Process
 from gitproc.core.records import restore
+from gitproc.core.socket_events import HoldingsFound
 from gitproc.core.world import World
 from gitproc.daemon.loop import TOLD, boottime
 from gitproc.kernel import processes
 from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.sockets import Sockets
 from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
 from gitproc.store.state_manager import StateManager
@@ -78,6 +80,7 @@ async def adopt(
     post: Callable[[Event], None],
     definitions: Definitions,
     host: Host,
+    sockets: Sockets,
     *,
     same_shim: bool,
 ) -> None:
@@ -88,6 +91,7 @@ async def adopt(
     definition = unit_keeper(definitions, host)
     recorded = world.recorded.get("serial", 0)
     keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
+    owners = await _take_holdings(world, manager, sockets)
     for entry in await manager.list():
         try:
             process = entry.process
@@ -100,8 +104,18 @@ async def adopt(
         for process, pid, started in _survivors(world):
             manager.adopt(process, pid, started)
             post(Adopted(process, pid, started))
+    post(HoldingsFound(owners))
     post(AdoptionDone(same_shim))
     definitions.prune(keep)
+
+
+async def _take_holdings(world: World, manager: ProcessManager, sockets: Sockets) -> frozenset[str]:
+    def running(name: str) -> Unit | None:
+        state = world.units.get(name)
+        return state.unit if state is not None and not state.down else None
+
+    rows, fds = await manager.holdings()
+    return sockets.restore(rows, fds, running)
 
 
 def _survivors(world: World) -> list[tuple[Process, int, int]]:

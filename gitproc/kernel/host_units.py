@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from gitproc.core.events import HostUnit
+from gitproc.core.host_unit import HostUnit
 from gitproc.errors import HostError
 
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)

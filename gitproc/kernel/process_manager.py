@@ -33,6 +33,7 @@ _CODES = {1: ExitCode.EXITED, 2: ExitCode.KILLED, 3: ExitCode.DUMPED}
 Fds = list[int]
 Rows = list["TableEntry"]
 Events = list[Event]
+Held = list[tuple[str, str, str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class ProcessManager:
         self._by_process: dict[Process, _Known] = {}
         self._rows: Rows = []
         self._row_fds: Fds = []
+        self._kept: tuple[Held, Fds] = [], []
+        self._holds = True
         self._held: Events | None = None  # events that wait until the caller has seen the table
         self.orphans: dict[Process, tuple[int, int]] = {}
         """What lived when the line broke: pid and pidfd (open until the next `connect`)."""
@@ -119,6 +122,7 @@ class ProcessManager:
         self.orphans = {}
         message, fds = await self._line.connect(where, timeout)
         _, _, pid, epoch, features = message
+        self._holds = bool(features.get("holds"))
         return Welcome(pid, epoch, features, fds[0])
 
     def close(self) -> None:
@@ -207,6 +211,27 @@ class ProcessManager:
         """Everything is stopped: the shim may end."""
         self._line.send(("shutdown",))
 
+    def hold(self, owner: str, name: str, note: str, fds: Sequence[int]) -> asyncio.Future[None]:
+        """Have the shim keep these descriptors, in place of what the owner has by this name; they stay the
+        caller's here. The future gets a HostError if it cannot, or the line breaks."""
+        if not self._holds:
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            refused.set_exception(HostError("the shim is older: run `gitproc daemon-reexec`"))
+            return refused
+        return self._request("hold", owner, name, note, fds=fds)
+
+    def drop(self, owner: str, name: str | None = None) -> None:
+        """Have the shim close what it keeps by this name, or all of the owner."""
+        self._line.send(("drop", self._number(), owner, name))
+
+    async def holdings(self) -> tuple[Held, Fds]:
+        """All the shim keeps: (owner, name, note, how many descriptors), and those one after the other,
+        now the caller's. HostError if the line breaks."""
+        self._kept = [], []
+        if self._holds:
+            await self._ask("holdings")
+        return self._kept
+
     async def reexec(self) -> None:
         """Have the shim replace its program in place. HostError if it cannot."""
         await self._ask("reexec")
@@ -237,13 +262,19 @@ class ProcessManager:
         return self._next
 
     async def _ask(self, operation: str) -> Any:
-        if not self._line.connected:
-            raise HostError("there is no connection to the shim")
-        request = self._number()
+        return await self._request(operation)
+
+    def _request(
+        self, operation: str, *arguments: str, fds: Sequence[int] = ()
+    ) -> asyncio.Future[Any]:
         answer = asyncio.get_running_loop().create_future()
+        if not self._line.connected:
+            answer.set_exception(HostError("there is no connection to the shim"))
+            return answer
+        request = self._number()
         self._answers[request] = answer
-        self._line.send((operation, request))
-        return await answer
+        self._line.send((operation, request, *arguments), fds)
+        return answer
 
     def _handle(self, message: protocol.Message, fds: Fds) -> None:
         match message:
@@ -260,6 +291,11 @@ class ProcessManager:
                 if last:
                     self._adopt()
                     self._answer(request, self._rows)
+            case ("holdings", request, _, last, rows):
+                self._kept[0].extend(rows)
+                self._kept[1].extend(fds)
+                if last:
+                    self._answer(request, None)
             case ("setup_failed", id, step, number, text):
                 if id in self._by_id:
                     self._emit(SetupFailed(self._by_id[id].process, step, number, text))
@@ -270,7 +306,7 @@ class ProcessManager:
                 self.on_terminate(signo)
             case ("refused", request, step, _, text):
                 self._refused(request, step, text)
-            case ("reopened" | "reexeced" | "signalled", request, *_):
+            case ("reopened" | "reexeced" | "signalled" | "held" | "dropped", request, *_):
                 self._answer(request, None)
             case _:
                 protocol.close_all(fds)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ class Definitions:
             return None
         self._known.add(fingerprint)
         return unit
+
+    def drop(self, fingerprint: str) -> None:
+        """Forget one that nothing will ask for again."""
+        self._known.discard(fingerprint)
+        with suppress(OSError):
+            self._path(fingerprint).unlink()
 
     def prune(self, keep: set[str]) -> int:
         """Forget every definition but those of `keep`; returns how many went."""

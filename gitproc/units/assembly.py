@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gitproc.units import trigger_rules
+from gitproc.units import socket_rules, trigger_rules
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
@@ -144,6 +144,9 @@ class Assembler:
         broken = {problem.directive for problem in found if problem.severity == "error"}
         if kind == "service":
             found += [d for d in verify(unit.values, unit.where) if d.directive not in broken]
+        elif kind == "socket":
+            if not any(problem.severity == "error" for problem in found):
+                found += socket_rules.verify(unit.values, unit.where)
         else:
             found += trigger_rules.verify(unit, broken)
         found += self._missing(unit, RESTART_TRIGGERS)

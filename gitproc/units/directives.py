@@ -14,12 +14,14 @@ from typing import Any
 
 from gitproc.units import (
     directives_deadlines,
+    directives_descriptors,
     directives_exec,
     directives_gitproc,
     directives_path,
     directives_resources,
     directives_sandbox,
     directives_service,
+    directives_socket,
     directives_timer,
     directives_triggers,
     directives_unit,
@@ -35,6 +37,12 @@ from gitproc.units.directives_deadlines import (
     TIMEOUT_STOP_SEC,
     WATCHDOG_SEC,
     WATCHDOG_SIGNAL,
+)
+from gitproc.units.directives_descriptors import (
+    FILE_DESCRIPTOR_STORE_MAX,
+    FILE_DESCRIPTOR_STORE_PRESERVE,
+    NON_BLOCKING,
+    SOCKETS,
 )
 from gitproc.units.directives_exec import (
     ENVIRONMENT,
@@ -203,6 +211,8 @@ __all__ = [
     "EXEC_STOP",
     "EXEC_STOP_POST",
     "EXIT_TYPE",
+    "FILE_DESCRIPTOR_STORE_MAX",
+    "FILE_DESCRIPTOR_STORE_PRESERVE",
     "FINAL_KILL_SIGNAL",
     "GROUP",
     "GUESS_MAIN_PID",
@@ -237,6 +247,7 @@ __all__ = [
     "LOGS_DIRECTORY_MODE",
     "MEMORY_MAX",
     "NICE",
+    "NON_BLOCKING",
     "NOTIFY_ACCESS",
     "OOM_POLICY",
     "ON_FAILURE",
@@ -276,6 +287,7 @@ __all__ = [
     "SECTIONS",
     "SEND_SIGHUP",
     "SEND_SIGKILL",
+    "SOCKETS",
     "STANDARD_ERROR",
     "STANDARD_INPUT",
     "STANDARD_OUTPUT",
@@ -316,6 +328,7 @@ def _build() -> dict[str, Directive[Any]]:
         *directives_unit.ROWS,
         *directives_service.ROWS,
         *directives_deadlines.ROWS,
+        *directives_descriptors.ROWS,
         *directives_exec.ROWS,
         *directives_sandbox.ROWS,
         *directives_resources.ROWS,
@@ -323,6 +336,7 @@ def _build() -> dict[str, Directive[Any]]:
         *directives_timer.ROWS,
         *directives_path.ROWS,
         *directives_triggers.ROWS,
+        *directives_socket.ROWS,
         *directives_resources.SLICE_ROWS,
     ):
         assert row.key not in table, row.key

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
-from gitproc.units.rows import flag, known, one, one_of, several, text
+from gitproc.units.rows import flag, known, one, several, text
 from gitproc.units.service_types import (
     ExitType,
     KillMode,
@@ -197,14 +197,12 @@ RESTART_FORCE_EXIT_STATUS = _statuses(
 )
 
 _UNENFORCED = {
-    "Sockets": "Socket units to take descriptors from: none are passed yet.",
     "OpenFile": "Files to open and pass as descriptors: none are passed yet.",
     "USBFunctionDescriptors": "Descriptors of a USB gadget: not written.",
     "USBFunctionStrings": "Strings of a USB gadget: not written.",
 }
 _NO_EFFECT = {
     "TimeoutCleanSec": "Longest clean-up of directories by request; there is no such request.",
-    "NonBlocking": "Set O_NONBLOCK on passed descriptors; none are passed.",
     "RootDirectoryStartOnly": "Apply RootDirectory= to ExecStart= alone.",
     "BusPolicy": "Long gone from systemd.",
     "SysVStartPriority": "Long gone from systemd.",
@@ -243,21 +241,5 @@ ROWS: tuple[Directive[Any], ...] = (
     RESTART_PREVENT_EXIT_STATUS,
     RESTART_FORCE_EXIT_STATUS,
     *(known("Service", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
-    known(
-        "Service",
-        "FileDescriptorStoreMax",
-        Support.UNENFORCED,
-        "Descriptors to keep for the service: none are kept yet.",
-        parse_unsigned,
-        0,
-    ),
-    known(
-        "Service",
-        "FileDescriptorStorePreserve",
-        Support.NO_EFFECT,
-        "How long to keep stored descriptors; none are.",
-        one_of("restart"),
-        "restart",
-    ),
     *(known("Service", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
 )

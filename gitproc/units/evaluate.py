@@ -138,8 +138,7 @@ def _rows_of(kind: str) -> dict[str, tuple[tuple[str, Directive[Any]], ...]]:
     """By each key that means something in units of a kind, the rows that its assignments count for."""
     sections = SECTIONS.get(kind, frozenset())
     rows = {key: [(to, TABLE[to]) for to in targets_of(key)] for key in (*TABLE, *STANDS_FOR)}
-    found = {key: tuple(x for x in to if x[1].section in sections) for key, to in rows.items()}
-    return {key: to for key, to in found.items() if to}
+    return {key: tuple(to) for key, to in rows.items() if key.rpartition(".")[0] in sections}
 
 
 @lru_cache(maxsize=2048)

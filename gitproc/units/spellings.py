@@ -17,6 +17,13 @@ HEALTH_KEYS = tuple(
     for word in ("URL", "TCP", "Exec", "Interval", "Timeout", "Retries", "StartPeriod")
 )
 
+#: How the commands of a socket run: like those of a service.
+SOCKET_KEYS = (
+    "User", "Group", "SupplementaryGroups", "WorkingDirectory", "UMask", "Environment",
+    "EnvironmentFile", "PassEnvironment", "UnsetEnvironment", "Nice", "LimitNOFILE", "KillMode",
+    "KillSignal", "SendSIGKILL", "FinalKillSignal",
+)  # fmt: skip
+
 STANDS_FOR: Mapping[str, tuple[str, ...]] = {
     "Unit.StartLimitInterval": ("Unit.StartLimitIntervalSec",),
     "Unit.BindTo": ("Unit.BindsTo",),
@@ -38,6 +45,12 @@ STANDS_FOR: Mapping[str, tuple[str, ...]] = {
     "Service.ReadOnlyDirectories": ("Service.ReadOnlyPaths",),
     "Service.InaccessibleDirectories": ("Service.InaccessiblePaths",),
     **{f"Service.{name}": (f"X-GitProc.{name}",) for name in HEALTH_KEYS},
+    **{f"Socket.{name}": (f"Service.{name}",) for name in SOCKET_KEYS},
+    "Socket.ExecStartPre": ("Service.ExecStartPre",),
+    "Socket.ExecStartPost": ("Service.ExecStartPost",),
+    "Socket.ExecStopPre": ("Service.ExecStop",),
+    "Socket.ExecStopPost": ("Service.ExecStopPost",),
+    "Socket.TimeoutSec": ("Service.TimeoutStartSec", "Service.TimeoutStopSec"),
 }
 """Key of the table -> the keys that its assignments count for."""
 

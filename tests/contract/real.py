@@ -23,6 +23,7 @@ from gitproc.kernel.host import read_host
 from gitproc.kernel.notify_socket import NotifySocket
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.resource_controller import ResourceController
+from gitproc.kernel.sockets import Sockets
 from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
 from gitproc.units import directives as d
@@ -66,6 +67,7 @@ class Real(Surroundings):
         welcome = await manager.connect(self.config.run_dir / "shim.sock", DEADLINE)
         controller = ResourceController(detect(), welcome.shim_pid, self.config.cgroup_root)
         controller.prepare()
+        sockets = Sockets(manager, self.take)
         self._effects = Effects(
             self.config,
             self.world,
@@ -75,12 +77,15 @@ class Real(Surroundings):
             HealthMonitor(self.take),
             Definitions(self.config.state_dir / "definitions"),
             EventLog(self.config.log_dir),
+            sockets,
             welcome.shim_pid,
         )
         self._performer = performer = Perform(self._effects, self.take)
         definitions = self._effects.definitions
-        await adopt(self.world, manager, self.take, definitions, host, same_shim=same_shim)
-        self._notify = NotifySocket(welcome.notify_fd, performer.attribute, performer.notified)
+        await adopt(self.world, manager, self.take, definitions, host, sockets, same_shim=same_shim)
+        self._notify = NotifySocket(
+            welcome.notify_fd, performer.senders.attribute, performer.senders.notified
+        )
 
     async def _end(self) -> None:
         self._notify.close()

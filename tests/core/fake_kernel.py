@@ -52,7 +52,6 @@ from gitproc.core.events import (
     Executed,
     ExitCode,
     Exited,
-    HostUnit,
     HostUnitsSeen,
     MainFound,
     Notified,
@@ -70,8 +69,10 @@ from gitproc.core.events import (
     TreeEmptied,
     Verb,
 )
+from gitproc.core.host_unit import HostUnit
 from gitproc.core.occasions import PathsSeen
 from gitproc.core.records import restore
+from gitproc.core.socket_orders import SocketOrder
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import Settings, UnitState, World
 from gitproc.units import directives as d
@@ -82,6 +83,7 @@ from gitproc.units.service_types import KillMode
 from gitproc.units.specifiers import Host
 from gitproc.units.trigger_rules import watches
 from gitproc.units.unit import Unit
+from tests.core.fake_sockets import FakeSockets
 from tests.units.trees import HOST, source
 
 BIRTH = 0.001  # seconds between the order to spawn and the process
@@ -204,6 +206,7 @@ class Machine:
         self.files: dict[str, SourceFile] = {}
         self.units: UnitSet | None = None
         self.emptied_first = False  # a tree's news overtake those of its last process
+        self.sockets = FakeSockets(lambda event: self.mail.append(event), self.after)  # noqa: PLW0108 -- replaced
         self._watches: dict[str, str] = {}
         self.paths: dict[str, str] = {}  # what exists: path -> mark
         self._path_units: dict[str, tuple[Unit, str]] = {}
@@ -415,6 +418,9 @@ class Machine:
 
     def perform(self, action: Action) -> None:
         """Carry out one order."""
+        if isinstance(action, SocketOrder):
+            self.sockets.perform(action)
+            return
         match action:
             case Keep(unit):
                 self.definitions[unit.fingerprint] = unit
@@ -440,6 +446,7 @@ class Machine:
             case Adopt(process, pid, start):
                 self._adopt(process, self.procs.get(pid), start)
             case Release(unit):
+                self.sockets.close(unit.name)
                 self._watches.pop(unit.name, None)
                 self._probing.pop(unit.name, None)
             case Probe(unit, invocation):
@@ -710,6 +717,7 @@ class Machine:
         self._path_units.clear()
         self._probing.clear()
         self._oom_kills.clear()
+        self.sockets.crash()
 
     def restart(self, *, again: bool = True, exits_first: bool = False) -> None:
         """A new manager comes up beside the same shim."""
@@ -723,6 +731,7 @@ class Machine:
             exits += [exited] if failure is None else [failure, exited]
         if exits_first:
             self.mail.extend(exits)
+        self.mail.append(self.sockets.found())
         self.mail.append(AdoptionDone(same_shim=True))
         if not exits_first:
             self.mail.extend(exits)
@@ -746,6 +755,8 @@ class Machine:
             if slot is not None and slot.pid and self.procs[slot.pid].alive
         ]
         self.mail.extend(Adopted(slot.process, slot.pid, slot.start_time) for slot in living)
+        self.sockets.lost()
+        self.mail.append(self.sockets.found())
         self.mail.append(AdoptionDone(same_shim=False))
         for slot in living:
             self._adopt(slot.process, self.procs[slot.pid], slot.start_time)
@@ -761,6 +772,7 @@ class Machine:
         self.shim = Shim()
         self.now = 10.0
         self._restore(same_boot=False, same_shim=False)
+        self.sockets.lost()
         self.mail.append(AdoptionDone(same_shim=False))
         self._load_applied(again=True)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitproc.core.events import HostUnit, Verb
+from gitproc.core.events import Verb
+from gitproc.core.host_unit import HostUnit
 from gitproc.core.why import why
 from tests.core.fake_kernel import Machine, service
 

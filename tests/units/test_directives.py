@@ -10,6 +10,7 @@ from gitproc.units import (
     directives_exec_scheduling,
     directives_exec_streams,
     directives_path,
+    directives_socket,
     directives_timer,
     directives_triggers,
 )
@@ -23,16 +24,17 @@ MODULES = (
     directives_path,
     directives_timer,
     directives_triggers,
+    directives_socket,
     directives_exec,
     directives_exec_scheduling,
     directives_exec_streams,
 )
-CONSTANTS = {
-    name: value
+CONSTANTS = [
+    (name, value)
     for module in MODULES
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, Directive)
-}
+]
 
 
 def snake(name: str) -> str:
@@ -44,8 +46,8 @@ def test_every_enforced_directive_is_a_constant_of_its_name():
         row.key for row in TABLE.values() if row.support is Support.ENFORCED
     } - STANDS_FOR.keys()
     enforced -= CONDITION_KEYS  # known by what they test
-    assert enforced <= {row.key for row in CONSTANTS.values()}
-    for name, row in CONSTANTS.items():
+    assert enforced <= {row.key for _, row in CONSTANTS}
+    for name, row in CONSTANTS:
         assert snake(name) in (row.name.lower(), f"{row.section}{row.name}".lower())
         assert TABLE[row.key] is row
 

@@ -1,0 +1,55 @@
+"""Whose process a pid is: of who speaks on the notify socket, and of whom others speak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gitproc.core.events import Event, Notified
+from gitproc.core.world import World
+from gitproc.kernel import notify_fields, processes
+from gitproc.kernel.resource_controller import ResourceController
+
+
+class Senders:
+    """Answers from the units' groups; `warn` is told what a unit must not do."""
+
+    def __init__(
+        self,
+        world: World,
+        controller: ResourceController,
+        post: Callable[[Event], None],
+        warn: Callable[[str, str], None],
+    ) -> None:
+        self._world = world
+        self._controller = controller
+        self._post = post
+        self._warn = warn
+
+    def attribute(self, pid: int) -> tuple[str, str] | None:
+        """Whose process it is: (unit, invocation), or None."""
+        unit = self._controller.unit_of(pid)
+        state = self._world.units.get(unit) if unit is not None else None
+        return (state.name, state.invocation) if state is not None else None
+
+    def notified(self, event: Notified) -> None:
+        """A notification, in the manager's own terms."""
+        unit, controller = event.unit, self._controller
+        fields, problem = notify_fields.translate(
+            event.fields,
+            event.pid,
+            lambda pid: controller.unit_of(pid) == unit,
+            lambda: controller.pids(unit),
+        )
+        if problem:
+            self._warn(unit, problem)
+        self._post(replace(event, fields=fields))
+
+    def identity(self, unit: str, pid: int) -> int:
+        """The start time of the unit's process `pid`; -1, which no process has, if it is not the unit's.
+
+        The pid may be another process's by the time the shim looks. By this it is found out: who has this
+        start time then has had the pid all along, and so is who was looked up in between.
+        """
+        started = processes.start_time(pid)
+        return started if started and self._controller.unit_of(pid) == unit else -1

@@ -1,0 +1,293 @@
+"""The sockets of units: opened, held by the shim, watched while that matters, passed on, closed.
+
+Every descriptor is here and, under its unit's name, with the shim: so it outlives this process, and a
+manager that comes back finds it (`restore`). What is watched is a duplicate of what the service listens on;
+nothing is read from it here, and with Accept=no nothing is accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from gitproc.core.events import Event
+from gitproc.core.socket_events import ConnectionCame, SocketFailed, SocketOpened, SocketReady
+from gitproc.core.socket_orders import (
+    AssignConnection,
+    CloseSocket,
+    ConfigureSocket,
+    OpenSocket,
+    RefuseConnection,
+    SocketOrder,
+    UnwatchSocket,
+    WatchSocket,
+)
+from gitproc.errors import HostError
+from gitproc.kernel.peers import peer_of
+from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.socket_open import configure, make_links, open_socket, remove_nodes
+from gitproc.units import directives_socket as s
+from gitproc.units.addresses import Listen
+from gitproc.units.socket_rules import listens_in_order
+from gitproc.units.unit import Unit
+
+LISTEN, CONNECTION = "listen", "connection"
+"""What the sets that the shim holds for a unit are called."""
+_FLUSH_MAX = 1000  # connections or datagrams
+_CROWDED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_CROWDED_PAUSE = 1.0  # seconds
+
+
+@dataclass(slots=True)
+class _Open:
+    """A unit's open sockets. `names` for $LISTEN_FDNAMES; `note` tells what they are."""
+
+    fds: list[int]
+    names: list[str]
+    note: str
+    watching: list[int] = field(default_factory=list)
+
+
+def note_of(unit: Unit) -> str:
+    """What makes other sockets of a unit's: every setting that a running socket cannot take."""
+    rows = [row for row in s.ROWS if row.change is s.LISTEN_STREAM.change and unit.has(row)]
+    return repr([(row.name, unit[row]) for row in rows])
+
+
+def listens_of(unit: Unit) -> tuple[Listen, ...]:
+    """What the unit listens on, in order."""
+    return listens_in_order(unit.values, unit.settings)
+
+
+class Sockets:
+    """All of them. `own` are the manager's folders, in which no unit's socket may lie."""
+
+    def __init__(
+        self, manager: ProcessManager, post: Callable[[Event], None], own: Sequence[str] = ()
+    ) -> None:
+        self._manager = manager
+        self._post = post
+        self._own = tuple(own)
+        self._open: dict[str, _Open] = {}
+        self._connections: dict[int, socket.socket] = {}
+        self._assigned: dict[str, int] = {}
+        self._serial = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- orders ----------------------------------------------------------------------------------
+
+    def perform(self, order: SocketOrder) -> None:
+        """Carry out one order of the core."""
+        match order:
+            case OpenSocket(unit, invocation):
+                task = asyncio.get_running_loop().create_task(self._start(unit, invocation))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            case ConfigureSocket(unit):
+                self._configure(unit)
+            case CloseSocket(unit):
+                self._shut(unit)
+            case WatchSocket():
+                self._watch(order)
+            case UnwatchSocket(name):
+                self._unwatch(name)
+            case AssignConnection(serial, name):
+                self._assign(serial, name)
+            case RefuseConnection(serial):
+                self._refuse(serial)
+            case _:
+                assert_never(order)
+
+    async def _start(self, unit: Unit, invocation: str) -> None:
+        try:
+            problems = await self._open_all(unit)
+        except HostError as error:
+            self._close(unit.name)
+            self._post(SocketFailed(unit.name, invocation, error.message))
+        else:
+            self._post(SocketOpened(unit.name, invocation, tuple(problems)))
+
+    async def _open_all(self, unit: Unit) -> list[str]:
+        note, name = note_of(unit), unit.name
+        known = self._open.get(name)
+        if known is not None and known.note == note:
+            return []
+        self._close(name)
+        listens = listens_of(unit)
+        problems: list[str] = []
+        opened = self._open[name] = _Open([], [], note)
+        for listen in listens:
+            if any(f"{listen.path}/".startswith(f"{folder}/") for folder in self._own):
+                raise HostError(f"cannot listen on {listen.path}: it is the manager's own")
+            fd, found = open_socket(unit, listen)
+            opened.fds.append(fd)
+            problems += found
+        problems += make_links(unit, listens)
+        self._name(unit, opened)
+        await self._manager.hold(name, LISTEN, note, opened.fds)
+        return problems
+
+    @staticmethod
+    def _name(unit: Unit, opened: _Open) -> None:
+        name = unit[s.FILE_DESCRIPTOR_NAME] or unit.name
+        opened.names = [name] * len(opened.fds)
+
+    def _configure(self, unit: Unit) -> None:
+        opened = self._open.get(unit.name)
+        if opened is not None:
+            self._name(unit, opened)
+            for fd, listen in zip(opened.fds, listens_of(unit), strict=False):
+                with suppress(HostError):
+                    configure(fd, unit, listen)
+
+    # -- what services are given -----------------------------------------------------------------
+
+    def passed_to(self, sources: Iterable[str], *, blocking: bool) -> list[tuple[str, int]]:
+        """(name, descriptor) of what these units listen on, or of the connection of an instance.
+
+        `blocking`: whether reads of the service wait (NonBlocking=no); it is a property of the socket itself.
+        """
+        found: list[tuple[str, int]] = []
+        for source in sources:
+            if source in self._assigned:
+                found.append((CONNECTION, self._assigned[source]))
+            elif (opened := self._open.get(source)) is not None:
+                found += zip(opened.names, opened.fds, strict=True)
+        for _, fd in found:
+            os.set_blocking(fd, blocking)
+        return found
+
+    def given(self, instance: str) -> None:
+        """The instance has its process, and with it its connection: nobody else keeps that open."""
+        fd = self._assigned.pop(instance, -1)
+        if fd >= 0:
+            os.close(fd)
+            self._manager.drop(instance, CONNECTION)
+
+    def release(self, unit: Unit) -> None:
+        """The unit has ended: close what is held for it alone."""
+        if unit.kind == "socket":
+            self._shut(unit)
+        else:
+            self.given(unit.name)
+
+    def _shut(self, unit: Unit) -> None:
+        if unit.name in self._open:
+            self._close(unit.name)
+            if unit[s.REMOVE_ON_STOP]:
+                remove_nodes(unit, listens_of(unit))
+
+    def _close(self, name: str) -> None:
+        self._unwatch(name)
+        opened = self._open.pop(name, None)
+        if opened is not None:
+            for fd in opened.fds:
+                os.close(fd)
+            self._manager.drop(name, LISTEN)
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def _watch(self, order: WatchSocket) -> None:
+        opened = self._open.get(order.unit)
+        if opened is None or opened.watching:
+            return
+        loop = asyncio.get_running_loop()
+        for fd in opened.fds:
+            if order.flush:
+                _flush(fd)
+            if order.accept:
+                os.set_blocking(fd, False)
+                loop.add_reader(fd, self._accept, fd, order)
+            else:
+                loop.add_reader(fd, self._ready, order)
+            opened.watching.append(fd)
+
+    def _unwatch(self, name: str) -> None:
+        opened = self._open.get(name)
+        if opened is not None:
+            for fd in opened.watching:
+                asyncio.get_running_loop().remove_reader(fd)
+            opened.watching = []
+
+    def _ready(self, order: WatchSocket) -> None:
+        self._unwatch(order.unit)
+        self._post(SocketReady(order.unit, order.invocation))
+
+    def _accept(self, fd: int, order: WatchSocket) -> None:
+        # One at a time, as it may be the last for now; whoever is next waits in the backlog.
+        listener = socket.socket(fileno=os.dup(fd))
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno in _CROWDED:  # nothing can be done now, and it stays readable
+                self._unwatch(order.unit)
+                asyncio.get_running_loop().call_later(_CROWDED_PAUSE, self._watch, order)
+            return
+        finally:
+            listener.close()
+        self._serial += 1
+        self._connections[self._serial] = connection
+        try:
+            peer = peer_of(connection)
+        except OSError:  # gone already
+            connection.close()
+            del self._connections[self._serial]
+            return
+        self._post(ConnectionCame(order.unit, order.invocation, self._serial, *peer))
+
+    def _assign(self, serial: int, name: str) -> None:
+        connection = self._connections.pop(serial, None)
+        if connection is not None:
+            fd = self._assigned[name] = connection.detach()
+            held = self._manager.hold(name, CONNECTION, "", [fd])
+            held.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _refuse(self, serial: int) -> None:
+        connection = self._connections.pop(serial, None)
+        if connection is not None:
+            connection.close()
+
+    # -- coming back -----------------------------------------------------------------------------
+
+    def restore(
+        self,
+        rows: Iterable[tuple[str, str, str, int]],
+        fds: list[int],
+        unit_of: Callable[[str], Unit | None],
+    ) -> frozenset[str]:
+        """Take over what the shim holds: the units whose sockets are there. `fds` is emptied.
+
+        `unit_of`: the definition of what runs; what is held for nobody is dropped.
+        """
+        found: set[str] = set()
+        for owner, name, note, count in rows:
+            given, fds[:count] = fds[:count], []
+            unit = unit_of(owner)
+            if unit is not None and name == LISTEN and unit.kind == "socket":
+                opened = self._open[owner] = _Open(given, [], note)
+                self._name(unit, opened)
+                found.add(owner)
+            elif unit is not None and name == CONNECTION and count == 1:
+                self._assigned[owner] = given[0]
+            else:
+                for fd in given:
+                    os.close(fd)
+                self._manager.drop(owner, name)
+        return frozenset(found)
+
+
+def _flush(fd: int) -> None:
+    """FlushPending=: drop what waits, without waiting for more."""
+    os.set_blocking(fd, False)
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+        for _ in range(_FLUSH_MAX):
+            if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                sock.accept()[0].close()
+            else:
+                sock.recv(1)
