@@ -16,7 +16,8 @@ from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
 from gitproc.core.restart import SIGKILL
 from gitproc.core.states import UP, SubState
 from gitproc.core.transitions import LIVES
-from gitproc.core.world import Running, UnitState, World
+from gitproc.core.unit_state import Running, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit

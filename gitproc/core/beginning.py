@@ -6,7 +6,8 @@ from gitproc.core.actions import Keep
 from gitproc.core.lifecycle import describe, enter, move, next_command
 from gitproc.core.states import RESTS, Result, SubState
 from gitproc.core.transitions import LIVES, Cause
-from gitproc.core.world import Health, LastExit, UnitState, World
+from gitproc.core.unit_state import Health, LastExit, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.unit import Unit

@@ -15,7 +15,8 @@ from gitproc.core.actions import CheckConditions
 from gitproc.core.checked import Checked, Finding
 from gitproc.core.events import ConditionsChecked
 from gitproc.core.states import Result, SubState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units.conditions import conditions_of
 
 

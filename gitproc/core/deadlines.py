@@ -10,7 +10,8 @@ import math
 
 from gitproc.core.states import STARTING, SubState
 from gitproc.core.transitions import Cause
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType, TimeoutFailureMode
 from gitproc.units.unit import Unit

@@ -24,8 +24,9 @@ from gitproc.core.graph_check import check_changed
 from gitproc.core.health import has_check
 from gitproc.core.plan import PlannedAction
 from gitproc.core.states import FINE, RELOADING, Result, SubState
+from gitproc.core.unit_state import UnitState
 from gitproc.core.verdicts import describe, settle
-from gitproc.core.world import UnitState, World
+from gitproc.core.world import World
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from gitproc.core import standing
 from gitproc.core.plan import compare
 from gitproc.core.states import Result, SubState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units.directive import Change
 
 

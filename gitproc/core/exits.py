@@ -24,7 +24,8 @@ from gitproc.core.restart import result_of_exit
 from gitproc.core.spawning import spawn
 from gitproc.core.states import RELOADING, Result, SubState
 from gitproc.core.transitions import Cause
-from gitproc.core.world import LastExit, Running, UnitState, World
+from gitproc.core.unit_state import LastExit, Running, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ExitType, ServiceType
 from gitproc.units.values import ExecCommand

@@ -21,7 +21,8 @@ from gitproc.units import directives as d
 from gitproc.units.loader import UnitSet
 
 if TYPE_CHECKING:
-    from gitproc.core.world import UnitState, World
+    from gitproc.core.unit_state import UnitState
+    from gitproc.core.world import World
 
 HOST_KINDS = (".mount", ".swap", ".automount", ".device")
 """Kinds of units that the repository cannot have."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from gitproc.core.actions import Probe, Signal
 from gitproc.core.restart import SIGKILL
 from gitproc.core.states import SubState
-from gitproc.core.world import Health, UnitState, World
+from gitproc.core.unit_state import Health, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand

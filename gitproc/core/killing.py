@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from gitproc.core.actions import Signal, SignalTree, WatchTree
 from gitproc.core.states import SubState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ExitType, KillMode, ServiceType
 

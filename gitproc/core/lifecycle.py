@@ -32,7 +32,8 @@ from gitproc.core.states import FINE, RESTS, STARTING, Result, SubState
 from gitproc.core.states import RELOADING as RELOADING_STATES
 from gitproc.core.states import STOPPING as STOPPING_STATES
 from gitproc.core.transitions import LIVES, Cause, End, next_state
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.service_types import ServiceType

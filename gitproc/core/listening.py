@@ -12,7 +12,8 @@ from gitproc.core.states import SubState
 from gitproc.units import directives as d
 
 if TYPE_CHECKING:
-    from gitproc.core.world import UnitState, World
+    from gitproc.core.unit_state import UnitState
+    from gitproc.core.world import World
     from gitproc.units.unit import Unit
 
 OPEN = frozenset({SubState.LISTENING, SubState.RUNNING})

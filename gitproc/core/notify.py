@@ -15,7 +15,8 @@ from gitproc.core.dialogue import STOPPING
 from gitproc.core.events import Notified, Slot
 from gitproc.core.states import RELOADING, SubState
 from gitproc.core.transitions import Cause
-from gitproc.core.world import Running, UnitState, World
+from gitproc.core.unit_state import Running, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import NotifyAccess, ServiceType
 

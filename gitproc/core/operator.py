@@ -14,7 +14,8 @@ from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
 from gitproc.core.reload import can_reload
 from gitproc.core.states import FINE, RELOADING, Result, SubState
-from gitproc.core.world import Hold, Request, UnitState, World
+from gitproc.core.unit_state import Hold, UnitState
+from gitproc.core.world import Request, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
 

@@ -14,7 +14,8 @@ from gitproc.core.occasions import PathsSeen
 from gitproc.core.path_state import PathState
 from gitproc.core.states import ActiveState, Result, SubState
 from gitproc.core.triggers import Outcome
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives_path as p
 from gitproc.units.trigger_rules import watches
 from gitproc.units.unit import Unit

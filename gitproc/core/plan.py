@@ -15,7 +15,8 @@ from typing import Any
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.reload import can_reload
 from gitproc.core.states import Result
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.diagnostics import Location

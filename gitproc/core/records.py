@@ -25,7 +25,8 @@ from gitproc.core.events import CommitMeta, Process
 from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
 from gitproc.core.states import Result, SubState
-from gitproc.core.world import Activation, Health, Hold, LastExit, Running, UnitState, World
+from gitproc.core.unit_state import Activation, Health, Hold, LastExit, Running, UnitState
+from gitproc.core.world import World
 from gitproc.units.unit import Unit
 
 VERSION = 1

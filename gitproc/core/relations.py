@@ -10,7 +10,8 @@ from __future__ import annotations
 from gitproc.core.ends import End
 from gitproc.core.reload import can_reload
 from gitproc.core.spawning import exit_status_word
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 
 
 def note_end(world: World, state: UnitState, relation: str) -> None:

@@ -11,8 +11,9 @@ from gitproc.core.dialogue import RELOADING
 from gitproc.core.restart import SIGKILL
 from gitproc.core.states import SubState
 from gitproc.core.transitions import Cause
+from gitproc.core.unit_state import UnitState
 from gitproc.core.watchdog import dialogue
-from gitproc.core.world import UnitState, World
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit

@@ -10,7 +10,8 @@ import math
 
 from gitproc.core.events import ExitCode
 from gitproc.core.states import Result
-from gitproc.core.world import LastExit, Settings, UnitState, World
+from gitproc.core.unit_state import LastExit, UnitState
+from gitproc.core.world import Settings, World
 from gitproc.units import directives as d
 from gitproc.units.service_types import Restart, ServiceType
 from gitproc.units.unit import Unit

@@ -32,7 +32,8 @@ from gitproc.core.standing import (
 )
 from gitproc.core.states import Result, SubState
 from gitproc.core.transitions import Cause
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units.directive import Change
 from gitproc.units.unit import Unit
 

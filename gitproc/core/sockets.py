@@ -29,7 +29,8 @@ from gitproc.core.socket_orders import (
 from gitproc.core.states import Result, SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.triggers import Outcome
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives_socket as s
 from gitproc.units.names import is_valid_name
 from gitproc.units.unit import Unit

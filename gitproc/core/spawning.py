@@ -12,7 +12,8 @@ from gitproc.core.actions import Spawn
 from gitproc.core.events import ExitCode, Process, Slot
 from gitproc.core.listening import sockets_for
 from gitproc.core.states import SubState
-from gitproc.core.world import LastExit, Running, UnitState, World
+from gitproc.core.unit_state import LastExit, Running, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import RestartMode
 from gitproc.units.signals import signal_name

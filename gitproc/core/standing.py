@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from gitproc.core import foreign
 from gitproc.core.states import SubState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import RestartMode
 from gitproc.units.unit import Unit

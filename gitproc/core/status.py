@@ -10,7 +10,8 @@ from gitproc.core.health import has_check
 from gitproc.core.records import commit_record
 from gitproc.core.states import ActiveState, SubState
 from gitproc.core.status_timers import timer_status
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
 

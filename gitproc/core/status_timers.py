@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.core.timers import next_at
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 
 
 def timer_status(world: World, state: UnitState) -> dict[str, float | None] | None:

@@ -75,7 +75,8 @@ from gitproc.core.socket_events import (
 )
 from gitproc.core.states import Result
 from gitproc.core.transitions import Cause
-from gitproc.core.world import Running, UnitState, World
+from gitproc.core.unit_state import Running, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import OOMPolicy
 

@@ -15,7 +15,8 @@ from gitproc.core import lifecycle, records, standing, triggers
 from gitproc.core.clock import TimerState
 from gitproc.core.states import ActiveState, Result, SubState
 from gitproc.core.triggers import Outcome
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives_timer as t
 from gitproc.units.elapse import next_elapse
 from gitproc.units.unit import Unit

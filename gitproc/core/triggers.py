@@ -13,7 +13,8 @@ from enum import Enum
 from gitproc.core import lifecycle, operator, standing
 from gitproc.core.restart import start_limit_hit
 from gitproc.core.states import Result, SubState
-from gitproc.core.world import Activation, UnitState, World
+from gitproc.core.unit_state import Activation, UnitState
+from gitproc.core.world import World
 
 
 class Outcome(Enum):

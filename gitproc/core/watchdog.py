@@ -11,7 +11,8 @@ import math
 
 from gitproc.core.dialogue import Dialogue
 from gitproc.core.states import RELOADING, SubState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 
 WATCHED = RELOADING | {SubState.START_POST, SubState.RUNNING}

@@ -8,7 +8,8 @@ from typing import Any
 from gitproc.core import standing
 from gitproc.core.dependency_resolver import Relation
 from gitproc.core.states import Result, SubState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 
 
 def why(world: World, name: str, wall: float, now: float | None = None) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from gitproc.core.actions import Acknowledge, Action, Signal, SignalTree, Spawn
 from gitproc.core.events import Adopted, Event, Executed, Exited, Process, Slot, Spawned
-from gitproc.core.world import Running, UnitState, World
+from gitproc.core.unit_state import Running, UnitState
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
 from tests.contract.programs import DOUBLES

@@ -74,7 +74,8 @@ from gitproc.core.occasions import PathsSeen
 from gitproc.core.records import restore
 from gitproc.core.socket_orders import SocketOrder
 from gitproc.core.step import next_deadline, step
-from gitproc.core.world import Settings, UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import Settings, World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.exit_status import EXIT_STATUS_NAMES

@@ -10,7 +10,8 @@ from gitproc.core import records
 from gitproc.core.actions import Record
 from gitproc.core.events import Tick, Verb
 from gitproc.core.states import SubState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from tests.core.fake_kernel import Machine, Program, service
 
 FORGOTTEN = {

@@ -13,7 +13,8 @@ from gitproc.core.restart import (
     start_limit_hit,
 )
 from gitproc.core.states import Result
-from gitproc.core.world import LastExit, Settings, UnitState
+from gitproc.core.unit_state import LastExit, UnitState
+from gitproc.core.world import Settings
 from gitproc.units.unit import Unit
 from tests.units.trees import tree
 

@@ -3,7 +3,8 @@
 import pytest
 
 from gitproc.core.events import Slot
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.daemon.recover import load_world
 from gitproc.kernel.host import read_host
 from gitproc.store.definitions import Definitions
