@@ -26,7 +26,7 @@ _FOREVER = (1 << 64) - 1  # microseconds: systemd's infinity
 
 def notified(world: World, state: UnitState, event: Notified) -> None:
     """Take in one datagram from a process of this instance."""
-    if state.unit is None or not _may_speak(state, event.pid):
+    if state.unit is None or not may_speak(state, event.pid):
         return
     fields = dict(event.fields)
     if _number(fields.get("MAINPID", "")):
@@ -50,7 +50,8 @@ def access_of(state: UnitState) -> NotifyAccess:
     return NotifyAccess(said) if said else state.definition[d.NOTIFY_ACCESS]
 
 
-def _may_speak(state: UnitState, pid: int) -> bool:
+def may_speak(state: UnitState, pid: int) -> bool:
+    """Whether this process may speak for its unit (NotifyAccess=)."""
     access = access_of(state)
     if access is NotifyAccess.ALL:
         return True

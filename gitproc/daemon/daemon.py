@@ -241,7 +241,12 @@ class Daemon:
         await adopt(world, manager, mailbox.post, definitions, host, sockets, same_shim=same_shim)
         senders = perform.senders
         notify = NotifySocket(
-            welcome.notify_fd, senders.attribute, senders.notified, _rejected, mailbox.after
+            welcome.notify_fd,
+            senders.attribute,
+            senders.notified,
+            _rejected,
+            mailbox.after,
+            senders.keep,
         )
 
         from gitproc.api.server import Server

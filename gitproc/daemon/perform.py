@@ -125,7 +125,9 @@ class Perform:
         )
         self.trash = Trash(effects.host.run)
         self.watch: Callable[[WatchPaths | UnwatchPaths], None] = lambda _: None
-        self.senders = Senders(effects.world, effects.controller, post, self._warn)
+        self.senders = Senders(
+            effects.world, effects.controller, post, self._warn, effects.sockets.store
+        )
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
         self.ask_host_units: Callable[[tuple[str, ...]], None] = lambda _: None
@@ -274,7 +276,7 @@ class Perform:
             self._keep(unit)
             if action.first:
                 self._first(unit, process)
-            passed = self._passed(action)
+            passed = self._e.sockets.passed_to(unit, action.sockets)
             names = tuple(name for name, _ in passed)
             context = replace(self._context(unit), fd_names=names)
             plan = compile_spec(unit, action.command, process, context, action.variables)
@@ -288,12 +290,6 @@ class Perform:
         for warning in plan.warnings:
             self._warn(unit.name, warning)
         self._e.manager.spawn(process, plan.spec, [fd for _, fd in passed])
-
-    def _passed(self, action: Spawn) -> list[tuple[str, int]]:
-        if action.sockets is None:
-            return []
-        blocking = not action.unit[d.NON_BLOCKING]
-        return self._e.sockets.passed_to(action.sockets, blocking=blocking)
 
     def _launch_failed(self, process: Process, error: LaunchError) -> None:
         """What systemd finds out in the child and we before it: the same end, by the step's exit status."""
@@ -367,7 +363,7 @@ class Perform:
         self._e.health.cancel(unit.name)
         self.bus.forget(unit.name)
         self._e.controller.remove(unit.name)
-        self._e.sockets.release(unit)
+        self._e.sockets.release(unit, restart=keep_runtime)
         others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
         self._ipc.ended(unit, (x.definition for x in others))
         problems = directories.release(

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gitproc.core.events import Event, Notified
+from gitproc.core.notify import may_speak
 from gitproc.core.world import World
 from gitproc.kernel import notify_fields, processes
+from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.resource_controller import ResourceController
 
 
@@ -20,11 +22,13 @@ class Senders:
         controller: ResourceController,
         post: Callable[[Event], None],
         warn: Callable[[str, str], None],
+        store: FdStore,
     ) -> None:
         self._world = world
         self._controller = controller
         self._post = post
         self._warn = warn
+        self._store = store
 
     def attribute(self, pid: int) -> tuple[str, str] | None:
         """Whose process it is: (unit, invocation), or None."""
@@ -44,6 +48,22 @@ class Senders:
         if problem:
             self._warn(unit, problem)
         self._post(replace(event, fields=fields))
+
+    def keep(self, event: Notified, fds: list[int]) -> None:
+        """FDSTORE=1 and FDSTOREREMOVE=1, where the sender may speak for its unit; what is kept leaves `fds`."""
+        state = self._world.units.get(event.unit)
+        if state is None or state.invocation != event.invocation or state.down:
+            return
+        if state.unit is None or not may_speak(state, event.pid):
+            return
+        fields = dict(event.fields)
+        if fields.get("FDSTOREREMOVE") == "1":
+            self._store.remove(event.unit, fields.get("FDNAME", ""))
+        elif fields.get("FDSTORE") == "1":
+            poll = fields.get("FDPOLL") != "0"
+            problem = self._store.keep(state.unit, fields.get("FDNAME", ""), fds, poll=poll)
+            if problem:
+                self._warn(event.unit, problem)
 
     def identity(self, unit: str, pid: int) -> int:
         """The start time of the unit's process `pid`; -1, which no process has, if it is not the unit's.

@@ -2,7 +2,8 @@
 
 The shim owns the socket, so nothing is lost while no manager is there. The kernel vouches for the sender's
 pid; which unit that is, and whether it may speak for it, others decide. Descriptors that come along are
-closed at once: none are kept yet. For BARRIER=1 closing is the answer, once all before it has had its effect.
+closed at once, but for those that `keep` takes (FDSTORE=1). For BARRIER=1 closing is the answer, once all
+before it has had its effect.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class NotifySocket:
 
     `attribute` gives (unit, invocation) of a sender's pid, None for strangers and for those already gone.
     `rejected` is told why a message was dropped, of a flood only the first few a minute. `after` calls back
-    when everything delivered so far has been taken in.
+    when everything delivered so far has been taken in. `keep` takes from the descriptors of a message that
+    is about stored ones those that are to stay open.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class NotifySocket:
         deliver: Callable[[Notified], None],
         rejected: Callable[[str], None] | None = None,
         after: Callable[[Callable[[], None]], None] = lambda callback: callback(),
+        keep: Callable[[Notified, list[int]], None] = lambda _event, _fds: None,
     ) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
@@ -53,6 +56,7 @@ class NotifySocket:
         self._deliver = deliver
         self._rejected = rejected
         self._after = after
+        self._keep = keep
         self._minute, self._told, self._untold = 0.0, 0, 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._readable)
@@ -80,12 +84,12 @@ class NotifySocket:
                     barrier = fds.pop()
                     self._after(partial(os.close, barrier))
                 else:
-                    self._take(data, pid, flags)
+                    self._take(data, pid, flags, fds)
             finally:
                 for fd in fds:
                     os.close(fd)
 
-    def _take(self, data: bytes, pid: int, flags: int) -> None:
+    def _take(self, data: bytes, pid: int, flags: int, fds: list[int]) -> None:
         if pid <= 0:
             return self._reject("a notification without credentials was dropped")
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(data) > MESSAGE_BYTES_MAX:
@@ -96,7 +100,10 @@ class NotifySocket:
         found = self._attribute(pid)
         if found is None:
             return self._reject(f"a notification of process {pid}, which is no unit's, was dropped")
-        return self._deliver(Notified(found[0], found[1], pid, fields))
+        event = Notified(found[0], found[1], pid, fields)
+        if any(name.startswith("FDSTORE") for name, _ in fields):
+            self._keep(event, fds)
+        return self._deliver(event)
 
     def _reject(self, why: str) -> None:
         if self._rejected is None:

@@ -29,9 +29,11 @@ from gitproc.core.socket_orders import (
     WatchSocket,
 )
 from gitproc.errors import HostError
+from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.peers import peer_of
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.socket_open import configure, make_links, open_socket, remove_nodes
+from gitproc.units import directives as d
 from gitproc.units import directives_socket as s
 from gitproc.units.addresses import Listen
 from gitproc.units.socket_rules import listens_in_order
@@ -78,6 +80,7 @@ class Sockets:
         self._connections: dict[int, socket.socket] = {}
         self._assigned: dict[str, int] = {}
         self._serial = 0
+        self.store = FdStore(manager)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- orders ----------------------------------------------------------------------------------
@@ -148,20 +151,23 @@ class Sockets:
 
     # -- what services are given -----------------------------------------------------------------
 
-    def passed_to(self, sources: Iterable[str], *, blocking: bool) -> list[tuple[str, int]]:
-        """(name, descriptor) of what these units listen on, or of the connection of an instance.
+    def passed_to(self, unit: Unit, sources: Iterable[str] | None) -> list[tuple[str, int]]:
+        """(name, descriptor) of what these units listen on, or of the connection of an instance, and then
+        of what is stored for `unit`; nothing where `sources` is None.
 
-        `blocking`: whether reads of the service wait (NonBlocking=no); it is a property of the socket itself.
+        Whether reads wait (NonBlocking=) is a property of the socket itself, and so is set on each start.
         """
         found: list[tuple[str, int]] = []
+        if sources is None:
+            return found
         for source in sources:
             if source in self._assigned:
                 found.append((CONNECTION, self._assigned[source]))
             elif (opened := self._open.get(source)) is not None:
                 found += zip(opened.names, opened.fds, strict=True)
         for _, fd in found:
-            os.set_blocking(fd, blocking)
-        return found
+            os.set_blocking(fd, not unit[d.NON_BLOCKING])
+        return [*found, *self.store.of(unit.name)]
 
     def given(self, instance: str) -> None:
         """The instance has its process, and with it its connection: nobody else keeps that open."""
@@ -170,8 +176,9 @@ class Sockets:
             os.close(fd)
             self._manager.drop(instance, CONNECTION)
 
-    def release(self, unit: Unit) -> None:
+    def release(self, unit: Unit, *, restart: bool) -> None:
         """The unit has ended: close what is held for it alone."""
+        self.store.release(unit, restart=restart)
         if unit.kind == "socket":
             self._shut(unit)
         else:
@@ -275,6 +282,8 @@ class Sockets:
                 found.add(owner)
             elif unit is not None and name == CONNECTION and count == 1:
                 self._assigned[owner] = given[0]
+            elif self.store.restore(owner, name, note, given, runs=unit is not None):
+                pass
             else:
                 for fd in given:
                     os.close(fd)

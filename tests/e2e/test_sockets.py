@@ -351,3 +351,63 @@ FileDescriptorName=mine
     machine.gitproc("stop", "x.socket")
     assert log.read_text() == "pre closed\npost open\nstop open\nafter closed\n"
     assert not os.path.lexists(f"{path}.link") and not path.exists()
+
+
+# Stores a pipe and a named socket, and says what it is given when it starts.
+STORER = """
+import array, os, socket, sys, time
+names = os.environ.get("LISTEN_FDNAMES", "")
+count = int(os.environ.get("LISTEN_FDS", "0"))
+said = open(sys.argv[1], "a")
+stored = [n for n, name in enumerate(names.split(":")) if name == "pipe"]
+text = os.read(3 + stored[0], 100).decode() if stored else "-"
+def tell(message, *fds):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        sock.sendmsg([message.encode()], rights, 0, os.environ["NOTIFY_SOCKET"])
+reading, writing = os.pipe()
+os.write(writing, b"kept%d" % os.getpid())
+tell("FDSTOREREMOVE=1\\nFDNAME=pipe")
+tell("FDSTORE=1\\nFDNAME=pipe\\nFDPOLL=0", reading)
+pair = socket.socketpair()
+tell("FDSTORE=1\\nFDNAME=gone", pair[0].fileno())
+tell("FDSTORE=1", *[os.dup(1) for _ in range(5)])
+pair[0].close(), pair[1].close()
+tell("READY=1")
+said.write(f"{os.getpid()} {names} {text}\\n")
+said.flush()
+time.sleep(1000)
+"""
+
+
+def test_stored_descriptors_come_back_with_the_next_start(machine, path):
+    (machine.root / "storer.py").write_text(STORER)
+    said = machine.root / "stored"
+    command = f"/usr/bin/python3 -I -S {machine.root}/storer.py {said}"
+    text = (
+        f"[Service]\nType=notify\nExecStart={command}\nFileDescriptorStoreMax=4\nRestart=always\n"
+    )
+    machine.deploy({
+        "v.socket": socket_unit(f"ListenStream={path}"),
+        "v.service": f"{text}[Install]\nWantedBy=multi-user.target\n",
+    })  # fmt: skip
+
+    def lines():
+        return [line.split() for line in said.read_text().splitlines()] if said.exists() else []
+
+    first = until(lambda: len(lines()) == 1 and lines()[0])
+    assert first[1:] == ["v.socket", "-"]
+    machine.kill_manager()
+    os.kill(int(first[0]), signal.SIGKILL)
+    second = until(lambda: len(lines()) == 2 and lines()[1])
+    assert second[1].split(":")[:2] == ["v.socket", "pipe"]
+    assert "gone" not in second[1]  # its other end was closed
+    assert second[1].count("stored") <= 3
+    assert second[2] == f"kept{first[0]}"
+    machine.gitproc("restart", "v")
+    third = until(lambda: len(lines()) == 3 and lines()[2])
+    assert third[2] == f"kept{second[0]}"
+    machine.gitproc("stop", "v")
+    machine.gitproc("start", "v")
+    fourth = until(lambda: len(lines()) == 4 and lines()[3])
+    assert fourth[1:] == ["v.socket", "-"]
