@@ -236,6 +236,7 @@ METHODS: Mapping[str, Method] = {
     "history": Method({"unit": _unit, "lines": _entries}),
     "events": Method({"lines": _entries, "follow": _flag}, streams=True),
     "list-timers": Method({"units": _patterns, "all": _flag}),
+    "list-sockets": Method({"units": _patterns, "all": _flag}),
     "why": Method({"unit": _unit}, frozenset({"unit"})),
     "diff": Method(),
     "security": Method({"units": _units, "threshold": _score}),

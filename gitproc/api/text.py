@@ -13,6 +13,7 @@ from gitproc.api.protocol import LIFECYCLE
 from gitproc.api.text_changes import apply, history, plan, rollback, sync
 from gitproc.api.text_reasons import diff, timeline, why
 from gitproc.api.text_security import above, security
+from gitproc.api.text_sockets import sockets
 from gitproc.api.text_status import diagnostic_line, overview, unit_status, unit_table
 from gitproc.api.text_style import Style, moment, number, safe
 from gitproc.api.text_timers import timers
@@ -297,6 +298,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Style], Rendered]] = {
     "rollback": _rollback,
     "history": _history,
     "list-timers": lambda data, style: Rendered(0, _lines(timers(data, style))),
+    "list-sockets": lambda data, style: Rendered(0, _lines(sockets(data, style))),
     "why": _why,
     "diff": _diff,
     "security": lambda data, style: Rendered(int(above(data)), _lines(security(data, style))),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gitproc.api.text_sockets import status_lines
 from gitproc.api.text_style import Style, ago, moment, number, safe, size, table
 from gitproc.api.text_timers import left
 from gitproc.units.timespan import format_span
@@ -77,6 +78,8 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
     if timer := unit.get("timer"):
         at = number(timer.get("next"))
         yield "Trigger", f"{moment(at)}; {left(at - now)} left" if at is not None else "n/a"
+    if socket := unit.get("socket"):
+        yield from status_lines(socket)
     for label, key in (("Triggers", "triggers"), ("TriggeredBy", "triggered_by")):
         for index, other in enumerate(unit.get(key) or ()):
             yield "" if index else label, f"{dot(other, style)} {safe(other.get('name'))}"

@@ -29,6 +29,11 @@ def _timers(args: argparse.Namespace) -> int:
     return ask(args, "list-timers", {**params, "all": True} if args.all else params)
 
 
+def _sockets(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = {"units": args.units} if args.units else {}
+    return ask(args, "list-sockets", {**params, "all": True} if args.all else params)
+
+
 def _why(args: argparse.Namespace) -> int:
     return ask(args, "why", {"unit": args.unit})
 
@@ -84,6 +89,9 @@ def register(add: Any) -> None:
     timers = add("list-timers", _timers, "list timers, the next one to elapse first")
     timers.add_argument("units", nargs="*", metavar="TIMER", help="name or shell-style pattern")
     timers.add_argument("--all", action="store_true", help="those that are not active, too")
+    sockets = add("list-sockets", _sockets, "list sockets, and what a connection starts")
+    sockets.add_argument("units", nargs="*", metavar="SOCKET", help="name or shell-style pattern")
+    sockets.add_argument("--all", action="store_true", help="those that are not active, too")
     why = add("why", _why, "say why a unit runs, waits or rests")
     why.add_argument("unit", metavar="UNIT")
     cat = add("cat", _units, "show the files of units, as committed")

@@ -8,6 +8,7 @@ from typing import Any
 from gitproc.core import attribution, standing, verdicts
 from gitproc.core.health import has_check
 from gitproc.core.records import commit_record
+from gitproc.core.socket_status import socket_record
 from gitproc.core.states import ActiveState, SubState
 from gitproc.core.status_timers import timer_status
 from gitproc.core.unit_state import UnitState
@@ -49,6 +50,7 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "invocation": state.invocation,
         "wanted": standing.wanted(world, name) is not None,
         "timer": timer_status(world, state),
+        "socket": socket_record(state, unit),
         "triggers": _related(world, world.graph.triggers.of(name)),
         "triggered_by": _related(world, world.graph.triggers.to(name)),
     }

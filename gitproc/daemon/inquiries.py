@@ -12,6 +12,7 @@ from gitproc.core.drift import Drift, drifts
 from gitproc.core.events import Event, SyncAsked
 from gitproc.core.exposure import expose
 from gitproc.core.records import commit_record
+from gitproc.core.socket_status import sockets
 from gitproc.core.status_timers import timers
 from gitproc.core.why import why
 from gitproc.daemon.commits import Commits, files_of
@@ -47,7 +48,7 @@ class Inquiries:
         self._canonical = canonical
         self.methods = {
             "why": self.why, "diff": self.diff, "history": self.history, "cat": self.cat,
-            "list-timers": self.list_timers, "security": self.security,
+            "list-timers": self.list_timers, "list-sockets": self.list_sockets, "security": self.security,
         }  # fmt: skip
 
     async def why(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -68,6 +69,17 @@ class Inquiries:
             and (params.get("all") or one["active_state"] == "active")
         ]
         return {"version": 1, "timers": found}
+
+    async def list_sockets(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Addresses of sockets that are open (or all)."""
+        patterns = params.get("units") or ("*",)
+        found = [
+            one
+            for one in sockets(self._world)
+            if any(fnmatch.fnmatch(one["unit"], pattern) for pattern in patterns)
+            and (params.get("all") or one["open"])
+        ]
+        return {"version": 1, "sockets": found}
 
     async def diff(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Where what is differs from what the commit in force wants."""

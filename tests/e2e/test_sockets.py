@@ -95,6 +95,10 @@ def test_a_connection_starts_the_service_and_is_answered(machine, path):
     pid, name, said = ask(path, "hello")
     assert (name, said) == ("a.socket", "hello")
     assert state_of(machine, "a.socket") == ("active", "running")
+    shown = machine.gitproc("list-sockets").out.splitlines()
+    assert shown[-1] == "1 socket listed."
+    assert f"{path} a.socket a.service" in " ".join(shown[-3].split())
+    assert f"Listen: {path} (Stream)" in machine.gitproc("status", "a.socket").out
     assert ask(path)[0] == pid
     ask(path, "end")
     machine.wait("a", "dead")
