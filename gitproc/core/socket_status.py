@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.core.states import ActiveState
-from gitproc.core.world import UnitState, World
+from gitproc.core.unit_state import UnitState
+from gitproc.core.world import World
 from gitproc.units.directives_socket import ACCEPT
 from gitproc.units.socket_rules import listens_in_order
 from gitproc.units.unit import Unit
