@@ -39,6 +39,9 @@ def adopted(world: World, event: Adopted) -> None:
         world.do(Signal(event.process, SIGKILL))
         return
     world.announced.add(event.process)
+    if not event.pid:
+        state.born, state.tree_empty = True, False
+        return  # being made: as one that was ordered and has not been heard of
     slot.pid, slot.start_time = event.pid, event.start_time
     slot.executed = True
     state.tree_empty = False

@@ -83,10 +83,16 @@ def _texts(unit: Unit, key: str) -> str:
 
 
 def compare(old: Unit, new: Unit) -> Comparison:
-    """Compare two definitions directive by directive."""
+    """Compare two definitions directive by directive.
+
+    What follows from another directive is no difference beside that one (TimeoutAbortSec= takes after
+    TimeoutStopSec=), unless it takes more than that one does, or nothing else differs: then the values
+    are shown.
+    """
     if old is new:
         return Comparison(Change.NONE, ())
-    differences = []
+    differences: list[Difference] = []
+    derived: list[Difference] = []
     for key in sorted(old.values.keys() | new.values.keys()):
         directive = d.TABLE.get(key)
         if directive is None or old[directive] == new[directive]:
@@ -96,10 +102,22 @@ def compare(old: Unit, new: Unit) -> Comparison:
         change = directive.change
         if new.kind == "socket" and directive.section not in ("Socket", "Unit"):
             change = Change.LIVE  # how its commands run is no reason to close it
-        differences.append(Difference(directive.name, *texts, change, where))
+        found = differences
+        if texts[0] == texts[1]:
+            found, texts = derived, (_effective(old[directive]), _effective(new[directive]))
+        found.append(Difference(directive.name, *texts, change, where))
     differences += _trigger_differences(old, new)
-    change = max((x.change for x in differences), key=_RANK.__getitem__, default=Change.NONE)
-    return Comparison(change, tuple(differences))
+    reached = _RANK[_strongest(differences)] if differences else -1
+    differences += [x for x in derived if _RANK[x.change] > reached]
+    return Comparison(_strongest(differences), tuple(differences))
+
+
+def _strongest(differences: Iterable[Difference]) -> Change:
+    return max((x.change for x in differences), key=_RANK.__getitem__, default=Change.NONE)
+
+
+def _effective(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _trigger_differences(old: Unit, new: Unit) -> Iterable[Difference]:

@@ -105,6 +105,7 @@ class Exited:
 class Adopted:
     """A process that an earlier manager ordered is in the shim's table. Not `alive`: its exit follows.
 
+    `pid` 0: it is still being made; Spawned follows.
     `unit`: the definition it runs by, where no record knows of the process since none could be written.
     """
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from gitproc.daemon.loop import Mailbox
     from gitproc.daemon.perform import Effects, Perform
     from gitproc.kernel.notify_socket import NotifySocket
-    from gitproc.kernel.process_manager import ProcessManager, Welcome
+    from gitproc.kernel.process_manager import ProcessManager
+    from gitproc.kernel.shim_table import Welcome
     from gitproc.store.state_manager import StateManager
 
 log = logging.getLogger(__name__)

@@ -58,7 +58,7 @@ from gitproc.daemon import checking
 from gitproc.daemon.bus_watch import BusWatch
 from gitproc.daemon.config import Config
 from gitproc.daemon.senders import Senders
-from gitproc.errors import GitProcError, HostError, StateError
+from gitproc.errors import HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
 from gitproc.kernel import directories, main_process, strangers
 from gitproc.kernel.ipc_objects import IpcObjects
@@ -272,6 +272,8 @@ class Perform:
 
     def _spawn(self, action: Spawn) -> None:
         process, unit = action.process, action.unit
+        if self._e.manager.knows(process):
+            return  # an order that is repeated must not end what it has made as a stranger
         try:
             self._keep(unit)
             if action.first:
@@ -389,8 +391,3 @@ class Perform:
             log.warning("shim: %s", text)
         else:
             self._warn(process.unit, text)
-
-
-def describe_error(error: BaseException) -> str:
-    """An error's text for people."""
-    return error.message if isinstance(error, GitProcError) else f"{type(error).__name__}: {error}"

@@ -99,7 +99,8 @@ async def adopt(
             continue
         unit = definition(process.fingerprint) if process.serial > recorded else None
         keep.add(process.fingerprint)
-        post(Adopted(process, entry.pid, entry.start_time, entry.alive, entry.executed, unit))
+        alive = entry.alive or not entry.pid
+        post(Adopted(process, entry.pid, entry.start_time, alive, entry.executed, unit))
     if not same_shim:
         for process, pid, started in _survivors(world):
             manager.adopt(process, pid, started)

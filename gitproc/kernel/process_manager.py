@@ -26,45 +26,15 @@ from gitproc.core.events import (
 )
 from gitproc.errors import HostError
 from gitproc.kernel.shim_line import ShimLine
+from gitproc.kernel.shim_table import TableEntry, Welcome
 from gitproc.shim import protocol
 
 _CODES = {1: ExitCode.EXITED, 2: ExitCode.KILLED, 3: ExitCode.DUMPED}
 
 Fds = list[int]
-Rows = list["TableEntry"]
+Rows = list[TableEntry]
 Events = list[Event]
 Held = list[tuple[str, str, str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Welcome:
-    """The shim's greeting. `epoch` names this life of the shim; `notify_fd` is owned by the caller."""
-
-    shim_pid: int
-    epoch: str
-    features: dict[str, Any]
-    notify_fd: int
-
-
-@dataclass(frozen=True, slots=True)
-class TableEntry:
-    """A process the shim knows: alive, or ended with an exit that is not acknowledged.
-
-    `executed`: set-up is over and succeeded. `init_pid`: the init of its PID namespace, 0 without one.
-    """
-
-    id: int
-    cookie: str
-    pid: int
-    start_time: int
-    alive: bool
-    executed: bool = False
-    init_pid: int = 0
-
-    @property
-    def process(self) -> Process:
-        """The token; ValueError if the cookie is not one of ours."""
-        return Process.from_cookie(self.cookie)
 
 
 @dataclass(slots=True)
@@ -175,6 +145,10 @@ class ProcessManager:
             self._line.send(("spawn", request, process.cookie(), spec), fds)
         except ValueError as error:  # a value that does not travel, an enum say
             asyncio.get_running_loop().call_soon(self._refused, request, "SPEC", str(error))
+
+    def knows(self, process: Process) -> bool:
+        """Whether it has been ordered or listed, and has not ended: it is not made a second time."""
+        return process in self._by_process
 
     def adopt(self, process: Process, pid: int, start_time: int) -> None:
         """Have a process watched that the shim did not spawn, as if it had been.
@@ -359,6 +333,12 @@ class ProcessManager:
             before = self._by_process.get(process)
             if before is not None and before.pidfd >= 0:
                 protocol.close_all([before.pidfd])
+            if not row.pid:
+                self._by_process.pop(process, None)
+                self.spawn(
+                    process, {}
+                )  # its cookie alone is looked at: an answer once it is announced
+                continue
             known = _Known(process, row.id, row.pid, row.init_pid, pidfd)
             self._by_id[row.id] = self._by_process[process] = known
         protocol.close_all(fds)

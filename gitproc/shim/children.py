@@ -313,9 +313,14 @@ class Children:
 
     # ------------------------------------------------------------ the table
 
+    def forget_requests(self) -> None:
+        """They are those of a manager that is gone; the next one asks again, by numbers of its own."""
+        for child in self.by_id.values():
+            child.request = None
+
     def send_table(self, request: int) -> None:
-        """All pages, then every exit that has not been acknowledged."""
-        listed = [child for child in self.by_id.values() if child.pid]
+        """All pages, then every exit that has not been acknowledged. Pid 0: not announced yet."""
+        listed = [*self.by_id.values()]
         pages = range(0, max(len(listed), 1), PAGE_ROWS)
         for page, first in enumerate(pages):
             part = listed[first : first + PAGE_ROWS]
@@ -334,8 +339,9 @@ class Children:
     @staticmethod
     def _row(child: Child) -> tuple[Any, ...]:
         alive = child.exit is None and child.pidfd >= 0
+        started = child.start_time if child.pid else 0  # until then it is the mini-init's
         return (
-            child.id, child.cookie, child.pid, child.start_time, alive, child.executed, child.init_pid
+            child.id, child.cookie, child.pid, started, alive, child.executed, child.init_pid
         )  # fmt: skip
 
     # ------------------------------------------------------------ over a re-exec

@@ -89,6 +89,7 @@ class Shim:
 
     def _greet(self) -> None:
         self._manager.greeted = True
+        self._children.forget_requests()
         features = {**self.features, "clone3": have_clone3(), "holds": True}
         welcome = ("welcome", VERSION, os.getpid(), self.epoch, features)
         self._line.emit(welcome, (self._notify.fileno(),))

@@ -66,5 +66,12 @@ class Fake(Surroundings):
     def prepared(self, process: Process) -> None:
         pass
 
+    def hold_up(self, unit: Unit) -> None:
+        self.machine.held_up[unit.name] = []
+
+    def let_go(self, unit: Unit) -> None:
+        for birth in self.machine.held_up.pop(unit.name):
+            birth()
+
     def healthy(self, unit: Unit) -> None:
         self.machine.healthy[unit.name] = True

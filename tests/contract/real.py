@@ -138,6 +138,18 @@ class Real(Surroundings):
             mark = Path(self.here, f"ready.{self.one(Spawned, process).pid}")
             self.until(mark.exists, f"{program} is prepared")
 
+    def hold_up(self, unit: Unit) -> None:
+        self._effects.controller.create(unit)
+        self._freeze(unit, "1")
+
+    def let_go(self, unit: Unit) -> None:
+        self._freeze(unit, "0")
+
+    def _freeze(self, unit: Unit, state: str) -> None:
+        group = self._effects.controller.paths(unit.name).directory
+        assert group is not None
+        Path(group, "cgroup.freeze").write_text(state)
+
     def healthy(self, unit: Unit) -> None:
         self._listener.listen()
 

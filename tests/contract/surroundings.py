@@ -63,6 +63,14 @@ class Surroundings(ABC):
         """Wait until its program is done with its preparations."""
 
     @abstractmethod
+    def hold_up(self, unit: Unit) -> None:
+        """Whatever is made in its tree from now on comes to nothing: not even a mini-init to its announcement."""
+
+    @abstractmethod
+    def let_go(self, unit: Unit) -> None:
+        """It goes on."""
+
+    @abstractmethod
     def healthy(self, unit: Unit) -> None:
         """Something listens at `address` from now on."""
 

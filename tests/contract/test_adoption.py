@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitproc.core.actions import Adopt, FindMain, Signal
+from gitproc.core.actions import Adopt, FindMain, Signal, Spawn
 from gitproc.core.events import (
     Adopted,
     AdoptionDone,
@@ -15,7 +15,9 @@ from gitproc.core.events import (
     Spawned,
     TreeEmptied,
 )
+from gitproc.units import directives as d
 from tests.contract.programs import USR1
+from tests.contract.test_processes import BORN
 from tests.contract.test_trees import watch
 from tests.core.fake_kernel import KILL, TERM
 
@@ -98,6 +100,50 @@ def test_an_order_repeated_after_a_crash_makes_no_second_process(host):
     host.spawn(unit, process=process)
     host.let_pass()
     assert {e.pid for e in host.all(Spawned, process)} <= {pid}
+    host.kill(process, KILL)
+    assert len(host.all(Exited, process)) == 1
+
+
+def held_up(host):
+    """A process that is not announced when the manager crashes; the next one has come."""
+    unit = host.unit("run", "PrivatePIDs=yes")
+    host.hold_up(unit)
+    process = host.spawn(unit)
+    host.crash()
+    host.forget()
+    host.restart()
+    host.one(AdoptionDone)
+    assert host.kinds(process) == [Adopted]
+    assert host.one(Adopted, process) == Adopted(process, 0, 0, alive=True, executed=False)
+    return unit, process
+
+
+def test_who_is_not_announced_yet_is_adopted_and_then_announced(host):
+    unit, process = held_up(host)
+    host.let_go(unit)
+    host.one(Executed, process)
+    host.let_pass()
+    assert host.kinds(process) == [Adopted, *BORN]
+    host.kill(process, KILL)
+    assert len(host.all(Exited, process)) == 1
+
+
+def test_who_is_not_announced_yet_takes_its_signals_with_it(host):
+    unit, process = held_up(host)
+    host.order(Signal(process, KILL))
+    host.let_go(unit)
+    exited = host.one(Exited, process)
+    assert (exited.code, exited.status) == (ExitCode.KILLED, KILL)
+
+
+def test_an_order_repeated_before_the_announcement_ends_nothing_and_makes_nothing(host):
+    unit, process = held_up(host)
+    host.order(Spawn(process, unit, unit[d.EXEC_START][0], (), first=True))
+    host.let_go(unit)
+    host.one(Executed, process)
+    host.let_pass()
+    assert not host.all(Exited, process)
+    assert len({e.pid for e in host.all(Spawned, process)}) == 1
     host.kill(process, KILL)
     assert len(host.all(Exited, process)) == 1
 

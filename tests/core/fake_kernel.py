@@ -206,6 +206,7 @@ class Machine:
         self.steps = 0
         self.files: dict[str, SourceFile] = {}
         self.units: UnitSet | None = None
+        self.held_up: dict[str, list[Callable[[], None]]] = {}  # births that wait, by unit
         self.emptied_first = False  # a tree's news overtake those of its last process
         self.sockets = FakeSockets(lambda event: self.mail.append(event), self.after)  # noqa: PLW0108 -- replaced
         self._watches: dict[str, str] = {}
@@ -520,6 +521,9 @@ class Machine:
             self._announce_birth(proc)
 
     def _birth(self, process: Process, unit: str, program: Program, line: str) -> None:
+        if unit in self.held_up:
+            self.held_up[unit].append(lambda: self._birth(process, unit, program, line))
+            return
         signals = self.shim.pending.pop(process, None)
         if signals is None:
             return  # its shim is gone
@@ -726,6 +730,9 @@ class Machine:
         notes, self.mail = self.mail, deque()
         for process, proc in self.shim.born.items():
             self.mail.append(Adopted(process, proc.pid, proc.started, proc.alive, proc.executed))
+        for process, signals in self.shim.pending.items():
+            signals.clear()  # the line that they wait at is the dead manager's
+            self.mail.append(Adopted(process, 0, 0, executed=False))
         exits: list[Event] = []
         for exited in self.shim.exits.values():
             failure = self.shim.born[exited.process].failure

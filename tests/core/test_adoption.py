@@ -326,3 +326,32 @@ def test_a_late_announcement_of_something_long_gone_is_harmless():
     machine.run(1)
     assert machine.sub("a.service") == "running"
     assert machine.spawns() == ["run"]
+
+
+def test_a_process_that_is_being_made_is_awaited_and_not_ordered_again():
+    it = Machine()
+    it.held_up["a.service"] = []
+    it.commit({"a.service": service()})
+    it.crash()
+    it.restart()
+    assert it.spawns("a.service") == ["run"]
+    assert it.sub("a.service") == "start"
+    for birth in it.held_up.pop("a.service"):
+        birth()
+    it.run(1)
+    assert it.sub("a.service") == "running"
+    assert len(it.procs) == 1
+
+
+def test_a_process_that_is_being_made_and_wanted_no_more_is_ended():
+    it = Machine()
+    it.held_up["a.service"] = []
+    it.commit({"a.service": service("Type=exec")})
+    it.crash()
+    it.restart()
+    it.commit({})
+    for birth in it.held_up.pop("a.service"):
+        birth()
+    it.run(1)
+    assert it.sub("a.service") == "dead"
+    assert not it.alive("a.service")

@@ -7,8 +7,11 @@ import pytest
 from gitproc.core import plan
 from gitproc.core.dependency_resolver import build, roots_of
 from gitproc.core.events import Verb
+from gitproc.units.directive import Change
+from gitproc.units.parser import parse
+from gitproc.units.unit import Unit
 from tests.core.fake_kernel import Machine, service
-from tests.units.trees import tree
+from tests.units.trees import HOST, tree
 
 
 def planned(machine: Machine, files: dict[str, str]) -> dict[str, str]:
@@ -188,3 +191,47 @@ def test_differences_are_shown_as_written_with_their_place():
     assert (difference.old, difference.new) == ("A=1; B=2", "A=1")
     assert str(difference) == "Environment A=1; B=2 → A=1"
     assert str(difference.where) == "a.service:5"
+
+
+def lines(old, new, *, private_pids=(False, False)):
+    made = [
+        Unit(
+            "a.service",
+            "a.service",
+            parse(text.encode(), "a.service").settings,
+            HOST,
+            private_pids=private,
+        )
+        for text, private in zip((old, new), private_pids, strict=True)
+    ]
+    comparison = plan.compare(*made)
+    return comparison.change, [*map(str, comparison.differences)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("TimeoutStopSec=1", "TimeoutStopSec=2", ["TimeoutStopSec 1 → 2"]),
+        ("KillSignal=SIGINT", "", ["KillSignal SIGINT → (unset)"]),
+        (
+            "TimeoutStopSec=1\nTimeoutAbortSec=3",
+            "TimeoutStopSec=2",
+            ["TimeoutAbortSec 3 → (unset)", "TimeoutStopSec 1 → 2"],
+        ),
+    ],
+)
+def test_what_follows_from_another_directive_is_no_difference_beside_it(old, new, expected):
+    change, shown = lines(service(old), service(new))
+    assert (change, shown) == (Change.LIVE, expected)
+
+
+def test_what_nobody_wrote_is_shown_by_its_values():
+    same = service()
+    change, shown = lines(same, same, private_pids=(False, True))
+    assert (change, shown) == (Change.RESTART, ["PrivatePIDs no → yes"])
+
+
+def test_what_follows_and_takes_more_is_shown_with_what_it_takes():
+    text = service("RemainAfterExit=yes", "Type=exec")
+    change, shown = lines(text, text + "[Unit]\nDescription=x\n", private_pids=(False, True))
+    assert (change, shown) == (Change.RESTART, ["Description (unset) → x", "PrivatePIDs no → yes"])

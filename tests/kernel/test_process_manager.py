@@ -19,7 +19,8 @@ from gitproc.core.events import (
     SpawnFailed,
 )
 from gitproc.errors import HostError
-from gitproc.kernel.process_manager import ProcessManager, TableEntry, Welcome
+from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.shim_table import TableEntry, Welcome
 from tests.shim.client import Shim, title, until
 
 DEADLINE = 10.0  # seconds

@@ -1,0 +1,40 @@
+"""What the shim says of itself, and of the processes in its table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gitproc.core.events import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The shim's greeting. `epoch` names this life of the shim; `notify_fd` is owned by the caller."""
+
+    shim_pid: int
+    epoch: str
+    features: dict[str, Any]
+    notify_fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableEntry:
+    """A process the shim knows: alive, or ended with an exit that is not acknowledged.
+
+    `executed`: set-up is over and succeeded. `init_pid`: the init of its PID namespace, 0 without one.
+    `pid` 0: it is being made, and its init has not announced it yet; Spawned follows.
+    """
+
+    id: int
+    cookie: str
+    pid: int
+    start_time: int
+    alive: bool
+    executed: bool = False
+    init_pid: int = 0
+
+    @property
+    def process(self) -> Process:
+        """The token; ValueError if the cookie is not one of ours."""
+        return Process.from_cookie(self.cookie)
