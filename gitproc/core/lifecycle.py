@@ -192,8 +192,9 @@ def reloaded(world: World, state: UnitState) -> None:
 
 def _enter_start(world: World, state: UnitState) -> None:
     unit = state.definition
-    if not state.tree_empty:
-        # What ExecStartPre= left behind does not go on beside the service (systemd.service(5)).
+    if not state.tree_empty and unit[d.KILL_MODE].ends_all:
+        # What ExecStartPre= left behind does not go on beside the service (systemd.service(5)). Where KillMode=
+        # leaves processes alone, it may be those of an earlier instance: a session of sshd's.
         world.do(SignalTree(state.name, state.invocation, SIGKILL))
     deadlines.arm(world, state, deadlines.start_timeout(world, unit))
     if unit.kind == "socket":

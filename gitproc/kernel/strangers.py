@@ -11,7 +11,6 @@ import signal
 from gitproc.errors import HostError
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units import directives as d
-from gitproc.units.service_types import KillMode
 from gitproc.units.unit import Unit
 
 _SHOWN = 5
@@ -22,7 +21,7 @@ def end(controller: ResourceController, unit: Unit) -> list[str]:
 
     HostError where SendSIGKILL=no forbids it: then they must have ended before a new instance starts.
     """
-    if unit[d.KILL_MODE] not in (KillMode.CONTROL_GROUP, KillMode.MIXED):
+    if not unit[d.KILL_MODE].ends_all:
         return []
     if controller.is_empty(unit.name):
         return []

@@ -46,6 +46,11 @@ class KillMode(StrEnum):
     PROCESS = "process"
     NONE = "none"
 
+    @property
+    def ends_all(self) -> bool:
+        """Whether a stop ends every process of the unit in the end, and not only those that are known."""
+        return self in (KillMode.CONTROL_GROUP, KillMode.MIXED)
+
 
 class NotifyAccess(StrEnum):
     """NotifyAccess=: whose notifications count."""

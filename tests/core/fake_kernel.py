@@ -80,7 +80,6 @@ from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
-from gitproc.units.service_types import KillMode
 from gitproc.units.specifiers import Host
 from gitproc.units.trigger_rules import watches
 from gitproc.units.unit import Unit
@@ -503,7 +502,7 @@ class Machine:
 
     def _end_strangers(self, unit: Unit) -> None:
         """Nothing goes on beside a new instance, unless KillMode= leaves it alone."""
-        if unit[d.KILL_MODE] in (KillMode.CONTROL_GROUP, KillMode.MIXED) and unit[d.SEND_SIGKILL]:
+        if unit[d.KILL_MODE].ends_all and unit[d.SEND_SIGKILL]:
             for proc in self.alive(unit.name):
                 self.kill(proc, KILL)
 

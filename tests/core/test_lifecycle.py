@@ -258,6 +258,15 @@ def test_what_a_pre_command_leaves_behind_does_not_go_on_beside_the_service():
     assert [proc.command for proc in machine.alive()] == ["run"]
 
 
+def test_what_kill_mode_left_of_an_earlier_instance_outlives_a_pre_command():
+    machine = started(
+        "ExecStartPre=/bin/true", "KillMode=process", run=Program(children=(Program(),))
+    )
+    machine.ask(Verb.RESTART, "a.service")
+    machine.run(1)
+    assert [proc.command for proc in machine.alive()] == ["", "run", ""]
+
+
 def test_what_the_main_process_leaves_behind_is_ended_before_the_next_start():
     messy = Program(lasts=1.0, status=1, children=(Program(takes=0.5),))
     machine = started("ExecStart=/bin/messy", "Restart=always", seconds=1.2, messy=messy)

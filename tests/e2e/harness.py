@@ -29,14 +29,6 @@ COMMAND = [sys.executable, "-I", "-m", "gitproc.cli.main"]
 CGROUPS = Path("/sys/fs/cgroup")
 WANTED = "[Install]\nWantedBy=multi-user.target\n"
 CONFIG = "settle_seconds = 0.3\n"
-# A network and a /run of one's own, then the program that the arguments name.
-PRIVATE = """
-import fcntl, os, socket, struct, subprocess, sys
-with socket.socket() as any:
-    fcntl.ioctl(any, 0x8914, struct.pack("16sh14x", b"lo", 1 | 64))  # SIOCSIFFLAGS: up, running
-subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 IDENTITY = {
     "PATH": os.environ["PATH"],
     "HOME": "/nonexistent",
@@ -152,7 +144,6 @@ class Machine:
         bare: bool = False,
         branch: str = "main",
         config: str = CONFIG,
-        private: bool = False,
     ) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="gitproc-e2e-"))
         self.root.chmod(0o755)  # services of other users work below it
@@ -172,9 +163,6 @@ class Machine:
         self.shim: subprocess.Popen[bytes] | None = None
         self.mounts: list[Path] = []
         self.prefix: list[str] = []
-        if private:  # so that services of the host and ours do not meet
-            unshare = ["unshare", "--net", "--mount", "--propagation", "private"]
-            self.prefix = [*unshare, sys.executable, "-I", "-S", "-c", PRIVATE]
 
     # -- the daemon ------------------------------------------------------------------------------
 
