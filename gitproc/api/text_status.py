@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import time
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,8 @@ from typing import Any
 from gitproc.api.text_sockets import status_lines
 from gitproc.api.text_style import Style, ago, moment, number, safe, size, table
 from gitproc.api.text_timers import left
+from gitproc.units.exit_status import named_status
+from gitproc.units.signals import signal_name
 from gitproc.units.timespan import format_span
 
 Unit = Mapping[str, Any]
@@ -97,12 +100,13 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
         program = posixpath.basename(str(titles.get(pid) or "").split(" ", 1)[0])
         yield "Main PID", f"{pid} ({safe(program)})" if program else f"{pid}"
     elif unit.get("exec_main_code"):
-        code, status = unit["exec_main_code"], unit.get("exec_main_status")
-        yield "Process", f"code={safe(code)}, status={safe(status)}"
+        yield "Main PID", f"{unit.get('exec_main_pid') or 'n/a'} ({_ended(unit)})"
     if pid := unit.get("control_pid"):
         yield "Control PID", f"{pid}"
     if unit.get("status_text"):
         yield "Status", f'"{safe(unit["status_text"])}"'
+    if error := unit.get("status_error"):
+        yield "Error", _said_error(error)
     yield from _health(unit, style)
     if unit.get("restarts"):
         yield "Restarts", f"{unit['restarts']}"
@@ -112,6 +116,25 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
     yield from _tree(unit)
     for index, warning in enumerate(unit.get("warnings") or ()):
         yield "" if index else "Warning", style.paint(safe(warning), "yellow")
+
+
+def _ended(unit: Unit) -> str:
+    """`code=exited, status=1/FAILURE` or `code=killed, signal=TERM`, as systemctl says it."""
+    code, status = str(unit["exec_main_code"]), int(unit.get("exec_main_status") or 0)
+    if code == "exited":
+        return f"code=exited, status={named_status(status)}"
+    return f"code={safe(code)}" + (f", signal={signal_name(status)}" if status else "")
+
+
+def _said_error(error: Unit) -> str:
+    said = []
+    if number(error.get("errno")) is not None:
+        said.append(f"{error['errno']} ({os.strerror(int(error['errno']))})")
+    if error.get("bus_error"):
+        said.append(f"D-Bus: {safe(error['bus_error'])}")
+    if number(error.get("exit_status")) is not None:
+        said.append(f"exit status: {int(error['exit_status'])}")
+    return "; ".join(said)
 
 
 def _conditions(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:

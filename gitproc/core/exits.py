@@ -27,7 +27,9 @@ from gitproc.core.transitions import Cause
 from gitproc.core.unit_state import LastExit, Running, UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
+from gitproc.units.exit_status import named_status
 from gitproc.units.service_types import ExitType, ServiceType
+from gitproc.units.signals import signal_name
 from gitproc.units.values import ExecCommand
 
 FIND_MAIN_RETRY = 0.05  # seconds between looks for a PID file that is not there yet
@@ -91,7 +93,7 @@ def process_exited(
     state.tree_empty = empty and state.main is state.control is state.probe is None
     world.touch(state.name)
     if slot.process.slot is Slot.HEALTH:
-        how = f"{'exited with status' if code is ExitCode.EXITED else 'ended by signal'} {status}"
+        how = _how(code, status)
         healthy = code is ExitCode.EXITED and status == 0
         probed(world, state, None if healthy else f"health command {how}")
         settle_signal(world, state)
@@ -132,15 +134,22 @@ def command_of(state: UnitState, *, is_main: bool) -> ExecCommand | None:
 
 
 def describe_exit(slot: Running, code: ExitCode, status: int, result: Result) -> str:
-    """`main process 12 exited with status 3 (exit-code)`, for logs and status."""
+    """`main process 12 exited with status 1/FAILURE (exit-code)`, for logs and status."""
     what = "main process" if slot.process.slot is Slot.MAIN else "control process"
-    how = {
-        ExitCode.EXITED: f"exited with status {status}",
-        ExitCode.KILLED: f"was killed by signal {status}",
-        ExitCode.DUMPED: f"dumped core on signal {status}",
-        ExitCode.LOST: "ended unseen",
-    }[code]
-    return f"{what} {slot.pid} {how}" + ("" if result is Result.SUCCESS else f" ({result})")
+    why = "" if result is Result.SUCCESS else f" ({result})"
+    return f"{what} {slot.pid} {_how(code, status)}{why}"
+
+
+def _how(code: ExitCode, status: int) -> str:
+    match code:
+        case ExitCode.EXITED:
+            return f"exited with status {named_status(status)}"
+        case ExitCode.KILLED:
+            return f"was killed by signal {status}/{signal_name(status)}"
+        case ExitCode.DUMPED:
+            return f"dumped core on signal {status}/{signal_name(status)}"
+        case ExitCode.LOST:
+            return "ended unseen"
 
 
 def _main_exited(world: World, state: UnitState, result: Result, message: str) -> None:

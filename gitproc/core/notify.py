@@ -21,6 +21,8 @@ from gitproc.units import directives as d
 from gitproc.units.service_types import NotifyAccess, ServiceType
 
 _MAX_TEXT = 256
+_ERRNO_MAX = 4095
+_STATUS_MAX = 255
 _FOREVER = (1 << 64) - 1  # microseconds: systemd's infinity
 
 
@@ -104,9 +106,9 @@ def _informed(world: World, state: UnitState, fields: dict[str, str]) -> None:
     if not said:
         return
     dialogue = watchdog.dialogue(state)
-    if _number(said.get("ERRNO", "")):
+    if _number(said.get("ERRNO", "")) and int(said["ERRNO"]) <= _ERRNO_MAX:
         dialogue.errno = int(said["ERRNO"])
-    if _number(said.get("EXIT_STATUS", "")):
+    if _number(said.get("EXIT_STATUS", "")) and int(said["EXIT_STATUS"]) <= _STATUS_MAX:
         dialogue.exit_status = int(said["EXIT_STATUS"])
     if "BUSERROR" in said:
         dialogue.bus_error = said["BUSERROR"][:_MAX_TEXT]

@@ -37,12 +37,19 @@ _STATE = {
     "InvocationID": "invocation",
     "StatusText": "status_text",
     "ExecMainStatus": "exec_main_status",
-    "ExecMainCode": "exec_main_code",
+    "ExecMainPID": "exec_main_pid",
     "MemoryCurrent": "memory",
     "TasksCurrent": "tasks",
     "ControlGroup": "cgroup",
 }
-_NUMBERS = {"NRestarts": "0", "MemoryCurrent": "[not set]", "TasksCurrent": "[not set]"}
+_NUMBERS = {
+    "NRestarts": "0",
+    "ExecMainPID": "0",
+    "ExecMainStatus": "0",
+    "MemoryCurrent": "[not set]",
+    "TasksCurrent": "[not set]",
+}
+_CODES = {"exited": "1", "killed": "2", "dumped": "3"}  # waitid(2), CLD_*
 _RELATIONS = {
     "after": ("After", "Before"),
     "requires": ("Requires", "RequiredBy"),
@@ -77,6 +84,12 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
         key: str(status.get(source) or _NUMBERS.get(key, "")) for key, source in _STATE.items()
     }
     found["MainPID"] = str(status["main_pid"] or 0)
+    if status["main_pid"]:
+        found["ExecMainPID"] = str(status["main_pid"])
+    found["ExecMainCode"] = _CODES.get(status["exec_main_code"] or "", "0")
+    error = status["status_error"] or {}
+    found["StatusErrno"] = str(error.get("errno") or 0)
+    found["StatusBusError"] = error.get("bus_error") or ""
     found["ControlPID"] = str(status["control_pid"] or 0)
     found["DropInPaths"] = " ".join(status["drop_ins"])
     found["ActiveEnterTimestamp"] = f"@{status['since']:.6f}" if status["since"] else ""
@@ -86,6 +99,11 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
     state = world.units.get(name)
     if state is not None and state.unit is not None and not state.down:
         unit = state.unit
+    if state is not None and state.dialogue is not None and not state.down:
+        if state.dialogue.access:
+            found["NotifyAccess"] = state.dialogue.access
+        if state.dialogue.watchdog is not None:
+            found["WatchdogUSec"] = format_span(state.dialogue.watchdog)
     if state is not None and state.checked is not None:
         tests = state.checked
         found["ConditionResult"] = "no" if tests.unmet else "yes"

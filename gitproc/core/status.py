@@ -46,7 +46,9 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "health": _health(state, unit),
         "exec_main_code": state.last_exit.code or None,
         "exec_main_status": state.last_exit.status if state.last_exit.code else None,
+        "exec_main_pid": state.last_exit.pid or None,
         "status_text": state.status_text,
+        "status_error": _status_error(state),
         "invocation": state.invocation,
         "wanted": standing.wanted(world, name) is not None,
         "timer": timer_status(world, state),
@@ -63,6 +65,18 @@ def _conditions(state: UnitState) -> dict[str, Any] | None:
         return None
     unmet, broken = [*map(str, found.unmet)], [*map(str, found.broken)]
     return {"at": found.realtime, "unmet": unmet, "broken": broken if not unmet else []}
+
+
+def _status_error(state: UnitState) -> dict[str, Any] | None:
+    """What the service has said of an error of its own (ERRNO=, BUSERROR=, EXIT_STATUS=)."""
+    said = state.dialogue
+    if said is None or not (said.errno or said.bus_error or said.exit_status is not None):
+        return None
+    return {
+        "errno": said.errno or None,
+        "bus_error": said.bus_error or None,
+        "exit_status": said.exit_status,
+    }
 
 
 def _related(world: World, names: Iterable[str]) -> list[dict[str, str]]:

@@ -29,6 +29,8 @@ EXIT_STATUS_NAMES: dict[int, str] = {
     246: "LANDLOCK_CONFIG", 255: "EXCEPTION",
 }  # fmt: skip
 
+#: Those that mean the same wherever they come from: C's own, and a manager's.
+_PLAIN = frozenset(number for number in EXIT_STATUS_NAMES if number < 2 or number >= 200)
 _BY_NAME = {name: status for status, name in EXIT_STATUS_NAMES.items()}
 
 
@@ -50,6 +52,11 @@ def parse_exit_status(text: str) -> int:
     """0 to 255, or a name with or without `EX_` or `EXIT_`."""
     status = _BY_NAME.get(text.removeprefix("EXIT_").removeprefix("EX_"))
     return status if status is not None else parse_unsigned(text, 0, 255)
+
+
+def named_status(status: int) -> str:
+    """`203/EXEC`: with its name, if every program means the same by it."""
+    return f"{status}/{EXIT_STATUS_NAMES[status]}" if status in _PLAIN else str(status)
 
 
 def parse_status_set(text: str) -> StatusSet:

@@ -55,6 +55,31 @@ def test_status_of_a_unit_shows_what_systemctl_shows_and_the_commit():
 
 
 @pytest.mark.parametrize(
+    ("code", "status", "line"),
+    [
+        ("exited", 1, "   Main PID: 7 (code=exited, status=1/FAILURE)"),
+        ("exited", 203, "   Main PID: 7 (code=exited, status=203/EXEC)"),
+        ("exited", 3, "   Main PID: 7 (code=exited, status=3)"),
+        ("killed", 15, "   Main PID: 7 (code=killed, signal=TERM)"),
+        ("dumped", 6, "   Main PID: 7 (code=dumped, signal=ABRT)"),
+        ("lost", 0, "   Main PID: 7 (code=lost)"),
+    ],
+)
+def test_how_a_main_process_ended_is_said_as_systemctl_says_it(code, status, line):
+    ended = {"exec_main_pid": 7, "exec_main_code": code, "exec_main_status": status}
+    assert line in status_of(unit("a.service", **ended)).out.splitlines()
+
+
+def test_what_a_service_says_of_its_error():
+    said = {"errno": 2, "bus_error": f"org.x{NASTY}", "exit_status": 7}
+    text = status_of(unit("a.service", status_error=said)).out
+    line = next(x for x in text.splitlines() if "Error:" in x)
+    assert line.startswith("      Error: 2 (No such file or directory); D-Bus: org.x")
+    assert line.endswith("; exit status: 7")
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
     ("states", "expected"),
     [
         (["active"], 0),

@@ -91,7 +91,7 @@ def test_a_check_command_runs_in_the_unit_and_is_killed_when_it_takes_too_long()
     machine.programs["check"] = Program()
     machine.run(3.5)
     assert [order.signal for order in machine.orders(Signal, "a.service")] == [9]
-    assert machine.told("unit.unhealthy")[0].endswith("health command ended by signal 9")
+    assert machine.told("unit.unhealthy")[0].endswith("health command was killed by signal 9/KILL")
     machine.run(4)
     assert machine.told("unit.restarting")
 

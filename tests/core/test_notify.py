@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from gitproc.core.actions import WatchBusName
 from gitproc.core.events import BusNameSeen, Notified, Spawned, Verb
+from gitproc.core.properties import properties
+from gitproc.core.status import unit_status
 from tests.core.fake_kernel import Machine, Proc, Program, service
 
 MUTE = ("Type=notify", "ExecStart=/bin/mute")
@@ -133,11 +135,25 @@ def test_what_is_told_of_a_failure_is_kept_and_nonsense_is_not():
     said = {"ERRNO": "2", "BUSERROR": "org.x" + "y" * 999, "EXIT_STATUS": "7"}
     machine.say(machine.main("a.service"), **said)
     machine.say(machine.main("a.service"), ERRNO="-1", EXIT_STATUS="x", WATCHDOG="2", READY="0")
+    machine.say(machine.main("a.service"), ERRNO="4096", EXIT_STATUS="256")
     machine.run(0.1)
     dialogue = machine.state("a.service").dialogue
     assert dialogue is not None
     assert (dialogue.errno, dialogue.exit_status, len(dialogue.bus_error)) == (2, 7, 256)
     assert machine.sub("a.service") == "running"
+
+
+def test_what_it_has_said_is_shown_by_systemds_names():
+    machine = machine_of("NotifyAccess=main\nWatchdogSec=10")
+    said = {"ERRNO": "2", "BUSERROR": "org.x", "NOTIFYACCESS": "all", "WATCHDOG_USEC": "3000000"}
+    machine.say(machine.main("a.service"), **said)
+    machine.run(0.1)
+    status = unit_status(machine.world, "a.service", 0.0)
+    assert status["status_error"] == {"errno": 2, "bus_error": "org.x", "exit_status": None}
+    shown = properties(machine.world, "a.service", {**status, "cgroup": ""})
+    names = ("StatusErrno", "StatusBusError", "NotifyAccess", "WatchdogUSec", "ExecMainPID")
+    pid = str(status["main_pid"])
+    assert [shown[name] for name in names] == ["2", "org.x", "all", "3s", pid]
 
 
 def test_a_plain_service_carries_nothing_of_all_this():

@@ -7,6 +7,7 @@ import pytest
 from gitproc.units.exit_status import (
     EXIT_STATUS_NAMES,
     StatusSet,
+    named_status,
     parse_exit_status,
     parse_status_set,
 )
@@ -34,6 +35,11 @@ def test_a_set_takes_numbers_names_and_signals():
         frozenset({1, 75, 78, 255}), frozenset({9, 1})
     )
     assert not parse_status_set("")
+
+
+def test_a_status_is_shown_with_its_name():
+    shown = [named_status(status) for status in (0, 1, 2, 78, 203, 223)]
+    assert shown == ["0/SUCCESS", "1/FAILURE", "2", "78", "203/EXEC", "223"]
 
 
 def test_sets_join():
