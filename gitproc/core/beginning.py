@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gitproc.core.actions import Keep
+from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.lifecycle import describe, enter, move, next_command
 from gitproc.core.states import RESTS, Result, SubState
 from gitproc.core.transitions import LIVES, Cause
@@ -51,6 +51,8 @@ def proceed(world: World, state: UnitState) -> None:
     unit = state.definition
     if unit.kind != "service":
         world.do(Keep(unit))  # nothing is spawned by it, which would do that
+    if unit.kind == "slice":
+        world.do(SetLimits(unit, state.invocation))
     if unit.kind not in LIVES:
         enter(world, state, RESTS.get(unit.kind, SubState.ACTIVE))
         return

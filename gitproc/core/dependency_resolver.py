@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
+from gitproc.units.control import ROOT
 from gitproc.units.diagnostics import Location
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
@@ -268,14 +269,14 @@ def build(units: UnitSet) -> DependencyResolver:
 
 
 def roots_of(units: UnitSet, default_target: str) -> tuple[str, ...]:
-    """What runs because it is there: the default target and the early ones.
+    """What runs because it is there: the default target, the early ones, and the slice of all.
 
     `default.target` is multi-user.target unless the repository has one (bootup(7)).
     """
     name = units.aliases.get(default_target, default_target)
     if name not in units.units and name == "default.target":
         name = "multi-user.target"
-    return (name, *EARLY_TARGETS)
+    return (name, *EARLY_TARGETS, ROOT)
 
 
 @dataclass(slots=True)

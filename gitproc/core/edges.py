@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gitproc.units import directives as d
+from gitproc.units.control import slices_of
 from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Directive
+from gitproc.units.directives_resources import SLICE
 from gitproc.units.directives_socket import ACCEPT
 from gitproc.units.unit import Unit
 
@@ -83,6 +85,9 @@ def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
     if started:
         add("triggers", started, d.TRIGGERED[unit.kind], False)
         add("after", started, d.TRIGGERED[unit.kind], True)
+    for other in slices_of(unit):
+        edges.append(Edge("wants", name, other, name, unit.where(SLICE)))
+        edges.append(Edge("after", name, other, name, unit.where(SLICE)))
     if unit.kind in _GATHERED_BY and unit[d.DEFAULT_DEPENDENCIES]:
         where = Location(unit.fragment, 0)
         edges.append(Edge("requires", name, "sysinit.target", name, where))

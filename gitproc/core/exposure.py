@@ -152,7 +152,7 @@ class _Weighing:
                                "can mount for the whole system"))  # fmt: skip
         found += [self._system(), self._home(), self._root_directory(), self._umask()]
         found += [self._keyring(), self._proc(), self._proc_subset(), self._notify(), self._ipc()]
-        found.append(self._yes(self._get(resources.DELEGATE) != "no", "Delegate", 100,
+        found.append(self._yes(self._get(resources.DELEGATE) is not None, "Delegate", 100,
                                "manages a cgroup tree of its own", "no"))  # fmt: skip
         left = capabilities_left(self._values)
         for names, weight, text in CAPABILITIES:

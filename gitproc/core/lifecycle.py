@@ -81,6 +81,8 @@ def halt(world: World, state: UnitState) -> None:
     definite = state.definition
     checking = state.sub is SubState.CONDITION and not state.born and state.control is None
     if definite.kind not in LIVES or checking:
+        if definite.kind == "slice":
+            world.do(Release(definite, state.invocation, keep_runtime=False))
         enter(world, state, SubState.DEAD)
         return
     world.tell("unit.stopping", state.name, f"Stopping {describe(definite)}")

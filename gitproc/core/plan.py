@@ -21,11 +21,11 @@ from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Change
+from gitproc.units.directives_resources import LIVE
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 
 _RANK = {Change.NONE: 0, Change.LIVE: 1, Change.RELOAD: 2, Change.RESTART: 3}
-_LIMITS = frozenset(x.key for x in (d.MEMORY_MAX, d.CPU_QUOTA, d.TASKS_MAX))
 
 
 class PlannedAction(StrEnum):
@@ -71,7 +71,7 @@ class Comparison:
     @property
     def limits(self) -> bool:
         """Whether a resource limit is among them."""
-        return any(f"Service.{x.directive}" in _LIMITS for x in self.differences)
+        return any(f"Service.{x.directive}" in LIVE for x in self.differences)
 
 
 def _texts(unit: Unit, key: str) -> str:

@@ -187,7 +187,7 @@ class Daemon:
         from gitproc.daemon.loop import Mailbox
         from gitproc.daemon.occasions import Occasions
         from gitproc.daemon.perform import Effects, Perform
-        from gitproc.daemon.recover import adopt, load_world
+        from gitproc.daemon.recover import adopt, load_world, running_unit
         from gitproc.health.health_monitor import HealthMonitor
         from gitproc.kernel.cgroup_layout import detect
         from gitproc.kernel.host import read_host
@@ -211,7 +211,10 @@ class Daemon:
         manager.on_terminate = asked.append
         welcome = await self._connect(manager)
         controller = ResourceController(
-            detect(welcome.shim_pid), welcome.shim_pid, config.cgroup_root
+            detect(welcome.shim_pid),
+            welcome.shim_pid,
+            config.cgroup_root,
+            partial(running_unit, world),
         )
         controller.prepare()
         same_shim = load_world(world, state, definitions, events, host, welcome.epoch)
@@ -240,6 +243,7 @@ class Daemon:
         for signo in asked:
             self._terminate(mailbox.post, signo)
         await adopt(world, manager, mailbox.post, definitions, host, sockets, same_shim=same_shim)
+        perform.limiting.resume()
         senders = perform.senders
         notify = NotifySocket(
             welcome.notify_fd,

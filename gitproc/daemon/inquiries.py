@@ -172,7 +172,9 @@ def limits(effects: Effects) -> list[Drift]:
     """Limits of running units that somebody has changed by hand."""
     found = []
     for name, state in effects.world.units.items():
-        if state.down or state.tree_empty or state.unit is None or state.unit.kind != "service":
+        if state.down or state.unit is None or state.unit.kind not in ("service", "slice"):
+            continue
+        if state.unit.kind == "service" and state.tree_empty:
             continue
         differing = effects.controller.differing_limits(state.unit)
         if differing:

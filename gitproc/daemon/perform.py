@@ -42,7 +42,6 @@ from gitproc.core.events import (
     Event,
     ExitCode,
     Exited,
-    LimitsFailed,
     MainFound,
     OutOfMemory,
     Process,
@@ -57,10 +56,12 @@ from gitproc.core.world import World
 from gitproc.daemon import checking
 from gitproc.daemon.bus_watch import BusWatch
 from gitproc.daemon.config import Config
+from gitproc.daemon.limiting import Limiting
 from gitproc.daemon.senders import Senders
 from gitproc.errors import HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
-from gitproc.kernel import directories, main_process, strangers
+from gitproc.kernel import directories, main_process
+from gitproc.kernel.delegation import leaf_of
 from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
 from gitproc.kernel.namespaces import pid_namespace_problem
@@ -136,6 +137,9 @@ class Perform:
         """Has the branch looked at, where what is to be in force has changed."""
         self.look_outbox: Callable[[], None] = lambda: None
         """Has outcomes of commits told, where there are some."""
+        self.limiting = Limiting(
+            effects.controller, effects.world, config.on_missing_isolation, self._warn, post
+        )
         self.warnings: dict[str, list[str]] = {}
         """What could not be done as a unit asks: unit -> sentences, of its present instance."""
         self.finished = asyncio.get_running_loop().create_future()
@@ -169,8 +173,7 @@ class Perform:
             case Keep(unit=definition):
                 self._keep(definition)
             case SetLimits(unit=definition, invocation=invocation):
-                problems = self._e.controller.set_limits(definition)
-                self._limits_failed(definition.name, invocation, problems)
+                self.limiting.change(definition, invocation)
             case Release(unit=definition, keep_runtime=keep_runtime, forget=forget):
                 self._release(definition, keep_runtime=keep_runtime)
                 if forget:
@@ -280,7 +283,7 @@ class Perform:
                 self._first(unit, process)
             passed = self._e.sockets.passed_to(unit, action.sockets)
             names = tuple(name for name, _ in passed)
-            context = replace(self._context(unit), fd_names=names)
+            context = replace(self._context(action), fd_names=names)
             plan = compile_spec(unit, action.command, process, context, action.variables)
             tell_descriptors(plan.spec, unit, names)
         except LaunchError as error:
@@ -311,26 +314,12 @@ class Perform:
 
     def _first(self, unit: Unit, process: Process) -> None:
         self.warnings.pop(unit.name, None)
-        problems = self._e.controller.create(unit)
-        for warning in strangers.end(self._e.controller, unit):
-            self._warn(unit.name, warning)
-        if problems and self._e.config.on_missing_isolation == "fail":
-            raise LaunchError("CGROUP", "; ".join(problems))
-        self._limits_failed(unit.name, process.invocation, problems)
-        if unit.has(d.MEMORY_MAX):
-            self.watch_oom(unit.name, process.invocation)
+        self.limiting.first(unit, process)
 
-    def watch_oom(self, unit: str, invocation: str) -> None:
-        """Tell of OOM kills in the unit's cgroup, also of those that its main process survives."""
-
-        def struck() -> None:
-            if self._e.controller.new_oom_kills(unit):
-                self._post(OutOfMemory(unit, invocation))
-
-        self._e.controller.watch_oom(unit, struck)
-
-    def _context(self, unit: Unit) -> LaunchContext:
-        paths = self._e.controller.paths(unit.name)
+    def _context(self, action: Spawn) -> LaunchContext:
+        unit = action.unit
+        leaf = leaf_of(unit, action.process.slot, action.command)
+        paths = self._e.controller.paths(unit.name, leaf)
         logs = self._e.config.logs
         # Strings, not paths: pathlib would keep each name for good among the interned ones.
         output = LogOutput(f"{self._log_dir}/{self._log_of(unit)}.log", logs.max_bytes, logs.files)
@@ -362,6 +351,9 @@ class Perform:
         return MainFound(unit.name, invocation, found.pid, found.start_time)
 
     def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
+        if unit.kind == "slice":
+            self._e.controller.release_slice(unit)
+            return
         self._e.health.cancel(unit.name)
         self.bus.forget(unit.name)
         self._e.controller.remove(unit.name)
@@ -373,11 +365,6 @@ class Perform:
         )
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
-
-    def _limits_failed(self, unit: str, invocation: str, problems: list[str]) -> None:
-        for problem in problems:
-            self._warn(unit, problem)
-            self._post(LimitsFailed(unit, invocation, problem))
 
     def _warn(self, unit: str, text: str) -> None:
         known = self.warnings.setdefault(unit, [])

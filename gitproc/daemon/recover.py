@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from gitproc.core.events import Adopted, AdoptionDone, Event, Process
 from gitproc.core.records import restore
@@ -110,13 +111,15 @@ async def adopt(
     definitions.prune(keep)
 
 
-async def _take_holdings(world: World, manager: ProcessManager, sockets: Sockets) -> frozenset[str]:
-    def running(name: str) -> Unit | None:
-        state = world.units.get(name)
-        return state.unit if state is not None and not state.down else None
+def running_unit(world: World, name: str) -> Unit | None:
+    """The definition of a unit that is not down."""
+    state = world.units.get(name)
+    return state.unit if state is not None and not state.down else None
 
+
+async def _take_holdings(world: World, manager: ProcessManager, sockets: Sockets) -> frozenset[str]:
     rows, fds = await manager.holdings()
-    return sockets.restore(rows, fds, running)
+    return sockets.restore(rows, fds, partial(running_unit, world))
 
 
 def _survivors(world: World) -> list[tuple[Process, int, int]]:

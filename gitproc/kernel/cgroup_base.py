@@ -13,8 +13,9 @@ from gitproc.errors import HostError
 from gitproc.kernel import cgroup_v2
 from gitproc.kernel.cgroup_layout import Layout
 
-#: The controllers that limits need.
+#: The controllers that every group has, and those that groups get with the first unit that asks.
 WANTED = frozenset({"cpu", "memory", "pids"})
+ON_DEMAND = frozenset({"cpuset", "io"})
 _LEAF = "shim"
 
 
@@ -40,8 +41,10 @@ def v1_bases(layout: Layout, name: str) -> dict[str, str]:
     }
 
 
-def prepare(layout: Layout, name: str, shim_pid: int) -> frozenset[str]:
-    """Make our base in the unified tree; returns the controllers its groups will have.
+def prepare(
+    layout: Layout, name: str, shim_pid: int, controllers: frozenset[str] = WANTED
+) -> frozenset[str]:
+    """Make our base in the unified tree; returns those of `controllers` that its groups will have.
 
     HostError if it cannot be made.
     """
@@ -49,7 +52,7 @@ def prepare(layout: Layout, name: str, shim_pid: int) -> frozenset[str]:
     parent = os.path.dirname(base)
     try:
         os.makedirs(base, 0o755, exist_ok=True)
-        wanted = WANTED & cgroup_v2.controllers(parent)
+        wanted = controllers & cgroup_v2.controllers(parent)
         if not wanted:
             return frozenset()
         if layout.delegated:

@@ -17,9 +17,9 @@ from cgroupspy.nodes import Node
 
 from gitproc.errors import HostError
 from gitproc.kernel import cgroup_v2
-
-#: Larger values mean "no limit": the kernel shows its own maximum, rounded to pages.
-_UNLIMITED = 1 << 62
+from gitproc.kernel.knobs import NO_RATE, Knob
+from gitproc.kernel.live_limits import Reading
+from gitproc.kernel.v1_words import CONTROLLER, RATES, UNLIMITED, WORDS
 
 
 class _Maximum(BaseFileInterface):  # type: ignore[misc]
@@ -93,54 +93,92 @@ class Hierarchies:
         return list(seen.values())
 
     def create(self, controller: str, group: str) -> bool:
-        """Make the unit's group in one hierarchy; False if it was there. OSError as the kernel answers."""
-        os.makedirs(self._bases[controller], 0o755, exist_ok=True)
+        """Make a group in one hierarchy, and those above it; False if it was there.
+
+        OSError as the kernel answers.
+        """
+        path = self._bases[controller]
+        made = False
+        for part in ("", *group.split("/")):
+            path = f"{path}/{part}" if part else path
+            made = self._make(controller, path)
+        return made
+
+    def _make(self, controller: str, path: str) -> bool:
         try:
-            os.mkdir(self.path(controller, group), 0o755)
+            os.mkdir(path, 0o755)
         except FileExistsError:
             return False
+        except FileNotFoundError:
+            os.makedirs(path, 0o755)
+        if controller == "cpuset":  # empty sets hold no process
+            above, new = _open(os.path.dirname(path), controller), _open(path, controller)
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                _put(new, name, _get(above, name))
         return True
 
-    def limit(
-        self,
-        controller: str,
-        group: str,
-        value: float | None,
-        members: Callable[[], Collection[int]],
-    ) -> None:
-        """Set a limit (bytes, CPUs or threads; None lifts it). OSError as the kernel answers.
+    def limit(self, group: str, knob: Knob, members: Callable[[], Collection[int]]) -> None:
+        """Turn a knob. OSError as the kernel answers, HostError where v1 has nothing like it.
 
-        The unit's running processes (`members`) join the hierarchy with their first limit there; memory
+        The running processes (`members`) join the hierarchy with the first limit that is set there; memory
         they took before stays on its former account.
         """
-        if value is None and not os.path.isdir(self.path(controller, group)):
+        controller = CONTROLLER.get(knob.controller, knob.controller)
+        if knob.file not in (*WORDS, "io.max"):
+            if knob.asked:
+                raise HostError(f"version 1 of the {controller} controller has nothing like it")
+            return
+        if not knob.asked and not os.path.isdir(self.path(controller, group)):
             return
         made = self.create(controller, group)
         held = self._open(controller, group)
-        if controller == "memory":
-            held.limit_in_bytes = -1 if value is None else int(value)
-        elif controller == "cpu":
-            held.cfs_period_us = cgroup_v2.CPU_PERIOD
-            held.cfs_quota_us = -1 if value is None else cgroup_v2.cpu_quota(value)
+        if knob.file == "io.max":
+            self._throttle(held, knob)
         else:
-            held.max = None if value is None else int(value)
+            words = WORDS[knob.file]
+            text = knob.text
+            if not text and controller == "cpuset":  # as much as the group above has
+                above = os.path.dirname(self.path(controller, group))
+                text = _get(_open(above, controller), knob.file)
+            for name, value in zip(words.files, words.tell(text), strict=True):
+                _put(held, name, value)
         if made:
-            for pid in members():
-                with suppress(ProcessLookupError):
-                    cgroup_v2.write(self.path(controller, group), "cgroup.procs", str(pid))
+            self.join(controller, group, members())
 
-    def limit_of(self, controller: str, group: str) -> float | None:
-        """The limit a unit has there (bytes, CPUs or threads); None without one, or without a group."""
+    def join(self, controller: str, group: str, pids: Collection[int]) -> None:
+        """Have processes join a group that is there."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                cgroup_v2.write(self.path(controller, group), "cgroup.procs", str(pid))
+
+    def _throttle(self, held: Controller, knob: Knob) -> None:
+        wanted = {disk: _rates(line) for disk, line in knob.by_disk.items()}
+        for key, name in RATES.items():
+            now = {line.split()[0] for line in _get(held, name).splitlines()}
+            for disk in now | wanted.keys():
+                rate = wanted.get(disk, {}).get(key, NO_RATE)
+                if rate != NO_RATE or disk in now:
+                    _put(held, name, f"{disk} {0 if rate == NO_RATE else rate}")
+
+    def reading(self, group: str, knob: Knob) -> Reading | None:
+        """What a knob is at now; None where the unit has no group there, or v1 nothing like it."""
+        controller = CONTROLLER.get(knob.controller, knob.controller)
+        if not self.has(controller) or not os.path.isdir(self.path(controller, group)):
+            return None
+        held = self._open(controller, group)
         with suppress(OSError, ValueError):
-            if controller == "memory":
-                found = self.memory(group)
-                return found[2] if found is not None else None
-            if controller == "pids":
-                tasks = self.tasks(group)
-                return tasks[1] if tasks is not None else None
-            held = self._open(controller, group)
-            quota, period = int(held.cfs_quota_us), int(held.cfs_period_us)
-            return quota / period if quota > 0 else None
+            if knob.file == "io.max":
+                by_disk: dict[str, list[str]] = {}
+                for key, name in RATES.items():
+                    for line in _get(held, name).splitlines():
+                        disk, rate = line.split()
+                        by_disk.setdefault(disk, []).append(f"{key}={rate}")
+                return Reading("", {disk: " ".join(parts) for disk, parts in by_disk.items()})
+            words = WORDS.get(knob.file)
+            if words is None or (controller == "cpuset" and not knob.asked):
+                return None
+            texts = tuple(_get(held, name) for name in words.files)
+            return Reading(words.hear(texts), {})
         return None
 
     def freeze(self, group: str, frozen: bool) -> None:
@@ -165,7 +203,7 @@ class Hierarchies:
             held = self._open("memory", group)
             limit = int(held.limit_in_bytes)
             now, peak = int(held.usage_in_bytes), int(held.max_usage_in_bytes)
-            return now, peak, None if limit >= _UNLIMITED else limit
+            return now, peak, None if limit >= UNLIMITED else limit
         return None
 
     def tasks(self, group: str) -> tuple[int, int | None] | None:
@@ -182,11 +220,34 @@ class Hierarchies:
         busy = [each for each in self.joined(group) if not cgroup_v2.remove(self.path(each, group))]
         return not busy
 
+    def remove_empty(self, group: str) -> None:
+        """Remove a slice's groups, where nothing is left in them."""
+        for controller in self.joined(group):
+            with suppress(OSError):
+                os.rmdir(self.path(controller, group))
+
     def remove_bases(self) -> None:
         """Remove our bases, those that are empty."""
         for base in set(self._bases.values()):
-            with suppress(OSError):
-                os.rmdir(base)
+            for each in cgroup_v2.subgroups(base):
+                with suppress(OSError):
+                    os.rmdir(each)
 
     def _open(self, controller: str, group: str) -> Controller:
-        return Group(self.path(controller, group), controller).controller
+        return _open(self.path(controller, group), controller)
+
+
+def _open(path: str, controller: str) -> Controller:
+    return Group(path, controller).controller
+
+
+def _put(held: Controller, name: str, text: str) -> None:
+    held.set_property(name.encode(), text)
+
+
+def _get(held: Controller, name: str) -> str:
+    return str(held.get_property(name.encode()))
+
+
+def _rates(line: str) -> dict[str, str]:
+    return dict(word.partition("=")[::2] for word in line.split())

@@ -11,11 +11,6 @@ from contextlib import suppress
 
 from gitproc.kernel.processes import signal_members
 
-#: Kernel period of CPU bandwidth control, microseconds; systemd's CPUQuotaPeriodSec= default.
-CPU_PERIOD = 100_000
-#: The kernel refuses quotas below a millisecond.
-CPU_QUOTA_MIN = 1_000
-
 
 def read(group: str, name: str) -> str | None:
     """The text of one control file; None where the group or the controller is not there."""
@@ -60,16 +55,14 @@ def write(group: str, name: str, text: str) -> None:
 
 def subgroups(group: str) -> list[str]:
     """`group` and every group below it, children before parents."""
-    found: list[str] = []
-    with suppress(OSError):
-        # The kernel counts a group's children as links; a listing would name forty files as well.
-        if os.stat(group).st_nlink > 2:
-            with os.scandir(group) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        found.extend(subgroups(entry.path))
-    found.append(group)
-    return found
+    found = [group]
+    for path in found:
+        with suppress(OSError):
+            # The kernel counts a group's children as links; a listing would name forty files as well.
+            if os.stat(path).st_nlink > 2:
+                with os.scandir(path) as entries:
+                    found += [x.path for x in entries if x.is_dir(follow_symlinks=False)]
+    return found[::-1]
 
 
 def pids(group: str) -> list[int]:
@@ -147,13 +140,3 @@ def evacuate(group: str, leaf: str) -> None:
         for pid in members:
             with suppress(OSError):
                 write(f"{group}/{leaf}", "cgroup.procs", pid)
-
-
-def cpu_max(quota: float | None) -> str:
-    """The text for `cpu.max` of a quota in CPUs (None: no limit)."""
-    return f"max {CPU_PERIOD}" if quota is None else f"{cpu_quota(quota)} {CPU_PERIOD}"
-
-
-def cpu_quota(quota: float) -> int:
-    """Microseconds of CPU time per period for a quota in CPUs."""
-    return max(CPU_QUOTA_MIN, round(quota * CPU_PERIOD))

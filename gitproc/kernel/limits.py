@@ -1,31 +1,10 @@
-"""What a unit's resource limits are on this machine: percentages made absolute, infinity made None."""
+"""What percentages in limits are of: this machine's memory and tasks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 from gitproc.kernel import processes
-from gitproc.units import directives as d
-from gitproc.units.unit import Unit
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bytes, CPUs (1.5 = 150 %) and threads; None: no limit."""
-
-    memory: int | None = None
-    cpu: float | None = None
-    tasks: int | None = None
-
-
-def limits_of(unit: Unit) -> Limits:
-    """`MemoryMax=`, `CPUQuota=` and `TasksMax=` of a unit (systemd.resource-control(5))."""
-    return Limits(
-        unit[d.MEMORY_MAX].of(host_memory()),
-        unit[d.CPU_QUOTA],
-        unit[d.TASKS_MAX].of(host_tasks()),
-    )
 
 
 @cache

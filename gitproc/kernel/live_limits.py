@@ -1,76 +1,101 @@
-"""The limits that a unit's groups have now, to be held against those it should have."""
+"""The knobs of a group as they are now, to be held against those it should have."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gitproc.kernel import cgroup_v2
-from gitproc.kernel.limits import Limits
+from gitproc.kernel.knobs import NO_RATE, Knob
 
 if TYPE_CHECKING:
     from gitproc.kernel.cgroup_v1 import Hierarchies
 
 _PAGE = 65536  # bytes, the largest page: the kernel rounds memory limits down to whole ones
-
-Live = dict[str, float | None]
-
-
-def read_limits(
-    directory: str, controllers: frozenset[str], v1: Hierarchies | None, group: str
-) -> Live:
-    """By directive: bytes, CPUs, threads; None: no limit. What no controller enforces is left out."""
-    found: Live = {}
-    if v1 is not None:
-        for directive, controller in (
-            ("MemoryMax", "memory"),
-            ("CPUQuota", "cpu"),
-            ("TasksMax", "pids"),
-        ):
-            if v1.has(controller):
-                found[directive] = v1.limit_of(controller, group)
-    if directory and "memory" in controllers:
-        found["MemoryMax"] = cgroup_v2.read_number(directory, "memory.max")
-    if directory and "cpu" in controllers:
-        found["CPUQuota"] = _cpus(cgroup_v2.read(directory, "cpu.max") or "max")
-    if directory and "pids" in controllers:
-        found["TasksMax"] = cgroup_v2.read_number(directory, "pids.max")
-    return found
+#: What a line of a disk says when it says nothing.
+_SILENT = {"io.max": NO_RATE, "io.latency": "0"}
 
 
-def _cpus(text: str) -> float | None:
-    quota, _, period = text.strip().partition(" ")
-    return None if quota == "max" else int(quota) / int(period or cgroup_v2.CPU_PERIOD)
+class Reading(NamedTuple):
+    """What a control file holds; `by_disk` as in a knob."""
+
+    text: str
+    by_disk: dict[str, str]
 
 
-def differences(live: Live, wanted: Limits) -> list[str]:
-    """`MemoryMax is 32M, and 64M in the commit` for each that differs by more than the kernel's rounding."""
-    cpu = wanted.cpu
-    quota = None if cpu is None else cgroup_v2.cpu_quota(cpu) / cgroup_v2.CPU_PERIOD
-    found = []
-    for directive, value, tolerance in (
-        ("MemoryMax", wanted.memory, _PAGE),
-        ("CPUQuota", quota, 0.0001),
-        ("TasksMax", wanted.tasks, 0.5),
-    ):
-        if directive not in live:
-            continue
-        now = live[directive]
-        if now is None or value is None:
-            same = now is value
+def read(directory: str, name: str) -> Reading | None:
+    """A control file of the unified tree; None where there is none."""
+    found = cgroup_v2.read(directory, name)
+    return None if found is None else parse(name, found)
+
+
+def parse(name: str, text: str) -> Reading:
+    """The text of a control file, by disk where it has a line for each."""
+    if not name.startswith("io."):
+        return Reading(text.strip(), {})
+    default, by_disk = "", {}
+    for line in text.splitlines():
+        disk, _, value = line.partition(" ")
+        if disk == "default":
+            default = value
+        elif ":" in disk:
+            by_disk[disk] = value
         else:
-            same = abs(now - value) < tolerance
-        if not same:
-            texts = _text(directive, now), _text(directive, value)
-            found.append(f"{directive} is {texts[0]}, and {texts[1]} in the commit")
-    return found
+            default = disk
+    return Reading(default, by_disk)
 
 
-def _text(directive: str, value: float | None) -> str:
-    if value is None:
+def is_so(knob: Knob, now: Reading) -> bool:
+    """Whether the file holds what it shall, but for the kernel's rounding."""
+    if not _same(knob.file, knob.text, now.text):
+        return False
+    names = knob.by_disk.keys() | now.by_disk.keys()
+    return all(
+        _pairs(knob.file, knob.by_disk.get(x, "")) == _pairs(knob.file, now.by_disk.get(x, ""))
+        for x in names
+    )
+
+
+def _same(name: str, wanted: str, now: str) -> bool:
+    if wanted == now or (name.startswith("io.") and not wanted):
+        return True
+    if name.startswith("memory.") and wanted.isdecimal() and now.isdecimal():
+        return abs(int(wanted) - int(now)) < _PAGE
+    if name == "cpu.weight" and wanted.isdecimal() and now.isdecimal():
+        return abs(int(wanted) - int(now)) <= 1  # shares of v1 are rounded
+    return name == "cpu.max" and wanted.startswith("max") and now.startswith("max")
+
+
+def _pairs(name: str, line: str) -> dict[str, str] | str:
+    if "=" not in line and name in _SILENT:
+        return {}
+    if "=" not in line:
+        return line
+    pairs = dict(word.partition("=")[::2] for word in line.split())
+    return {key: value for key, value in pairs.items() if value != _SILENT.get(name)}
+
+
+def difference(knob: Knob, now: Reading) -> str:
+    """`MemoryMax is 32M, and 64M in the commit`; empty if the file holds what it shall."""
+    if is_so(knob, now):
+        return ""
+    old, new = _text(knob, now.text, now.by_disk), _text(knob, knob.text, dict(knob.by_disk))
+    return f"{knob.directive} is {old}, and {new} in the commit"
+
+
+def _text(knob: Knob, text: str, by_disk: dict[str, str]) -> str:
+    if knob.file.startswith("io."):
+        lines = [text, *(f"{disk} {line}" for disk, line in sorted(by_disk.items()))]
+        return ", ".join(x for x in lines if x) or "not set"
+    if knob.file == "cpu.max":
+        quota, _, period = text.partition(" ")
+        return "infinity" if quota == "max" else f"{int(quota) / int(period or 100_000):.0%}"
+    if text == "max":
         return "infinity"
-    if directive == "MemoryMax":
-        return _bytes(int(value))
-    return f"{value:.0%}" if directive == "CPUQuota" else f"{int(value)}"
+    if knob.file == "cpu.idle":
+        return "idle" if text == "1" else "not idle"
+    if knob.controller == "memory" and text.isdecimal() and len(text) > 1:
+        return _bytes(int(text))
+    return text or "not set"
 
 
 def _bytes(count: int) -> str:
@@ -80,3 +105,23 @@ def _bytes(count: int) -> str:
             return f"{count}{' KMGT'[' KMGT'.index(suffix) - 1]}".rstrip()
         count //= 1024
     return f"{count}T"
+
+
+def readings(
+    directory: str,
+    knobs: tuple[Knob, ...],
+    controllers: frozenset[str],
+    v1: Hierarchies | None,
+    group: str,
+) -> list[tuple[Knob, Reading]]:
+    """The present state of every knob that the group has, in whichever hierarchy enforces it."""
+    found = []
+    for knob in knobs:
+        now = None
+        if directory and knob.controller in controllers:
+            now = read(directory, knob.file)
+        elif v1 is not None:
+            now = v1.reading(group, knob)
+        if now is not None:
+            found.append((knob, now))
+    return found

@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING
 
 from gitproc.errors import HostError
 from gitproc.kernel import cgroup_base, cgroup_v2, processes
-from gitproc.kernel.cgroup_layout import Kind, Layout, group_name, parse_membership, unit_name
-from gitproc.kernel.limits import Limits, limits_of
-from gitproc.kernel.live_limits import differences, read_limits
+from gitproc.kernel.cgroup_layout import Kind, Layout, parse_membership
+from gitproc.kernel.enforcement import Enforcement
+from gitproc.kernel.groups import Groups
 from gitproc.kernel.loose_tracker import LooseTracker
 from gitproc.kernel.oom_watch import OomWatch
+from gitproc.kernel.places import Places, parents, unit_at
 from gitproc.kernel.tree_watch import FileWatch, MemberWatch
 from gitproc.kernel.usage import Usage, read_usage
-from gitproc.units import directives as d
-from gitproc.units.service_types import OOMPolicy
+from gitproc.units import directives_resources as r
+from gitproc.units.control import ROOT
 from gitproc.units.unit import Unit
 
 if TYPE_CHECKING:
@@ -50,17 +51,27 @@ class CgroupPaths:
 class ResourceController:
     """The one who makes and unmakes groups. Units are named in full (`nginx.service`).
 
-    `shim_pid`: the parent of all services. `name`: of our base group, one path component.
+    `shim_pid`: the parent of all services. `name`: of our base group, one path component. `slice_of` finds
+    the definition of a slice that is up.
     """
 
-    def __init__(self, layout: Layout, shim_pid: int, name: str = "gitproc") -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        shim_pid: int,
+        name: str = "gitproc",
+        slice_of: Callable[[str], Unit | None] = lambda _: None,
+    ) -> None:
         self.layout = layout
         self._shim = shim_pid
         self._name = cgroup_base.check_name(name)
         self._base = cgroup_base.v2_base(layout, name)
-        self._controllers: frozenset[str] = frozenset()
         self._v1: Hierarchies | None = None
+        self._places = Places()
         self._tracker = ""
+        self._limits = Enforcement(self._base, frozenset(), None, self._pass_on)
+        self._slice_of = slice_of
+        self._groups = self._new_groups()
         self._loose = LooseTracker(shim_pid)
         self._files: FileWatch | None = None
         self._member_watches: dict[str, MemberWatch] = {}
@@ -81,10 +92,20 @@ class ResourceController:
                 self._tracker = self._v1.tracker()
         if self._base:
             try:
-                self._controllers = cgroup_base.prepare(self.layout, self._name, self._shim)
+                controllers = cgroup_base.prepare(self.layout, self._name, self._shim)
+                on_demand = cgroup_base.ON_DEMAND
+                controllers |= on_demand & cgroup_v2.controllers(
+                    self._base, "cgroup.subtree_control"
+                )
             except HostError as error:
                 self.layout = Layout(Kind.NONE, reason=error.message)
                 self._base, self._v1 = "", None
+                controllers = frozenset()
+        else:
+            controllers = frozenset()
+        self._limits = Enforcement(self._base, controllers, self._v1, self._pass_on)
+        self._groups = self._new_groups()
+        self.existing()
 
     def describe(self) -> list[str]:
         """What this machine cannot do for units, one sentence each; empty where nothing is missing."""
@@ -98,8 +119,10 @@ class ResourceController:
             ("memory", "MemoryMax="),
             ("cpu", "CPUQuota="),
             ("pids", "TasksMax="),
+            ("io", "IOReadBandwidthMax="),
+            ("cpuset", "AllowedCPUs="),
         ):
-            if not self._has(controller):
+            if not self._limits.has(controller):
                 missing.append(f"no {controller} controller: {directive} is not enforced")
         return missing
 
@@ -107,10 +130,7 @@ class ResourceController:
         """The units that have a group now: what an earlier manager left."""
         if self.layout.kind is Kind.NONE:
             return self._loose.units()
-        base = self._base or os.path.dirname(self._directory("x.service"))
-        with suppress(OSError), os.scandir(base) as entries:
-            return [unit_name(each.name) for each in entries if each.is_dir(follow_symlinks=False)]
-        return []
+        return self._places.scan(self._base or os.path.dirname(self._directory("x.service")))
 
     def create(self, unit: Unit) -> list[str]:
         """Make the unit's group and set its limits; returns what could not be set, one sentence each.
@@ -120,49 +140,60 @@ class ResourceController:
         timer = self._removals.pop(unit.name, None)
         if timer is not None:
             timer.cancel()
+            self._rmdir(unit.name)  # it may come back elsewhere
+        self._places.put(unit)
         if self.layout.kind is Kind.NONE:
-            return self._apply(unit, limits_of(unit), fresh=True)
-        directory = self._directory(unit.name)
-        fresh = True
-        try:
-            if self._tracker and self._v1 is not None:
-                fresh = self._v1.create(self._tracker, group_name(unit.name))
-            else:
-                os.mkdir(directory, 0o755)
-        except FileExistsError:
-            fresh = False
-        except OSError as error:
-            raise HostError(f"cannot make cgroup {directory}: {error.strerror}") from error
+            return self._groups.limit(unit, fresh=True)
+        fresh = self._groups.make(unit)
         self._oom.start(unit.name, 0 if fresh else self.oom_kills(unit.name) or 0)
-        if unit[d.OOM_POLICY] is OOMPolicy.KILL and "memory" in self._controllers:
-            with suppress(OSError):  # else it is ended as soon as the kill is seen
-                cgroup_v2.write(directory, "memory.oom.group", "1")
-        return self._apply(unit, limits_of(unit), fresh)
+        if unit[r.DELEGATE] is not None:
+            self._groups.hand_over(unit)
+        problems = self._groups.limit(unit, fresh=fresh)
+        self._arm_oom(unit.name)
+        return problems
 
     def set_limits(self, unit: Unit) -> list[str]:
-        """Apply the unit's limits to its running group; returns what could not be set."""
-        return self._apply(unit, limits_of(unit), fresh=False)
+        """Apply the unit's limits to its running group; returns what could not be set.
+
+        For a slice also what its units take over from it; a slice without a group gets one.
+        """
+        problems = self._groups.set_limits(unit)
+        self._arm_oom(unit.name)
+        return problems
+
+    def release_slice(self, unit: Unit) -> list[str]:
+        """A slice is down: its limits are lifted, and its group goes unless units are in it."""
+        problems = self._groups.lift(unit)
+        self._oom.forget(unit.name, self._files)
+        if unit.name != ROOT:
+            self._rmdir(unit.name)
+        return problems
 
     def differing_limits(self, unit: Unit) -> list[str]:
         """Limits of the running group that are not the unit's: changed by hand. One sentence each."""
-        live = read_limits(
-            self._directory(unit.name) if self._base else "",
-            self._controllers,
-            self._v1,
-            group_name(unit.name),
-        )
-        return differences(live, limits_of(unit))
+        return self._groups.differences(unit)
 
-    def paths(self, unit: str) -> CgroupPaths:
-        """Where the unit's next process goes; its group must have been made."""
-        group = group_name(unit)
+    def paths(self, unit: str, leaf: str = "") -> CgroupPaths:
+        """Where the unit's next process goes; its group must have been made.
+
+        `leaf`: into this group below it, which is made if need be. HostError if it cannot be.
+        """
+        group = self._places.path(unit)
         procs: tuple[str, ...] = ()
         if self._v1 is not None:
             procs = tuple(
                 f"{self._v1.path(controller, group)}/cgroup.procs"
                 for controller in self._v1.joined(group)
             )
-        return CgroupPaths(f"{self._base}/{group}" if self._base else "", procs)
+        directory = f"{self._base}/{group}" if self._base else ""
+        if leaf and directory:
+            directory = f"{directory}/{leaf}"
+            try:
+                with suppress(FileExistsError):
+                    os.mkdir(directory, 0o755)
+            except OSError as error:
+                raise HostError(f"cannot make cgroup {directory}: {error.strerror}") from error
+        return CgroupPaths(directory, procs)
 
     def attach(self, unit: str, invocation: str, pid: int) -> None:
         """A process was spawned or adopted. Only a machine without cgroups needs to know."""
@@ -195,7 +226,7 @@ class ResourceController:
         below = self.layout.below_mount(self._tracker, path)
         if below is None or not below.startswith(prefix):
             return None
-        return unit_name(below[len(prefix) :].partition("/")[0])
+        return unit_at(below[len(prefix) :])
 
     def kill(self, unit: str, signo: int, spare: tuple[int, ...] = ()) -> None:
         """Signal every process of the unit but those of `spare`; SIGCONT follows where it makes sense.
@@ -205,7 +236,7 @@ class ResourceController:
         if self._base:
             cgroup_v2.kill(self._directory(unit), signo, spare)
             return
-        group = group_name(unit)
+        group = self._places.path(unit)
         if signo == signal.SIGKILL and self._v1 is not None:
             self._v1.freeze(group, True)
         try:
@@ -259,14 +290,16 @@ class ResourceController:
         if self._base:
             count = cgroup_v2.read_key(self._directory(unit), "memory.events", "oom_kill")
         if count is None and self._v1 is not None:
-            count = self._v1.oom_kills(group_name(unit))
+            count = self._v1.oom_kills(self._places.path(unit))
         return count
 
     def usage(self, unit: str) -> Usage:
         """What the unit uses now: a few reads of kernel files, no waiting."""
         directory = self._directory(unit) if self._base else ""
         members = partial(self.pids, unit)
-        return read_usage(directory, self._controllers, self._v1, group_name(unit), members)
+        return read_usage(
+            directory, self._limits.controllers, self._v1, self._places.path(unit), members
+        )
 
     def remove(self, unit: str) -> None:
         """Remove the unit's groups, those below included; tried once more later if one is still busy."""
@@ -281,8 +314,9 @@ class ResourceController:
     def remove_base(self) -> None:
         """Remove our base where nothing is left in it: the last act of a manager that stopped all units."""
         if self._base:
-            with suppress(OSError):
-                os.rmdir(self._base)
+            for each in cgroup_v2.subgroups(self._base):
+                with suppress(OSError):
+                    os.rmdir(each)
         if self._v1 is not None:
             self._v1.remove_bases()
 
@@ -297,55 +331,27 @@ class ResourceController:
             self._files.close()
             self._files = None
 
-    def _apply(self, unit: Unit, limits: Limits, fresh: bool) -> list[str]:
-        problems = []
-        for controller, directive, value in (
-            ("memory", "MemoryMax", limits.memory),
-            ("cpu", "CPUQuota", limits.cpu),
-            ("pids", "TasksMax", limits.tasks),
-        ):
-            if value is None and fresh:
-                continue
-            try:
-                self._limit(unit.name, controller, value)
-            except OSError as error:
-                problems.append(f"cannot set {directive}=: {error.strerror}")
-            except HostError as error:
-                problems.append(f"{directive}= is not enforced: {error.message}")
-        self._arm_oom(unit.name)
-        return problems
+    def _new_groups(self) -> Groups:
+        return Groups(self._limits, self._places, self._tracker, self.pids, self._slice_of)
 
-    def _limit(self, unit: str, controller: str, value: float | None) -> None:
-        if controller in self._controllers:
-            group = self._directory(unit)
-            if controller == "cpu":
-                cgroup_v2.write(group, "cpu.max", cgroup_v2.cpu_max(value))
-            else:
-                text = "max" if value is None else str(int(value))
-                cgroup_v2.write(group, f"{controller}.max", text)
-        elif self._v1 is not None and self._v1.has(controller):
-            self._v1.limit(controller, group_name(unit), value, partial(self.pids, unit))
-        elif value is not None:
-            raise HostError(f"this machine has no {controller} controller for us")
+    def _pass_on(self, controllers: frozenset[str]) -> frozenset[str]:
+        return cgroup_base.prepare(self.layout, self._name, self._shim, controllers)
 
     def _arm_oom(self, unit: str) -> None:
         if not self._oom.wants(unit):
             return
-        if "memory" in self._controllers:
+        if "memory" in self._limits.controllers:
             with suppress(OSError):  # without a watch the counter is still read at each exit
                 self._oom.arm_v2(unit, self._directory(unit), self._file_watch())
-        elif self._v1 is not None and "memory" in self._v1.joined(group_name(unit)):
-            self._oom.arm_v1(unit, self._v1.path("memory", group_name(unit)))
+        elif self._v1 is not None and "memory" in self._v1.joined(self._places.path(unit)):
+            self._oom.arm_v1(unit, self._v1.path("memory", self._places.path(unit)))
 
     def _directory(self, unit: str) -> str:
         """The group that tracks the unit's processes. HostError for what cannot be a unit's name."""
         if self._tracker and self._v1 is not None:
-            return self._v1.path(self._tracker, group_name(unit))
-        return f"{self._base}/{group_name(unit)}"
-
-    def _has(self, controller: str) -> bool:
-        v1 = self._v1 is not None and self._v1.has(controller)
-        return v1 or controller in self._controllers
+            return self._v1.path(self._tracker, self._places.path(unit))
+        path = self._places.path(unit)
+        return f"{self._base}/{path}" if path else self._base
 
     def _file_watch(self) -> FileWatch:
         if self._files is None:
@@ -363,11 +369,22 @@ class ResourceController:
         callback()
 
     def _rmdir(self, unit: str) -> bool:
-        done = True
+        path, done = self._places.path(unit), True
         if self._base:
             done = cgroup_v2.remove(self._directory(unit))
         if self._v1 is not None:
-            done = self._v1.remove(group_name(unit)) and done
+            done = self._v1.remove(path) and done
+        if done:
+            self._places.forget(unit)
+        for each in (
+            parents(path) if done else ()
+        ):  # slices that nothing defines go with their last unit
+            if self._slice_of(os.path.basename(each)) is None:
+                with suppress(OSError):
+                    if self._base:
+                        os.rmdir(f"{self._base}/{each}")
+                if self._v1 is not None:
+                    self._v1.remove_empty(each)
         return done
 
     def _remove_again(self, unit: str) -> None:

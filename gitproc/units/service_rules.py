@@ -42,6 +42,7 @@ from gitproc.units.directives import (
     TYPE,
     WATCHDOG_SEC,
 )
+from gitproc.units.directives_resources import DELEGATE
 from gitproc.units.parser import Setting
 from gitproc.units.service_types import (
     KillMode,
@@ -73,7 +74,7 @@ def derive(
         values[NOTIFY_ACCESS.key] = NotifyAccess.MAIN
     if TIMEOUT_STOP_SEC.key in values:
         values.setdefault(TIMEOUT_ABORT_SEC.key, values[TIMEOUT_STOP_SEC.key])
-    if values.get("Service.Delegate"):
+    if values.get(DELEGATE.key) is not None:
         values.setdefault(OOM_POLICY.key, OOMPolicy.CONTINUE)  # it looks after its own processes
     if KILL_SIGNAL.key in values:
         values.setdefault(RESTART_KILL_SIGNAL.key, values[KILL_SIGNAL.key])

@@ -39,8 +39,15 @@ STANDS_FOR: Mapping[str, tuple[str, ...]] = {
     "Service.FailureAction": ("Unit.FailureAction",),
     "Service.RebootArgument": ("Unit.RebootArgument",),
     "Service.TimeoutSec": ("Service.TimeoutStartSec", "Service.TimeoutStopSec"),
-    "Service.MemoryLimit": ("Service.MemoryMax",),
-    "Slice.MemoryLimit": ("Slice.MemoryMax",),
+    **{
+        f"{section}.{old}": (f"{section}.{new}",)
+        for section in ("Service", "Slice")
+        for old, new in (
+            ("MemoryLimit", "MemoryMax"),
+            ("BlockIOReadBandwidth", "IOReadBandwidthMax"),
+            ("BlockIOWriteBandwidth", "IOWriteBandwidthMax"),
+        )
+    },
     "Service.ReadWriteDirectories": ("Service.ReadWritePaths",),
     "Service.ReadOnlyDirectories": ("Service.ReadOnlyPaths",),
     "Service.InaccessibleDirectories": ("Service.InaccessiblePaths",),

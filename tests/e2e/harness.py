@@ -410,7 +410,7 @@ class Machine:
 
     def group_of(self, name: str, controller: str = "") -> Path:
         """The cgroup of a unit: where it is tracked, or in a controller's hierarchy."""
-        found = [x for x in self.groups() if x.parts[-2:] == (self.group, name)]
+        found = [x for x in self.groups() if x.name == name and self.group in x.parts]
         here = [x for x in found if not controller or f"/{controller}/" in f"{x}/"]
         if not here:  # a pure v2 machine has one for all
             here = [x for x in found if (x / "cgroup.controllers").exists()]

@@ -17,7 +17,7 @@ from gitproc.kernel.cgroup_layout import (
     parse_mounts,
     unit_name,
 )
-from gitproc.kernel.cgroup_v2 import cpu_max, cpu_quota
+from gitproc.kernel.knobs import cpu_max
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,6 @@ def test_the_machine_is_recognised():
 def test_quotas():
     assert cpu_max(1.5) == "150000 100000"
     assert cpu_max(None) == "max 100000"
-    assert cpu_quota(0.001) == 1000, "the kernel takes no less than a millisecond"
+    assert cpu_max(0.001) == "1000 1000000", "the kernel takes no less than a millisecond"
+    assert cpu_max(0.005) == "1000 200000"
+    assert cpu_max(0.5, 0.01) == "5000 10000"

@@ -10,6 +10,7 @@ from gitproc.units import (
     directives_exec_scheduling,
     directives_exec_streams,
     directives_path,
+    directives_resources,
     directives_socket,
     directives_timer,
     directives_triggers,
@@ -28,6 +29,7 @@ MODULES = (
     directives_exec,
     directives_exec_scheduling,
     directives_exec_streams,
+    directives_resources,
 )
 CONSTANTS = [
     (name, value)
@@ -46,6 +48,8 @@ def test_every_enforced_directive_is_a_constant_of_its_name():
         row.key for row in TABLE.values() if row.support is Support.ENFORCED
     } - STANDS_FOR.keys()
     enforced -= CONDITION_KEYS  # known by what they test
+    twins = {key: key.replace("Slice.", "Service.") for key in enforced}  # the same in a slice
+    enforced = {twins[key] for key in enforced}
     assert enforced <= {row.key for _, row in CONSTANTS}
     for name, row in CONSTANTS:
         assert snake(name) in (row.name.lower(), f"{row.section}{row.name}".lower())

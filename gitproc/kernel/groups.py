@@ -1,0 +1,146 @@
+"""The groups of units and slices: made where they belong, limited, handed over.
+
+A slice is a group around groups. It gets its limits when it comes up or changes; a unit that finds no group of
+its slice makes it anew, limits included, so that no order of events lets a unit run outside its budget.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from gitproc.errors import HostError
+from gitproc.kernel import cgroup_base
+from gitproc.kernel.accounts import account_of
+from gitproc.kernel.delegation import hand_over
+from gitproc.kernel.enforcement import Enforcement, disabled_by
+from gitproc.kernel.knobs import plain
+from gitproc.kernel.launch import LaunchError
+from gitproc.kernel.places import Places
+from gitproc.units import directives_resources as r
+from gitproc.units.control import ROOT, asks, slices_of
+from gitproc.units.specifiers import Host
+from gitproc.units.unit import Unit
+
+
+class Groups:
+    """`tracker`: the v1 hierarchy that keeps units together ("" with a unified tree).
+
+    `pids` lists a unit's processes; `slice_of` finds the definition of a slice that is up.
+    """
+
+    def __init__(
+        self,
+        limits: Enforcement,
+        places: Places,
+        tracker: str,
+        pids: Callable[[str], list[int]],
+        slice_of: Callable[[str], Unit | None],
+    ) -> None:
+        self._limits = limits
+        self._places = places
+        self._tracker = tracker
+        self._pids = pids
+        self._slice_of = slice_of
+
+    def above(self, unit: Unit) -> tuple[Unit, ...]:
+        """The slices around a unit, as far as they are defined: innermost first, the root last."""
+        names = (*slices_of(unit), ROOT) if unit.name != ROOT else ()
+        return tuple(found for name in names if (found := self._slice_of(name)) is not None)
+
+    def make(self, unit: Unit) -> bool:
+        """Make the group at the unit's place; False if it was there. HostError if it cannot be made."""
+        path, above, v1 = self._places.path(unit.name), self.above(unit), self._limits.v1
+        place = f"{self._limits.base}/{path}"
+        try:
+            if self._tracker and v1 is not None:
+                return v1.create(self._tracker, path)
+            if "/" in path or above:
+                self._open(unit, path, above)
+            os.mkdir(place, 0o755)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise HostError(f"cannot make cgroup {place}: {error.strerror}") from error
+        return True
+
+    def _open(self, unit: Unit, path: str, above: tuple[Unit, ...]) -> None:
+        names = slices_of(unit)
+        missing = [
+            name
+            for name in names[::-1]
+            if not os.path.isdir(f"{self._limits.base}/{self._places.path(name)}")
+        ]
+        self._limits.open_path(path, above)
+        for name in missing:
+            found = self._slice_of(name)
+            if found is not None:
+                self.limit(found, fresh=True)
+
+    def limit(self, unit: Unit, *, fresh: bool) -> list[str]:
+        """Turn the knobs of a group that is there; what could not be done, one sentence each."""
+        path, above = self._places.path(unit.name), self.above(unit)
+        if unit.kind == "slice":
+            # Processes join the hierarchies of v1 in the groups of their own units.
+            problems = self._limits.apply(unit, above, path, list, fresh=fresh)
+            for name in self._inside(unit) if asks(unit) else ():
+                members = partial(self._pids, name)
+                self._limits.join_v1((unit,), self._places.path(name), members)
+            return problems
+        members = partial(self._pids, unit.name)
+        problems = []
+        if not fresh or not plain(unit, above):
+            problems = self._limits.apply(unit, above, path, members, fresh=fresh)
+        if above:
+            self._limits.join_v1(above, path, members)
+        return problems
+
+    def _inside(self, unit: Unit) -> list[str]:
+        """The units that are in no group of the slice yet in v1 hierarchies, as they join on demand."""
+        v1 = self._limits.v1
+        if v1 is None or unit.name != ROOT:
+            return self._places.within(unit.name) if v1 is not None else []
+        return self._places.scan(self._limits.base or v1.path(self._tracker, ""))
+
+    def set_limits(self, unit: Unit) -> list[str]:
+        """Turn the knobs of a unit that runs, or of a slice that is up, which gets a group if it has none."""
+        problems = []
+        if unit.kind == "slice" and (self._limits.base or self._tracker):
+            if unit.name != ROOT:
+                self.make(unit)
+            path = self._places.path(unit.name)
+            problems = self._limits.reopen(path, disabled_by(unit))
+        return problems + self.limit(unit, fresh=False)
+
+    def lift(self, unit: Unit) -> list[str]:
+        """Set the group of a slice back to what it is without limits."""
+        free = Unit(unit.name, "", (), Host())
+        path = self._places.path(unit.name)
+        problems = self._limits.reopen(path, frozenset())
+        return problems + self._limits.apply(free, self.above(free), path, list, fresh=False)
+
+    def differences(self, unit: Unit) -> list[str]:
+        """Knobs that are not as the unit wants them: changed by hand."""
+        return self._limits.differences(unit, self.above(unit), self._places.path(unit.name))
+
+    def hand_over(self, unit: Unit) -> None:
+        """Delegate the unit's group, with the controllers it asks for. HostError."""
+        if not self._limits.base:
+            return
+        path, controllers = self._places.path(unit.name), unit[r.DELEGATE] or ()
+        extra = {*controllers} & cgroup_base.ON_DEMAND
+        if extra - self._limits.controllers:
+            self._limits.want(extra)
+            self._limits.open_path(path, self.above(unit))
+        uid, gid = -1, -1
+        with suppress(
+            LaunchError
+        ):  # who is not there fails the start a moment later, with its name
+            account = account_of(unit, os.geteuid() == 0)
+            uid, gid = account.uid, account.gid
+        try:
+            hand_over(f"{self._limits.base}/{path}", uid, gid)
+        except OSError as error:
+            raise HostError(f"cannot hand {unit.name}'s cgroup over: {error.strerror}") from error

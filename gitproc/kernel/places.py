@@ -1,0 +1,103 @@
+"""Where below our base a unit's group lies: at the top, or inside the slices that it names.
+
+`a-b.slice` lies in `a.slice`; the root slice, `-.slice`, is the base itself. A unit's place is that of the
+instance that runs, so it is kept from its start to its end, and found again on disk after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from gitproc.kernel.cgroup_layout import group_name, unit_name
+from gitproc.units.control import ROOT, slices_of
+from gitproc.units.names import is_valid_slice, parent_slice
+from gitproc.units.unit import Unit
+
+_SUFFIX = ".slice"
+
+
+def slice_path(name: str) -> str:
+    """The path of a slice below the base: `a.slice/a-b.slice`; "" for the root slice."""
+    parts: list[str] = []
+    current: str | None = name
+    while current is not None and current != ROOT:
+        parts.append(group_name(current))
+        current = parent_slice(current)
+    return "/".join(reversed(parts))
+
+
+def split(path: str) -> tuple[str, str]:
+    """A path below the base as the path of its slices and the group of a unit in it, "" without one."""
+    parts = path.split("/")
+    depth = 0
+    while depth < len(parts) and parts[depth].endswith(_SUFFIX):
+        depth += 1
+    return "/".join(parts[:depth]), parts[depth] if depth < len(parts) else ""
+
+
+def unit_at(path: str) -> str | None:
+    """The unit that owns a path below the base; None for a slice."""
+    group = split(path)[1]
+    return unit_name(group) if group else None
+
+
+class Places:
+    """The places of units in slices; all others lie at the top and need not be remembered."""
+
+    def __init__(self) -> None:
+        self._inside: dict[str, str] = {}
+
+    def path(self, unit: str) -> str:
+        """The unit's group below the base. HostError for what cannot be a unit's name."""
+        if unit.endswith(_SUFFIX) and is_valid_slice(unit):
+            return slice_path(unit)
+        return self._inside.get(unit) or group_name(unit)
+
+    def put(self, unit: Unit) -> str:
+        """The unit is about to run: this is its place from now on."""
+        slices = slices_of(unit)
+        if unit.kind != "slice":
+            self._inside.pop(unit.name, None)
+            if slices:
+                self._inside[unit.name] = f"{slice_path(slices[0])}/{group_name(unit.name)}"
+        return self.path(unit.name)
+
+    def forget(self, unit: str) -> None:
+        """Its group is gone."""
+        self._inside.pop(unit, None)
+
+    def within(self, name: str) -> list[str]:
+        """The units that lie in a slice or in one below it, by their names (not those of the root's top)."""
+        start = slice_path(name)
+        return [u for u, path in self._inside.items() if f"{path}/".startswith(f"{start}/")]
+
+    def scan(self, base: str) -> list[str]:
+        """The units that have a group below `base` now; those in slices are remembered."""
+        found = []
+        for path in _groups(base, ""):
+            unit = unit_at(path)
+            if unit is not None:
+                found.append(unit)
+                if "/" in path:
+                    self._inside.setdefault(unit, path)
+        return found
+
+
+def _groups(base: str, below: str) -> Iterator[str]:
+    folder = f"{base}/{below}" if below else base
+    with suppress(OSError), os.scandir(folder) as entries:
+        for name in [x.name for x in entries if x.is_dir(follow_symlinks=False)]:
+            path = f"{below}/{name}" if below else name
+            if name.endswith(_SUFFIX):
+                yield from _groups(base, path)
+            else:
+                yield path
+
+
+def parents(path: str) -> Iterable[str]:
+    """The paths above, the innermost first, without the base."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path

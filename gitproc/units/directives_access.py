@@ -1,0 +1,46 @@
+"""Rows of the directive table for what a service may reach: devices and addresses (systemd.resource-control(5))."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gitproc.units.device_access import DeviceRule, parse_addresses, parse_device_rules
+from gitproc.units.directive import Change, Directive, Support
+from gitproc.units.rows import exactly, one, several
+
+_NOT_YET = Support.RESTRICTS
+
+DEVICE_ALLOW: Directive[tuple[DeviceRule, ...]] = several(
+    "Service",
+    "DeviceAllow",
+    parse_device_rules,
+    "Devices that can be used.",
+    Change.NONE,
+    support=_NOT_YET,
+)
+DEVICE_POLICY = one(
+    "Service",
+    "DevicePolicy",
+    exactly("auto", "closed", "strict"),
+    "auto",
+    "Which devices can be used besides DeviceAllow=.",
+    Change.NONE,
+    support=_NOT_YET,
+)
+IP_ADDRESS_DENY = several(
+    "Service",
+    "IPAddressDeny",
+    parse_addresses,
+    "Addresses with which no traffic is allowed.",
+    Change.NONE,
+    support=_NOT_YET,
+)
+IP_ADDRESS_ALLOW = several(
+    "Service",
+    "IPAddressAllow",
+    parse_addresses,
+    "Exceptions from IPAddressDeny=.",
+    Change.NONE,
+    support=Support.NO_EFFECT,
+)
+ROWS: tuple[Directive[Any], ...] = (DEVICE_ALLOW, DEVICE_POLICY, IP_ADDRESS_DENY, IP_ADDRESS_ALLOW)

@@ -1,0 +1,142 @@
+"""Slices as groups around groups, on this machine's hierarchies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gitproc.kernel import processes
+from gitproc.kernel.cgroup_layout import Kind
+from gitproc.kernel.resource_controller import ResourceController
+from gitproc.units.unit import Unit
+from tests.kernel.parts import SLEEP, bench, layouts, unit, until
+from tests.kernel.test_knobs import budget
+
+pytestmark = pytest.mark.root
+
+LAYOUTS = {name: x for name, x in layouts().items() if x.kind is not Kind.NONE}
+LIMITING = {name: x for name, x in LAYOUTS.items() if name != "v2 without controllers"}
+SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
+
+
+@pytest.fixture(params=LIMITING.values(), ids=list(LIMITING))
+def pair(request):
+    with bench(request.param) as found:
+        slices: dict[str, Unit] = {}
+        found.controller = ResourceController(found.layout, os.getpid(), found.name, slices.get)
+        found.controller.prepare()
+        yield found, slices
+
+
+@pytest.fixture
+def made(pair):
+    return pair[0]
+
+
+@pytest.fixture
+def slices(pair):
+    return pair[1]
+
+
+@pytest.fixture
+def up(made, slices):
+    def bring(text, name):
+        slices[name] = budget(text, name)
+        return made.controller.set_limits(slices[name])
+
+    return bring
+
+
+def value(made, name, v2, v1_controller, v1):
+    """A control file of a slice."""
+    path = made.controller._places.path(name)
+    if made.controller._limits.base and (Path(made.controller._limits.base, path, v2)).exists():
+        return Path(made.controller._limits.base, path, v2).read_text().split()[0]
+    return Path(made.controller._v1.path(v1_controller, path), v1).read_text().split()[0]
+
+
+def test_limits_of_a_slice_bind_its_units_and_change_live(made, slices, up):
+    assert up("TasksMax=3", "a.slice") == []
+    assert value(made, "a.slice", "pids.max", "pids", "pids.max") == "3"
+    made.controller.create(unit("Slice=a-b.slice", "x.service"))
+    child = made.start("x.service", SLEEP)
+    assert made.controller.unit_of(child.pid) == "x.service"
+    assert made.controller.pids("a.slice") == [child.pid]
+    assert up("TasksMax=7\nMemoryMax=64M", "a.slice") == []
+    assert value(made, "a.slice", "pids.max", "pids", "pids.max") == "7"
+    assert value(made, "a.slice", "memory.max", "memory", "memory.limit_in_bytes") == str(64 << 20)
+    member = Path(f"/proc/{child.pid}/cgroup").read_text()
+    assert f"/{made.name}/a.slice/a-b.slice/x\n" in member
+    if made.controller._v1 is not None:
+        assert f":memory:/{made.name}/a.slice/a-b.slice/x\n" in member, "it has joined"
+    assert made.controller.differing_limits(slices["a.slice"]) == []
+    assert made.controller.usage("a.slice").tasks == 1
+    assert up("", "a.slice") == []
+    assert value(made, "a.slice", "pids.max", "pids", "pids.max") == "max"
+    assert child.poll() is None
+
+
+def test_what_is_found_after_a_crash(made, slices, up):
+    up("TasksMax=9", "a.slice")
+    made.controller.create(unit("Slice=a.slice", "x.service"))
+    child = made.start("x.service", SLEEP)
+    again = ResourceController(made.layout, os.getpid(), made.name, slices.get)
+    again.prepare()
+    assert again.existing() == ["x.service"]
+    assert again.pids("x.service") == [child.pid]
+    assert again.unit_of(child.pid) == "x.service"
+    assert again.paths("x.service") == made.controller.paths("x.service")
+
+
+def test_groups_go_with_their_last_unit_and_slices_with_their_definition(made, slices, up):
+    up("TasksMax=9", "a.slice")
+    made.controller.create(unit("Slice=a-b.slice", "x.service"))
+    base = made.controller._limits.base or made.controller._v1.path(made.controller._tracker, "")
+    made.controller.remove("x.service")
+    assert not Path(base, "a.slice/a-b.slice").exists()
+    if made.controller._limits.base:
+        assert Path(base, "a.slice").is_dir()
+    old = slices.pop("a.slice")
+    assert made.controller.release_slice(old) == []
+    assert not Path(base, "a.slice").exists()
+
+
+def test_slices_share_the_processor_as_weighted(made, slices, up):
+    """Both on one processor, so that they compete whatever else runs."""
+    up("CPUWeight=100", "a.slice")
+    up("CPUWeight=300", "b.slice")
+    children = {}
+    for name in ("a", "b"):
+        made.controller.create(unit(f"Slice={name}.slice", f"{name}.service"))
+        children[name] = made.start(f"{name}.service", SPIN)
+        os.sched_setaffinity(children[name].pid, {0})
+
+    def used():
+        return {name: processes.cpu_seconds([child.pid]) for name, child in children.items()}
+
+    until(lambda: min(used().values()) > 0.05, "both run")
+    before = used()
+    end = time.monotonic() + 8
+    while sum(used().values()) - sum(before.values()) < 1.5 and time.monotonic() < end:
+        time.sleep(0.05)
+    after = used()
+    spent = {name: after[name] - before[name] for name in after}
+    print(f"CPUWeight=100 and 300: {spent}")
+    assert 1.8 < spent["b"] / spent["a"] < 4.8
+
+
+def test_what_changes_by_hand_is_noticed(made, slices, up):
+    up("CPUWeight=200\nAllowedCPUs=0", "a.slice")
+    made.controller.create(unit("Slice=a.slice\nCPUWeight=50\nTasksMax=9", "x.service"))
+    made.start("x.service", SLEEP)
+    mine = unit("Slice=a.slice\nCPUWeight=50\nTasksMax=9", "x.service")
+    assert made.controller.differing_limits(mine) == []
+    assert made.controller.differing_limits(slices["a.slice"]) == []
+    assert made.controller.differing_limits(unit("Slice=a.slice\nTasksMax=5", "x.service")) == [
+        "CPUWeight is 50, and 100 in the commit",
+        "TasksMax is 9, and 5 in the commit",
+    ]
