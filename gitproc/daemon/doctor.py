@@ -10,7 +10,7 @@ from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
 from gitproc.errors import GitProcError
 from gitproc.kernel.host import features
-from gitproc.kernel.namespaces import pid_namespace_problem
+from gitproc.kernel.namespaces import missing_namespaces
 
 
 def _check(name: str, state: str, detail: str = "", advice: str = "") -> dict[str, Any]:
@@ -30,7 +30,7 @@ def checks(effects: Effects, desired: Desired) -> list[dict[str, Any]]:
         found.append(_check("cgroups", "warn", text))
     if not missing:
         found.append(_check("cgroups", "ok", effects.controller.layout.kind.value))
-    problem = pid_namespace_problem()
+    problem = missing_namespaces().get("pid", "")
     found.append(
         _check("PID namespaces", "warn", problem, "units with PrivatePIDs=yes fail to start here")
         if problem

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -58,18 +57,18 @@ from gitproc.daemon.bus_watch import BusWatch
 from gitproc.daemon.config import Config
 from gitproc.daemon.limiting import Limiting
 from gitproc.daemon.senders import Senders
+from gitproc.daemon.surroundings import Surroundings
 from gitproc.errors import HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
 from gitproc.kernel import directories, main_process
-from gitproc.kernel.delegation import leaf_of
 from gitproc.kernel.ipc_objects import IpcObjects
-from gitproc.kernel.launch import LaunchContext, LaunchError, LogOutput
-from gitproc.kernel.namespaces import pid_namespace_problem
+from gitproc.kernel.launch import LaunchError
 from gitproc.kernel.passing import tell_descriptors
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.kernel.sockets import Sockets
 from gitproc.kernel.spawn_spec import compile_spec
+from gitproc.kernel.spec_namespaces import join_namespaces
 from gitproc.kernel.trash import Trash
 from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
@@ -81,7 +80,6 @@ from gitproc.units.unit import Unit
 
 log = logging.getLogger(__name__)
 
-TREES = "trees"
 _STEP_STATUS = {name: number for number, name in EXIT_STATUS_NAMES.items() if number >= 200}
 _LOUD = frozenset({"unit.failed", "commit.refused", "commit.failed", "unit.oom-kill"})
 
@@ -112,17 +110,8 @@ class Perform:
         self._kept: set[str] = set()
         self.bus = BusWatch(effects.config.user_mode, post)
         self._ipc = IpcObjects()
-        config = effects.config
-        self._log_dir = str(config.log_dir)
-        self._surroundings = LaunchContext(
-            host=effects.host,
-            notify_socket=str(config.run_dir / "notify"),
-            tree=str(config.state_dir / TREES / "current"),
-            environment=dict(os.environ),
-            privileged=os.geteuid() == 0,
-            no_pid_namespace=pid_namespace_problem(),
-            warn_isolation=config.on_missing_isolation == "warn",
-            own=tuple(str(x) for x in (config.run_dir, config.state_dir, config.log_dir)),
+        self.surroundings = Surroundings(
+            effects.config, effects.host, effects.manager, effects.controller
         )
         self.trash = Trash(effects.host.run)
         self.watch: Callable[[WatchPaths | UnwatchPaths], None] = lambda _: None
@@ -138,7 +127,7 @@ class Perform:
         self.look_outbox: Callable[[], None] = lambda: None
         """Has outcomes of commits told, where there are some."""
         self.limiting = Limiting(
-            effects.controller, effects.world, config.on_missing_isolation, self._warn, post
+            effects.controller, effects.world, effects.config.on_missing_isolation, self._warn, post
         )
         self.warnings: dict[str, list[str]] = {}
         """What could not be done as a unit asks: unit -> sentences, of its present instance."""
@@ -283,18 +272,21 @@ class Perform:
                 self._first(unit, process)
             passed = self._e.sockets.passed_to(unit, action.sockets)
             names = tuple(name for name, _ in passed)
-            context = replace(self._context(action), fd_names=names)
+            warnings: list[str] = []
+            context, joined = self.surroundings.of(action, self._log_of(unit), warnings)
+            context = replace(context, fd_names=names)
             plan = compile_spec(unit, action.command, process, context, action.variables)
             tell_descriptors(plan.spec, unit, names)
+            join_namespaces(plan.spec, [kind for kind, _ in joined], len(names))
         except LaunchError as error:
             self._launch_failed(process, error)
             return
         except (HostError, StateError) as error:
             self._post(SpawnFailed(process, "RESOURCES", error.message))
             return
-        for warning in plan.warnings:
+        for warning in warnings + plan.warnings:
             self._warn(unit.name, warning)
-        self._e.manager.spawn(process, plan.spec, [fd for _, fd in passed])
+        self._e.manager.spawn(process, plan.spec, [fd for _, fd in (*passed, *joined)])
 
     def _launch_failed(self, process: Process, error: LaunchError) -> None:
         """What systemd finds out in the child and we before it: the same end, by the step's exit status."""
@@ -315,17 +307,6 @@ class Perform:
     def _first(self, unit: Unit, process: Process) -> None:
         self.warnings.pop(unit.name, None)
         self.limiting.first(unit, process)
-
-    def _context(self, action: Spawn) -> LaunchContext:
-        unit = action.unit
-        leaf = leaf_of(unit, action.process.slot, action.command)
-        paths = self._e.controller.paths(unit.name, leaf)
-        logs = self._e.config.logs
-        # Strings, not paths: pathlib would keep each name for good among the interned ones.
-        output = LogOutput(f"{self._log_dir}/{self._log_of(unit)}.log", logs.max_bytes, logs.files)
-        return replace(
-            self._surroundings, cgroup=paths.directory, cgroup_procs=paths.procs, log=output
-        )
 
     def _log_of(self, unit: Unit) -> str:
         """Instances that are made for a connection share their template's log."""
@@ -361,8 +342,9 @@ class Perform:
         others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
         self._ipc.ended(unit, (x.definition for x in others))
         problems = directories.release(
-            unit, self._surroundings, keep_runtime=keep_runtime, trash=self.trash
+            unit, self.surroundings.base, keep_runtime=keep_runtime, trash=self.trash
         )
+        problems += self.surroundings.leave(unit.name, self.trash)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
 

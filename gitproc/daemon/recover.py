@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from functools import partial
 
 from gitproc.core.events import Adopted, AdoptionDone, Event, Process
 from gitproc.core.records import restore
 from gitproc.core.socket_events import HoldingsFound
 from gitproc.core.world import World
 from gitproc.daemon.loop import TOLD, boottime
+from gitproc.daemon.surroundings import Surroundings
 from gitproc.kernel import processes
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.sockets import Sockets
@@ -82,6 +82,7 @@ async def adopt(
     definitions: Definitions,
     host: Host,
     sockets: Sockets,
+    surroundings: Surroundings,
     *,
     same_shim: bool,
 ) -> None:
@@ -92,7 +93,7 @@ async def adopt(
     definition = unit_keeper(definitions, host)
     recorded = world.recorded.get("serial", 0)
     keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
-    owners = await _take_holdings(world, manager, sockets)
+    owners = await _take_holdings(world, manager, sockets, surroundings)
     for entry in await manager.list():
         try:
             process = entry.process
@@ -117,9 +118,15 @@ def running_unit(world: World, name: str) -> Unit | None:
     return state.unit if state is not None and not state.down else None
 
 
-async def _take_holdings(world: World, manager: ProcessManager, sockets: Sockets) -> frozenset[str]:
-    rows, fds = await manager.holdings()
-    return sockets.restore(rows, fds, partial(running_unit, world))
+async def _take_holdings(
+    world: World, manager: ProcessManager, sockets: Sockets, surroundings: Surroundings
+) -> frozenset[str]:
+    running = {
+        name: unit for name in world.units if (unit := running_unit(world, name)) is not None
+    }
+    surroundings.sweep(running)
+    rows, fds = surroundings.take_over(*await manager.holdings())
+    return sockets.restore(rows, fds, running.get)
 
 
 def _survivors(world: World) -> list[tuple[Process, int, int]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from gitproc.kernel import processes
 from gitproc.kernel.accounts import own_account
-from gitproc.kernel.namespaces import pid_namespace_problem
+from gitproc.kernel.namespaces import missing_namespaces
 from gitproc.units.environment import parse_environment_file
 from gitproc.units.specifiers import Host
 
@@ -78,7 +78,7 @@ def features(cgroup_base: str = "") -> dict[str, bool]:
         "pidfd": _has_pidfd(),
         "cgroup.freeze": bool(cgroup_base) and os.path.exists(f"{cgroup_base}/cgroup.freeze"),
         "cgroup pressure": bool(cgroup_base) and os.path.exists(f"{cgroup_base}/memory.pressure"),
-        "pid namespaces": not pid_namespace_problem(),
+        "pid namespaces": "pid" not in missing_namespaces(),
         "seccomp": os.path.exists("/proc/sys/kernel/seccomp"),
     }
 

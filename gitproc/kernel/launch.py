@@ -33,8 +33,10 @@ class LaunchContext:
     `cgroup`: directory in the unified tree ("" without one), `cgroup_procs`: files of v1 groups to join.
     `log` None: output is lost. `notify_socket`, `tree`: paths ("" for none). `environment`: the manager's
     own, from which LANG and PassEnvironment= are taken. `privileged`: the manager is root.
-    `no_pid_namespace`: why the host gives no PID namespaces ("" if it does); `warn_isolation`: then run
-    without one and say so, rather than fail. `own`: the manager's folders, which no unit may be given.
+    `no_namespaces`: kinds of namespace (`mnt`, `net` ...) that the host does not give, and why;
+    `warn_isolation`: then run without one and say so, rather than fail. `own`: the manager's folders, which
+    no unit may be given. `covers`: folder for what is shown in place of inaccessible paths; `private_tmp`:
+    what the instance's /tmp and /var/tmp are.
     `fd_names`: names of the descriptors that go with the spawn, in their order.
     """
 
@@ -46,10 +48,12 @@ class LaunchContext:
     tree: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     privileged: bool = True
-    no_pid_namespace: str = ""
+    no_namespaces: Mapping[str, str] = field(default_factory=dict)
     warn_isolation: bool = False
     own: tuple[str, ...] = ()
     fd_names: tuple[str, ...] = ()
+    covers: str = ""
+    private_tmp: tuple[str, str] | None = None
 
     def is_own(self, path: str) -> bool:
         """Whether a folder is one of the manager's, lies in one, or holds one."""

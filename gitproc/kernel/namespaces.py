@@ -7,19 +7,27 @@ import os
 _CAP_SYS_ADMIN = 21
 
 
-def pid_namespace_problem() -> str:
-    """Why a service cannot have a PID namespace here; "" if it can.
+KINDS = ("mnt", "net", "ipc", "uts", "user", "cgroup", "pid")
+
+
+def missing_namespaces() -> dict[str, str]:
+    """The kinds of namespace that a service cannot have here, and why.
 
     Told from what the kernel says of itself: a trial would have to fork, which only the shim does.
     """
-    if not os.path.exists("/proc/self/ns/pid_for_children"):
-        return "the kernel has no PID namespaces"
+    problems = {kind: _problem(kind) for kind in KINDS}
+    return {kind: problem for kind, problem in problems.items() if problem}
+
+
+def _problem(kind: str) -> str:
+    if not os.path.exists(f"/proc/self/ns/{kind}"):
+        return f"the kernel has no {kind} namespaces"
     if not has_capability(_CAP_SYS_ADMIN):
         return "CAP_SYS_ADMIN is missing (the manager is not root, or in a restricted container)"
     try:
-        with open("/proc/sys/user/max_pid_namespaces", encoding="ascii") as file:
+        with open(f"/proc/sys/user/max_{kind}_namespaces", encoding="ascii") as file:
             if int(file.read()) == 0:
-                return "PID namespaces are switched off (user.max_pid_namespaces is 0)"
+                return f"they are switched off (user.max_{kind}_namespaces is 0)"
     except (OSError, ValueError):
         pass
     return ""

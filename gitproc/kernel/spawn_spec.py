@@ -20,6 +20,7 @@ from gitproc.kernel.launch_environment import (
     environment_of,
     search_path,
 )
+from gitproc.kernel.spec_namespaces import namespaces_of
 from gitproc.kernel.spec_scheduling import scheduling_of
 from gitproc.kernel.spec_streams import streams_of
 from gitproc.units import directives as d
@@ -83,9 +84,7 @@ def compile_spec(
         spec["cgroup"] = context.cgroup
     if context.cgroup_procs:
         spec["cgroup_procs"] = list(context.cgroup_procs)
-    # Control commands stay outside: $MAINPID means nothing in a namespace of their own.
-    if unit[d.PRIVATE_PIDS] and process.slot is Slot.MAIN and not as_manager:
-        _pid_namespace(spec, context, warnings)
+    spec.update(namespaces_of(unit, process.slot, context, warnings, confined=not as_manager))
     return LaunchPlan(spec, warnings)
 
 
@@ -208,13 +207,3 @@ def _directories(
     spec["directories"] = made
     if links:
         spec["links"] = links
-
-
-def _pid_namespace(spec: dict[str, Any], context: LaunchContext, warnings: list[str]) -> None:
-    if not context.no_pid_namespace:
-        spec["pid_namespace"] = "init"
-        spec["mount_proc"] = True
-    elif context.warn_isolation:
-        warnings.append(f"PrivatePIDs= is not in force: {context.no_pid_namespace}")
-    else:
-        raise LaunchError("NAMESPACE", f"cannot isolate processes: {context.no_pid_namespace}")

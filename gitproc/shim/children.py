@@ -87,6 +87,8 @@ class Children:
             stdio = pipes.standard(spec, fds, self._host.null, ours, streams)
             step = "FDS"
             stdio += [fds[index] for index in spec.get("fds", ())]
+            given = spec.get("join_fds", ())
+            spec["join_fds"] = [(kind, fds[index]) for kind, index in given]
             child.report, report = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             ours.append(report)
             step = "CGROUP"

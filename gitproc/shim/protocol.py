@@ -36,7 +36,10 @@ rlimits [[resource, soft, hard]] (-1: infinity; NOFILE defaults to 1024:hard), i
 no_new_privs bool, cgroup str (directory of the v2 tree), cgroup_procs [str] (files of v1 trees),
 directories [[step, path, mode, uid, gid]] (-1: leave), links [[step, target, path]],
 scheduling [policy, priority, reset on fork], cpus [int], io_priority [class, level], timer_slack int (ns),
-memory_ksm bool, keyring "" | "private" | "shared", pid_namespace "" | "init" | "direct", mount_proc bool,
+memory_ksm bool, join_fds [(kind, index)], join_paths [(kind, path)] (kinds "net", "ipc"), own_host_name bool,
+own_users "" | "self" | "identity" | "full", own_cgroups bool, lenient bool (go on without a namespace that
+cannot be made), mounts {hidden: folder, entries: see `mount_order`, root: path, propagation: "shared" | "slave" |
+"private"}, keyring "" | "private" | "shared", pid_namespace "" | "init" | "direct", mount_proc bool,
 stdin / output / error: "null" | "inherit" | {"fd": index} |
 {"file": path, "how": "read" | "both" | "write" | "append" | "truncate"} | {"tty": path, "acquire": "" | "wait" |
 "force" | "fail"}, stdin also {"data": bytes}, output / error (which defaults to output) also "stdin" (as that) and

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
-from gitproc.shim import process
+from gitproc.shim import mount_calls, process
 from gitproc.shim.protocol import encode
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
@@ -22,7 +22,7 @@ STATUS = {
     "CHDIR": 200, "NICE": 201, "FDS": 202, "EXEC": 203, "LIMITS": 205, "OOM_ADJUST": 206,
     "SIGNAL_MASK": 207, "STDIN": 208, "STDOUT": 209, "CHROOT": 210, "IOPRIO": 211, "TIMERSLACK": 212,
     "SETSCHEDULER": 214, "CPUAFFINITY": 215, "GROUP": 216, "USER": 217, "CGROUP": 219, "SETSID": 220,
-    "STDERR": 222, "NAMESPACE": 226, "NO_NEW_PRIVILEGES": 227, "RUNTIME_DIRECTORY": 233,
+    "STDERR": 222, "NETWORK": 225, "NAMESPACE": 226, "NO_NEW_PRIVILEGES": 227, "RUNTIME_DIRECTORY": 233,
     "KEYRING": 237, "KSM": 245, "STATE_DIRECTORY": 238, "CACHE_DIRECTORY": 239, "LOGS_DIRECTORY": 240,
     "CONFIGURATION_DIRECTORY": 241, "EXCEPTION": 255,
 }  # fmt: skip
@@ -51,6 +51,21 @@ class Setup:
         self.report = report
         self.host = host
         self.step = "EXCEPTION"
+
+    def have_own(self, kind: int, what: str) -> bool:
+        """A namespace of this process's own; whether there is one. OSError, unless it is to go without."""
+        try:
+            mount_calls.unshare(kind)
+        except OSError as error:
+            self.excuse(what, error)
+            return False
+        return True
+
+    def excuse(self, what: str, error: OSError) -> None:
+        """Go on without isolation, where the host's configuration says so; else OSError."""
+        if not self.spec.get("lenient"):
+            raise error
+        self.warn(f"{what} are not isolated: {error.strerror}")
 
     def warn(self, text: str) -> None:
         """Say what could not be done as asked; the set-up goes on."""

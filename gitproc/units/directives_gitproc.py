@@ -65,6 +65,12 @@ def parse_tree_paths(value: str) -> tuple[str, ...]:
 ENABLED = flag(
     SECTION, "Enabled", True, "no: loaded, but not run unless something needs it.", Change.NONE
 )
+PID_NAMESPACE_INIT = flag(
+    SECTION,
+    "PIDNamespaceInit",
+    True,
+    "no: with PrivatePIDs= the service is process 1 itself, which no signal without a handler reaches.",
+)
 ON_RETRY: Directive[tuple[str, ...]] = Directive(
     SECTION,
     "OnRetry",
@@ -155,6 +161,7 @@ RESTART_RESET_SEC: Directive[float | None] = one(
 
 ROWS: tuple[Directive[Any], ...] = (
     ENABLED,
+    PID_NAMESPACE_INIT,
     ON_RETRY,
     HEALTH_CHECK_URL,
     HEALTH_CHECK_TCP,

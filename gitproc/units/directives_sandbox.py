@@ -34,6 +34,7 @@ from gitproc.units.values import parse_boolean, parse_path
 T = TypeVar("T")
 
 _RESTRICTS = Support.RESTRICTS
+_ENFORCED = Support.ENFORCED
 _UNENFORCED = Support.UNENFORCED
 _EXCEPTION = Support.NO_EFFECT  # from what is not enforced
 
@@ -72,14 +73,18 @@ def _list(
 PRIVATE_PIDS = flag(
     "Service", "PrivatePIDs", False, "Run in a PID namespace of its own, under a small init."
 )
-PRIVATE_NETWORK = _flag("PrivateNetwork", "A network namespace with loopback alone.")
-PRIVATE_IPC = _flag("PrivateIPC", "System V and POSIX IPC of its own.")
-PRIVATE_MOUNTS = _flag("PrivateMounts", "Mounts of its own.")
+PRIVATE_NETWORK = _flag("PrivateNetwork", "A network namespace with loopback alone.", _ENFORCED)
+PRIVATE_IPC = _flag("PrivateIPC", "System V and POSIX IPC of its own.", _ENFORCED)
+PRIVATE_MOUNTS = _flag("PrivateMounts", "Mounts of its own.", _ENFORCED)
 PRIVATE_USERS = _word(
-    "PrivateUsers", one_of("self", "identity", "full"), "no", "A user namespace of its own."
+    "PrivateUsers",
+    one_of("self", "identity", "full"),
+    "no",
+    "A user namespace of its own.",
+    support=_ENFORCED,
 )
 PROTECT_HOSTNAME = _word(
-    "ProtectHostname", one_of("private"), "no", "No change of the host's name."
+    "ProtectHostname", one_of("private"), "no", "No change of the host's name.", support=_ENFORCED
 )
 NETWORK_NAMESPACE_PATH = _word(
     "NetworkNamespacePath",
@@ -87,84 +92,105 @@ NETWORK_NAMESPACE_PATH = _word(
     "",
     "Network namespace to join.",
     specifiers=Specifiers.TEXT,
+    support=_ENFORCED,
 )
 IPC_NAMESPACE_PATH = _word(
-    "IPCNamespacePath", parse_path, "", "IPC namespace to join.", specifiers=Specifiers.TEXT
+    "IPCNamespacePath",
+    parse_path,
+    "",
+    "IPC namespace to join.",
+    specifiers=Specifiers.TEXT,
+    support=_ENFORCED,
 )
 
 # -- what is seen of the file system -----------------------------------------------------------------
 
-PRIVATE_TMP = _word("PrivateTmp", one_of("disconnected"), "no", "A /tmp and /var/tmp of its own.")
-PRIVATE_DEVICES = _flag("PrivateDevices", "A /dev with pseudo devices alone.")
-PROTECT_SYSTEM = _word("ProtectSystem", one_of("full", "strict"), "no", "System folders read-only.")
+PRIVATE_TMP = _word(
+    "PrivateTmp", one_of("disconnected"), "no", "A /tmp and /var/tmp of its own.", support=_ENFORCED
+)
+PRIVATE_DEVICES = _flag("PrivateDevices", "A /dev with pseudo devices alone.", _ENFORCED)
+PROTECT_SYSTEM = _word(
+    "ProtectSystem", one_of("full", "strict"), "no", "System folders read-only.", support=_ENFORCED
+)
 PROTECT_HOME = _word(
-    "ProtectHome", one_of("read-only", "tmpfs"), "no", "Home folders hidden, or read-only."
+    "ProtectHome",
+    one_of("read-only", "tmpfs"),
+    "no",
+    "Home folders hidden, or read-only.",
+    support=_ENFORCED,
 )
 PROTECT_CONTROL_GROUPS = _word(
-    "ProtectControlGroups", one_of("private", "strict"), "no", "The cgroup tree read-only."
+    "ProtectControlGroups",
+    one_of("private", "strict"),
+    "no",
+    "The cgroup tree read-only.",
+    support=_ENFORCED,
 )
-PROTECT_KERNEL_TUNABLES = _flag("ProtectKernelTunables", "/proc/sys, /sys and the like read-only.")
-PROTECT_KERNEL_MODULES = _flag("ProtectKernelModules", "No loading of kernel modules.")
-PROTECT_KERNEL_LOGS = _flag("ProtectKernelLogs", "No access to the kernel's log.")
+PROTECT_KERNEL_TUNABLES = _flag(
+    "ProtectKernelTunables", "/proc/sys, /sys and the like read-only.", _ENFORCED
+)
+PROTECT_KERNEL_MODULES = _flag("ProtectKernelModules", "No loading of kernel modules.", _ENFORCED)
+PROTECT_KERNEL_LOGS = _flag("ProtectKernelLogs", "No access to the kernel's log.", _ENFORCED)
 PROTECT_CLOCK = _flag("ProtectClock", "No setting of clocks.")
 PROTECT_PROC = _word(
     "ProtectProc",
     exactly("default", "noaccess", "invisible", "ptraceable"),
     "default",
     "Processes of other users hidden in /proc.",
+    support=_ENFORCED,
 )
-PROC_SUBSET = _word("ProcSubset", exactly("all", "pid"), "all", "A /proc with processes alone.")
+PROC_SUBSET = _word(
+    "ProcSubset", exactly("all", "pid"), "all", "A /proc with processes alone.", support=_ENFORCED
+)
 READ_WRITE_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
     "ReadWritePaths",
     parse_marked_paths,
-    "Exceptions from read-only paths; none are enforced yet.",
-    _EXCEPTION,
+    "Exceptions from read-only paths.",
+    _ENFORCED,
 )
 READ_ONLY_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
-    "ReadOnlyPaths", parse_marked_paths, "Paths made read-only."
+    "ReadOnlyPaths", parse_marked_paths, "Paths made read-only.", _ENFORCED
 )
 INACCESSIBLE_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
-    "InaccessiblePaths", parse_marked_paths, "Paths made inaccessible."
+    "InaccessiblePaths", parse_marked_paths, "Paths made inaccessible.", _ENFORCED
 )
 EXEC_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
     "ExecPaths",
     parse_marked_paths,
-    "Exceptions from NoExecPaths=, which is not enforced yet.",
-    _EXCEPTION,
+    "Exceptions from NoExecPaths=.",
+    _ENFORCED,
 )
 NO_EXEC_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
-    "NoExecPaths", parse_marked_paths, "Paths below which nothing can be executed."
+    "NoExecPaths", parse_marked_paths, "Paths below which nothing can be executed.", _ENFORCED
 )
 BIND_PATHS: Directive[tuple[BindMount, ...]] = _list(
-    "BindPaths", parse_bind_mounts, "Paths to show elsewhere: not mounted yet.", _UNENFORCED
+    "BindPaths", parse_bind_mounts, "Paths to show elsewhere.", _ENFORCED
 )
 BIND_READ_ONLY_PATHS: Directive[tuple[BindMount, ...]] = _list(
     "BindReadOnlyPaths",
     parse_bind_mounts,
-    "Paths to show elsewhere, read-only: not mounted yet.",
-    _UNENFORCED,
+    "Paths to show elsewhere, read-only.",
+    _ENFORCED,
 )
 TEMPORARY_FILE_SYSTEM: Directive[tuple[EmptyMount, ...]] = _list(
-    "TemporaryFileSystem", parse_empty_mounts, "Paths covered by an empty file system."
+    "TemporaryFileSystem", parse_empty_mounts, "Paths covered by an empty file system.", _ENFORCED
 )
 ROOT_DIRECTORY = _word(
     "RootDirectory",
     parse_path,
     "",
-    "Another root: without it the host's programs would run instead.",
-    Support.REFUSED,
+    "Another root.",
+    _ENFORCED,
     Specifiers.TEXT,
 )
 MOUNT_FLAGS = _word(
     "MountFlags",
     exactly("shared", "slave", "private"),
     "",
-    "Propagation of mounts: the host's mounts are shared for now.",
-    _UNENFORCED,
+    "Propagation of mounts.",
+    _ENFORCED,
 )
-MOUNT_API_VFS = _flag(
-    "MountAPIVFS", "Mount /proc, /sys and /dev inside RootDirectory=.", _EXCEPTION
-)
+MOUNT_API_VFS = _flag("MountAPIVFS", "Mount /proc, /sys and /dev inside RootDirectory=.", _ENFORCED)
 
 # -- privileges --------------------------------------------------------------------------------------
 

@@ -106,6 +106,17 @@ PROPAGATES_STOP_TO = _dependency("PropagatesStopTo", "Units that are stopped wit
 STOP_PROPAGATED_FROM = _dependency("StopPropagatedFrom", "Units whose stop stops this one.")
 PROPAGATES_RELOAD_TO = _dependency("PropagatesReloadTo", "Units that are reloaded with this one.")
 RELOAD_PROPAGATED_FROM = _dependency("ReloadPropagatedFrom", "Units whose reload reloads this one.")
+JOINS_NAMESPACE_OF: Directive[tuple[str, ...]] = Directive(
+    "Unit",
+    "JoinsNamespaceOf",
+    parse_dependencies,
+    (),
+    Repeat.DEPENDENCY,
+    Change.RESTART,
+    Support.ENFORCED,
+    "Running units whose private /tmp, network and IPC it shares, where both ask for such.",
+    Specifiers.TEXT,
+)
 STOP_WHEN_UNNEEDED = flag(
     "Unit",
     "StopWhenUnneeded",
@@ -180,9 +191,6 @@ def _condition(prefix: str, kind: str, what: str) -> Directive[tuple[Condition, 
     )
 
 
-_UNENFORCED_DEPENDENCIES = {
-    "JoinsNamespaceOf": "Units to share private folders and network with: not shared yet.",
-}
 _UNENFORCED = {
     "JobTimeoutSec": "Longest wait for a queued start or stop: not limited yet.",
     "JobRunningTimeoutSec": "Longest start or stop: not limited yet; see TimeoutStartSec=.",
@@ -236,7 +244,7 @@ ROWS: tuple[Directive[Any], ...] = (
     REFUSE_MANUAL_STOP,
     START_LIMIT_INTERVAL_SEC,
     START_LIMIT_BURST,
-    *(_dependency(n, d, Support.UNENFORCED) for n, d in _UNENFORCED_DEPENDENCIES.items()),
+    JOINS_NAMESPACE_OF,
     *(known("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
     *(known_flag("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED_FLAGS.items()),
     *(known("Unit", n, Support.UNENFORCED, d, str, "none") for n, d in _UNENFORCED_ACTIONS.items()),

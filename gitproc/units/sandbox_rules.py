@@ -17,7 +17,14 @@ _TAKEN = {
     sandbox.PROTECT_KERNEL_LOGS.key: ("CAP_SYSLOG",),
     sandbox.PROTECT_CLOCK.key: ("CAP_SYS_TIME", "CAP_WAKE_ALARM"),
 }
+_OTHER_MOUNTS = (
+    sandbox.BIND_PATHS,
+    sandbox.BIND_READ_ONLY_PATHS,
+    sandbox.TEMPORARY_FILE_SYSTEM,
+    sandbox.ROOT_DIRECTORY,
+)
 _OWN_MOUNTS = (
+    *_OTHER_MOUNTS,
     sandbox.PRIVATE_MOUNTS,
     sandbox.PRIVATE_TMP,
     sandbox.PRIVATE_DEVICES,
@@ -34,10 +41,6 @@ _OWN_MOUNTS = (
     sandbox.INACCESSIBLE_PATHS,
     sandbox.EXEC_PATHS,
     sandbox.NO_EXEC_PATHS,
-    sandbox.BIND_PATHS,
-    sandbox.BIND_READ_ONLY_PATHS,
-    sandbox.TEMPORARY_FILE_SYSTEM,
-    sandbox.ROOT_DIRECTORY,
     sandbox.MOUNT_FLAGS,
     sandbox.PRIVATE_IPC,
     sandbox.IPC_NAMESPACE_PATH,
@@ -76,4 +79,12 @@ def has_own_mounts(values: Mapping[str, Any]) -> bool:
     return any(
         values.get(directive.key, directive.default) != directive.default
         for directive in _OWN_MOUNTS
+    )
+
+
+def shows_other_mounts(values: Mapping[str, Any]) -> bool:
+    """Whether even a command with all privileges is shown something else than the host's files."""
+    return any(
+        values.get(directive.key, directive.default) != directive.default
+        for directive in _OTHER_MOUNTS
     )

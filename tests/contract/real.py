@@ -82,7 +82,16 @@ class Real(Surroundings):
         )
         self._performer = performer = Perform(self._effects, self.take)
         definitions = self._effects.definitions
-        await adopt(self.world, manager, self.take, definitions, host, sockets, same_shim=same_shim)
+        await adopt(
+            self.world,
+            manager,
+            self.take,
+            definitions,
+            host,
+            sockets,
+            performer.surroundings,
+            same_shim=same_shim,
+        )
         self._notify = NotifySocket(
             welcome.notify_fd, performer.senders.attribute, performer.senders.notified
         )

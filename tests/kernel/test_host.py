@@ -6,7 +6,7 @@ import os
 import subprocess
 
 from gitproc.kernel.host import features, read_host
-from gitproc.kernel.namespaces import has_capability, pid_namespace_problem
+from gitproc.kernel.namespaces import has_capability, missing_namespaces
 
 
 def test_facts_agree_with_the_machines_own_tools():
@@ -36,6 +36,6 @@ def test_features_are_probed():
     found = features()
     assert found["pidfd"]
     assert not found["cgroup.freeze"], "no group was named"
-    assert found["pid namespaces"] is (pid_namespace_problem() == "")
+    assert found["pid namespaces"] is ("pid" not in missing_namespaces())
     if os.getuid() == 0:
         assert has_capability(0), "root may chown"

@@ -445,9 +445,9 @@ def test_a_pid_namespace_is_given_to_the_main_process_or_refused():
     assert compiled("PrivatePIDs=yes").spec["pid_namespace"] == "init"
     assert "pid_namespace" not in compiled("PrivatePIDs=yes", slot=Slot.CONTROL).spec
     with pytest.raises(LaunchError, match="no such thing") as caught:
-        compiled("PrivatePIDs=yes", no_pid_namespace="no such thing")
+        compiled("PrivatePIDs=yes", no_namespaces={"pid": "no such thing"})
     assert caught.value.step == "NAMESPACE"
-    plan = compiled("PrivatePIDs=yes", no_pid_namespace="no such thing", warn_isolation=True)
+    plan = compiled("PrivatePIDs=yes", no_namespaces={"pid": "no such thing"}, warn_isolation=True)
     assert "pid_namespace" not in plan.spec
     assert "no such thing" in plan.warnings[0]
 

@@ -9,11 +9,14 @@ from gitproc.units import (
     directives_exec,
     directives_exec_scheduling,
     directives_exec_streams,
+    directives_gitproc,
     directives_path,
     directives_resources,
+    directives_sandbox,
     directives_socket,
     directives_timer,
     directives_triggers,
+    directives_unit,
 )
 from gitproc.units.conditions import CONDITION_KEYS
 from gitproc.units.directive import Change, Directive, Repeat, Support
@@ -22,6 +25,9 @@ from gitproc.units.spellings import STANDS_FOR
 
 MODULES = (
     d,
+    directives_gitproc,
+    directives_sandbox,
+    directives_unit,
     directives_path,
     directives_timer,
     directives_triggers,

@@ -177,7 +177,7 @@ def test_a_frozen_unit_comes_back():
         (SERVICE + "Restart=no # never\n", "a.service:3: error: Restart: 'no # never'"),
         (SERVICE + "RestartSec=soon\n", "a.service:3: error: RestartSec: 'soon'"),
         (SERVICE + "HealthCheckTCP=80\nHealthCheckURL=http://x/\n", "a.service:3: error: Health"),
-        (SERVICE + "RootDirectory=/srv\n", "a.service:3: error: RootDirectory: not supported"),
+        (SERVICE + "RootImage=/srv\n", "a.service:3: error: RootImage: not supported"),
     ],
 )
 def test_what_a_service_cannot_be(body, line):
@@ -191,9 +191,14 @@ def test_a_broken_command_is_not_also_a_missing_one():
 
 
 def test_sandboxing_that_is_not_enforced_is_an_error_unless_allowed():
-    body = SERVICE + "PrivateTmp=yes\nProtectSystem=full\nPrivateDevices=no\n"
-    assert [line.split(": ")[2] for line in errors(body)] == ["PrivateTmp", "ProtectSystem"]
-    assert [line.split(": ")[2] for line in errors(body, "PrivateTmp")] == ["ProtectSystem"]
+    body = SERVICE + "RestrictFileSystems=~debugfs\nAppArmorProfile=x\nPrivateDevices=no\n"
+    assert [line.split(": ")[2] for line in errors(body)] == [
+        "RestrictFileSystems",
+        "AppArmorProfile",
+    ]
+    assert [line.split(": ")[2] for line in errors(body, "RestrictFileSystems")] == [
+        "AppArmorProfile"
+    ]
     assert errors(body, "*") == []
     assert len(texts(tree({"a.service": body}, "*"), "warning")) == 2
 
@@ -208,11 +213,11 @@ def test_no_capabilities_at_all_is_a_restriction():
 
 
 def test_things_not_done_are_warnings():
-    body = "[Unit]\nJoinsNamespaceOf=x.service\n" + SERVICE + "OpenFile=/x\nSyslogIdentifier=x\n"
+    body = SERVICE + "RootEphemeral=yes\nOpenFile=/x\nSyslogIdentifier=x\n"
     units = tree({"a.service": body})
     assert not units.has_errors
     assert [line[:32] for line in texts(units)] == [
-        "a.service:2: warning: JoinsNames",
-        "a.service:5: warning: OpenFile: ",
+        "a.service:3: warning: RootEpheme",
+        "a.service:4: warning: OpenFile: ",
     ]
     assert not texts(tree({"a.service": SERVICE + "WatchdogSec=0\nSlice=system.slice\n"}))

@@ -1,0 +1,56 @@
+"""What a service sees of the file system, as the shim's spec says it (systemd.exec(5), "Sandboxing")."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from gitproc.kernel.launch import LaunchContext, LaunchError
+from gitproc.kernel.launch_environment import DIRECTORIES, directory_paths
+from gitproc.units import directives_sandbox as sandbox
+from gitproc.units.sandbox_mounts import Surroundings, entries_of, root_of
+from gitproc.units.sandbox_rules import has_own_mounts, shows_other_mounts
+from gitproc.units.unit import Unit
+
+_COVERS = {"dir": stat.S_IFDIR, "reg": stat.S_IFREG, "chr": stat.S_IFCHR}
+
+
+def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool) -> dict[str, Any]:
+    """The key `mounts` of the spec for a unit that gets mounts of its own; nothing for others.
+
+    LaunchError: the manager has no folder for it.
+    """
+    if not (has_own_mounts(unit.values) if confined else shows_other_mounts(unit.values)):
+        return {}
+    own = [path for row in range(len(DIRECTORIES)) for path in directory_paths(unit, context, row)]
+    needed = [context.notify_socket, os.path.dirname(context.tree)]
+    tmp, var_tmp = context.private_tmp or ("", "")
+    around = Surroundings(tuple(own), tmp, var_tmp, tuple(filter(None, needed)))
+    entries = entries_of(unit, around, confined=confined)
+    wanted: dict[str, Any] = {
+        "entries": [tuple(entry) for entry in entries],
+        "hidden": context.covers,
+    }
+    if root_of(unit):
+        wanted["root"] = root_of(unit)
+    if unit[sandbox.MOUNT_FLAGS]:
+        wanted["propagation"] = unit[sandbox.MOUNT_FLAGS]
+    if any(entry.kind == "hide" for entry in entries):
+        _have_covers(context.covers)
+    return {"mounts": wanted}
+
+
+def _have_covers(folder: str) -> None:
+    """The empty nodes that are shown in place of what is inaccessible: only root gets past their modes."""
+    if not folder:
+        raise LaunchError("NAMESPACE", "there is no folder for what covers inaccessible paths")
+    try:
+        os.makedirs(folder, 0o755, exist_ok=True)
+        for name, kind in _COVERS.items():
+            path = f"{folder}/{name}"
+            if not os.path.lexists(path):
+                os.mkdir(path, 0) if kind == stat.S_IFDIR else os.mknod(path, kind)
+                os.chmod(path, 0)
+    except OSError as error:
+        raise LaunchError("NAMESPACE", f"{error.filename}: {error.strerror}") from error
