@@ -242,16 +242,7 @@ class Daemon:
         manager.on_lost = lambda: self._lose_shim(perform)
         for signo in asked:
             self._terminate(mailbox.post, signo)
-        await adopt(
-            world,
-            manager,
-            mailbox.post,
-            definitions,
-            host,
-            sockets,
-            perform.surroundings,
-            same_shim=same_shim,
-        )
+        await adopt(effects, perform.surroundings, mailbox.post, same_shim=same_shim)
         perform.limiting.resume()
         senders = perform.senders
         notify = NotifySocket(

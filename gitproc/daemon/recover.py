@@ -16,6 +16,7 @@ from gitproc.core.records import restore
 from gitproc.core.socket_events import HoldingsFound
 from gitproc.core.world import World
 from gitproc.daemon.loop import TOLD, boottime
+from gitproc.daemon.perform import Effects
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.kernel import processes
 from gitproc.kernel.process_manager import ProcessManager
@@ -76,13 +77,9 @@ def load_world(
 
 
 async def adopt(
-    world: World,
-    manager: ProcessManager,
-    post: Callable[[Event], None],
-    definitions: Definitions,
-    host: Host,
-    sockets: Sockets,
+    effects: Effects,
     surroundings: Surroundings,
+    post: Callable[[Event], None],
     *,
     same_shim: bool,
 ) -> None:
@@ -90,10 +87,11 @@ async def adopt(
 
     A process that came after the last record is told with its kept definition, as the disk was full then.
     """
-    definition = unit_keeper(definitions, host)
+    world, manager, definitions = effects.world, effects.manager, effects.definitions
+    definition = unit_keeper(definitions, effects.host)
     recorded = world.recorded.get("serial", 0)
     keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
-    owners = await _take_holdings(world, manager, sockets, surroundings)
+    owners = await _take_holdings(world, manager, effects.sockets, surroundings)
     for entry in await manager.list():
         try:
             process = entry.process

@@ -81,17 +81,7 @@ class Real(Surroundings):
             welcome.shim_pid,
         )
         self._performer = performer = Perform(self._effects, self.take)
-        definitions = self._effects.definitions
-        await adopt(
-            self.world,
-            manager,
-            self.take,
-            definitions,
-            host,
-            sockets,
-            performer.surroundings,
-            same_shim=same_shim,
-        )
+        await adopt(self._effects, performer.surroundings, self.take, same_shim=same_shim)
         self._notify = NotifySocket(
             welcome.notify_fd, performer.senders.attribute, performer.senders.notified
         )
