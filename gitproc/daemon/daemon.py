@@ -7,7 +7,6 @@ answers. Either way one manager connects to one shim, adopts what is there, and 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import grp
@@ -18,13 +17,19 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitproc.core.events import Event, ShutdownAsked
 from gitproc.core.world import Settings, World
-from gitproc.daemon import config as configuration
 from gitproc.daemon import systemd
+from gitproc.daemon.command_line import (
+    SHIM_SOCKET,
+    Options,
+    arguments,
+    manager_command,
+    read_config,
+    shim_command,
+)
 from gitproc.daemon.config import Config
 from gitproc.errors import ConfigError, GitProcError, HostError
 
@@ -41,33 +46,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 _CONNECT = 10.0  # seconds for a shim that is just being started
 _TIDYING = 2.0  # seconds for what is still being removed when all units are down
-SHIM_SOCKET = "shim.sock"
-NOTIFY_SOCKET = "notify"
-
-
-def arguments(args: Sequence[str]) -> argparse.Namespace:
-    """The options of `gitproc daemon`, which the manager gets as they are."""
-    parser = argparse.ArgumentParser(
-        prog="gitproc daemon",
-        description="Run the services of the repository, here in the foreground. Ctrl-C stops all.",
-    )
-    parser.add_argument("--config", metavar="FILE", help="read this instead of config.toml")
-    parser.add_argument("--root", metavar="DIR", help="put everything of GitProc below DIR")
-    parser.add_argument("--user", action="store_true", help="a manager of your own")
-    parser.add_argument("--exec-stop", action="store_true", help=argparse.SUPPRESS)
-    return parser.parse_args(args)
-
-
-def read_config(options: argparse.Namespace) -> Config:
-    """The configuration that the options name. ConfigError if it is wrong."""
-    return configuration.load(
-        Path(options.config) if options.config else None,
-        Path(options.root) if options.root else None,
-        user_mode=options.user or (os.geteuid() != 0 and not options.root),
-    )
 
 
 def main(args: Sequence[str]) -> int:
@@ -80,39 +60,14 @@ def main(args: Sequence[str]) -> int:
     try:
         config = read_config(options)
         if systemd.service() is not None:
-            return manage(args)
+            return manage(options)
         prepare_directories(config)
         _refuse_second(config)
     except GitProcError as error:
         sys.stderr.write(f"gitproc: {error.message}\n")
         return error.exit_status
-    argv = [*shim_command(config), "--manager", json.dumps(manager_command(args))]
+    argv = [*shim_command(config), "--manager", json.dumps(manager_command(options))]
     return os.execv(argv[0], argv)
-
-
-def shim_command(config: Config) -> list[str]:
-    """How a shim is started."""
-    return [
-        sys.executable,
-        "-I",
-        "-S",
-        str(_PACKAGE / "shim" / "__main__.py"),
-        "--title",
-        "gitproc-shim",
-        "--socket",
-        str(config.run_dir / SHIM_SOCKET),
-        "--notify",
-        str(config.run_dir / NOTIFY_SOCKET),
-    ]
-
-
-def manager_command(args: Sequence[str]) -> list[str]:
-    """How the manager is started; relative paths of the options are made absolute."""
-    words = list(args)
-    for index, word in enumerate(words[:-1]):
-        if word in ("--config", "--root"):
-            words[index + 1] = str(Path(words[index + 1]).absolute())
-    return [sys.executable, "-I", str(_PACKAGE / "daemon" / "gitprocd.py"), *words]
 
 
 def prepare_directories(config: Config) -> None:
@@ -137,10 +92,10 @@ def _refuse_second(config: Config) -> None:
     raise HostError(f"a daemon is running already ({path} answers); `gitproc status` shows it")
 
 
-def manage(args: Sequence[str]) -> int:
+def manage(options: Options) -> int:
     """Be the manager until all is stopped (0), or it has to step aside (1, under systemd 0)."""
     try:
-        config = read_config(arguments(args))
+        config = read_config(options)
         prepare_directories(config)
         from gitproc.store import daemon_log
 

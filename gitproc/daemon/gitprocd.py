@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+from importlib.util import find_spec
 
 _HERE = __file__.rpartition("/gitproc/")[0]
 if _HERE and _HERE not in sys.path:
@@ -26,7 +27,13 @@ import asyncio  # noqa: E402, F401
 
 del sys.modules["ssl"]
 
+# Nor is OpenSSL needed for a few digests: the interpreter's own are as good, a megabyte smaller, and there at
+# once. (A distribution may have left them out.)
+if find_spec("_sha1") and (find_spec("_sha256") or find_spec("_sha2")):
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]
+
+from gitproc.daemon.command_line import handed_over  # noqa: E402
 from gitproc.daemon.daemon import manage  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(manage(sys.argv[1:]))
+    sys.exit(manage(handed_over(sys.argv[1:])))

@@ -13,7 +13,7 @@ import asyncio
 import base64
 import binascii
 import logging
-import secrets
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +104,7 @@ class Pushes:
         if world.desired is not None and world.applied is not None:
             base = (world.applied.sha, world.desired)
         push = _Push(caller, who, updates, options, update, problems, base)
-        token = secrets.token_hex(16)
+        token = os.urandom(16).hex()
         self._pushes[token] = push
         self._wait(token, push)
         return {"accepted": False, "token": token, **self._want(push, [update.new], MAX_OBJECT)}

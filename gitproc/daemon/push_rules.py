@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from gitproc.core.exposure import too_exposed
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -77,6 +76,8 @@ def _unknown(options: Sequence[str]) -> list[str]:
     found = []
     for option in options:
         if option not in OPTIONS:
+            from difflib import get_close_matches
+
             close = get_close_matches(option, OPTIONS, 1, 0.6)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(OPTIONS)}"
             found.append(f"unknown push option {option[:80]!r}: {hint}")

@@ -15,7 +15,6 @@ import json
 import logging
 import os
 import posixpath
-import secrets
 import signal
 import socket
 import subprocess
@@ -166,7 +165,7 @@ class ReceivePack:
         path = posixpath.normpath(str(request.get("path", "")))
         if path not in self._accepted | {str(place.path), str(place.git_dir)}:
             raise DaemonError(f"{path[:200]} is not the repository here: that is {place.path}")
-        ticket = secrets.token_hex(16)
+        ticket = os.urandom(16).hex()
         who = f"{caller.name} (uid {caller.uid})"
         variables = {
             "GITPROC_PUSHER": caller.name,

@@ -8,7 +8,7 @@ id) and the shim is (its epoch); see `core.records.restore` and `core.adoption`.
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 from collections.abc import Callable
 
 from gitproc.core.events import Adopted, AdoptionDone, Event, Process
@@ -64,7 +64,7 @@ def load_world(
     world.recorded = dict(records)
     # What the disk never took must not be named again: neither instances nor processes of a manager
     # whose last records are lost.
-    world.seed = secrets.token_hex(16)
+    world.seed = os.urandom(16).hex()
     world.serial = max(world.serial, int(boottime() * 1000))
     world.adopting = True
     world.clock.started = (known.get("started") if same_shim else None) or boottime()

@@ -17,7 +17,6 @@ services stay; SIGINT: stop everything in order first.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -112,7 +111,9 @@ class Service:
             "--",
             *argv,
         )
-        if shutil.which(command[0]) is None:
+        from shutil import which
+
+        if which(command[0]) is None:
             raise HostError("systemd-run is missing: it comes with systemd")
         return _spawn(command, environment, subprocess.DEVNULL)
 

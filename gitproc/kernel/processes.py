@@ -126,9 +126,7 @@ def descendants(pid: int) -> list[int]:
 
 def memory_total() -> int:
     """The machine's RAM in bytes."""
-    import psutil
-
-    return psutil.virtual_memory().total
+    return os.sysconf("SC_PHYS_PAGES") * _PAGE
 
 
 def resident_memory(pids: Iterable[int]) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -36,7 +35,7 @@ class Trash:
         """Remove the entry `name` of the directory `parent` later; OSError if it cannot be renamed."""
         root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            aside = f"{PREFIX}{secrets.token_hex(8)}"
+            aside = f"{PREFIX}{os.urandom(8).hex()}"
             os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=root)
         finally:
             os.close(root)

@@ -7,8 +7,8 @@ moved meanwhile, the files go back. What somebody has not committed is never ove
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-import secrets
 import socket
 from collections.abc import Mapping, Sequence
 
@@ -71,7 +71,7 @@ class Rollback:
             attributes, _, path = record.partition(b"\t")
             mode, _, oid = attributes.split(b" ")
             lines.append(b"%s %s\t%s" % (mode, oid, path))
-        index = self._command.trust.place.git_dir / f"gitproc-{secrets.token_hex(8)}.index"
+        index = self._command.trust.place.git_dir / f"gitproc-{os.urandom(8).hex()}.index"
         environment = {"GIT_INDEX_FILE": str(index)}
         try:
             self._command.run("read-tree", head, environment=environment)

@@ -8,7 +8,6 @@ typed; the others are rows only, so that a typo can be told from a directive tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
@@ -370,5 +369,7 @@ def suggest(section: str, name: str, sections: frozenset[str]) -> str:
         if row.section in sections and row.section != section and row.name == name:
             return f"; it belongs in [{row.section}]"
     names = {row.name.lower(): row.name for row in TABLE.values() if row.section == section}
+    from difflib import get_close_matches
+
     close = get_close_matches(name.lower(), names, 1, 0.75)
     return f"; did you mean {names[close[0]]}=?" if close else ""

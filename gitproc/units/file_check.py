@@ -6,7 +6,6 @@ Done once for each file, however many units it takes part in, and kept until the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -59,6 +58,8 @@ def _unknown_sections(sections: Iterable[Section], kind: str) -> Iterable[Diagno
             if name.lower() == OUR_SECTION.lower():
                 yield Diagnostic(where, "error", "", f"[{name}] is spelled [{OUR_SECTION}]")
             continue
+        from difflib import get_close_matches
+
         name = name[:_LONGEST_NAME]
         close = get_close_matches(name, allowed, 1, 0.6)
         if any(name in known for known in SECTIONS.values()):
