@@ -9,7 +9,7 @@ unseen with its shim.
 
 from __future__ import annotations
 
-from gitproc.core import conditions, exits, health, restart, schedule, spawning, watchdog
+from gitproc.core import conditions, exits, health, reload, restart, schedule, spawning, watchdog
 from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchBusName, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
@@ -28,7 +28,7 @@ def adopted(world: World, event: Adopted) -> None:
     state = world.units.get(event.process.unit)
     slot = state.running(event.process) if state is not None else None
     if state is None or slot is None or state.unit is None:
-        if not event.alive:
+        if not event.alive or (state is not None and _was_main(state, event.process)):
             return
         if event.unit is not None and event.process.slot is Slot.MAIN:
             _believe(world, event, event.unit)
@@ -39,15 +39,24 @@ def adopted(world: World, event: Adopted) -> None:
         world.do(Signal(event.process, SIGKILL))
         return
     world.announced.add(event.process)
-    if not event.pid:
-        state.born, state.tree_empty = True, False
-        return  # being made: as one that was ordered and has not been heard of
-    slot.pid, slot.start_time = event.pid, event.start_time
-    slot.executed = True
+    unseen = not slot.pid
     state.tree_empty = False
-    exits.process_started(world, state, slot)
-    if event.executed:
-        exits.process_executed(world, state, slot)
+    if event.pid:
+        slot.pid, slot.start_time = event.pid, event.start_time
+        slot.executed = True
+        exits.process_started(world, state, slot)
+        if event.executed:
+            exits.process_executed(world, state, slot)
+    else:
+        state.born = True  # being made: as one that was ordered and has not been heard of
+    if unseen and state.sub in FIRST_ROUND | FINAL_ROUND:
+        order_signals(world, state)  # what waited for its birth was lost
+
+
+def _was_main(state: UnitState, process: Process) -> bool:
+    """Whether it is the former main process of the instance that runs: another took its place (MAINPID=)."""
+    same = process.slot is Slot.MAIN and process.invocation == state.invocation
+    return same and state.main is not None and not state.down
 
 
 def _believe(world: World, event: Adopted, unit: Unit) -> None:
@@ -97,6 +106,8 @@ def _missing(world: World, state: UnitState, slot: Running, *, same_shim: bool) 
     elif slot.pid:
         # It has been seen and the shim does not know it: the order to adopt it was lost.
         world.do(Adopt(slot.process, slot.pid, slot.start_time))
+    elif state.sub in FIRST_ROUND | FINAL_ROUND:
+        exits.process_unmade(world, state, slot)
     else:
         _repeat(world, state, slot.process)
 
@@ -125,7 +136,11 @@ def _resume(world: World, state: UnitState) -> None:
         world.do(WatchBusName(state.name, state.invocation, state.definition[d.BUS_NAME]))
     if state.sub in watchdog.WATCHED:
         watchdog.begin(world, state)
-    if state.sub in FIRST_ROUND | FINAL_ROUND:
+    if state.sub in FIRST_ROUND | FINAL_ROUND and state.entered > world.signalled:
         order_signals(world, state)
+    elif state.sub in FIRST_ROUND | FINAL_ROUND:
+        world.do(WatchTree(state.name, state.invocation))  # a second signal may mean more than one
+    if state.sub in (SubState.RELOAD, SubState.RELOAD_SIGNAL):
+        reload.send_again(world, state)
     if state.sub is SubState.RUNNING and state.definition.kind == "service":
         health.commence(world, state)

@@ -77,6 +77,15 @@ def process_refused(world: World, state: UnitState, slot: Running, message: str)
         fail(world, state, Result.RESOURCES, message, Cause.FAILED)
 
 
+def process_unmade(world: World, state: UnitState, slot: Running) -> None:
+    """The order to make it was lost, and nobody wants it any more."""
+    _forget(state, slot)
+    if not state.born:
+        state.tree_empty = True
+    world.touch(state.name)
+    settle_signal(world, state)
+
+
 def process_exited(
     world: World,
     state: UnitState,

@@ -34,6 +34,15 @@ def send(world: World, state: UnitState) -> None:
         said.reload_begun, said.reload_seen, said.phase = world.now, False, ""
 
 
+def send_again(world: World, state: UnitState) -> None:
+    """The signal may have been lost with the former manager."""
+    said, signal = state.dialogue, state.definition[d.RELOAD_SIGNAL]
+    if state.definition[d.TYPE] is not ServiceType.NOTIFY_RELOAD or state.main is None:
+        return
+    if said is not None and said.phase != RELOADING and said.reload_begun > world.signalled:
+        world.do(Signal(state.main.process, signal))
+
+
 def after_commands(state: UnitState) -> Cause:
     """What follows when all commands of a reload have succeeded."""
     said = state.dialogue

@@ -78,6 +78,7 @@ class World:
     requests: dict[int, Request] = field(default_factory=dict)
     postponed: list[OperatorAsked] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)  # see `relations.py`
+    signalled: float = 0.0  # up to when the former manager is known to have sent its signals
     adopting: bool = False
     stopping: bool = False
     exited: bool = False

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from gitproc.core.actions import Acknowledge, Action, Announce, Record
+from gitproc.core.actions import Acknowledge, Action, Announce, Record, Signal, SignalTree
 from gitproc.core.events import Event, Tick
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import World
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 TOLD = "told"
 """The record of the last events told."""
+SIGNALLED = "signalled"
+"""The record of up to when (seconds, CLOCK_BOOTTIME) all signals that were ordered have been sent."""
 _TURN = 256  # events taken in before orders go out, so that a flood does not delay them
 _DISK_RETRY = 5.0  # seconds
 
@@ -110,11 +112,13 @@ class Mailbox:
         self._scheduled = False
         orders: list[Action] = []
         news: list[Announce] = []
+        now = 0.0
         for _ in range(min(len(self._events), _TURN)):
             event = self._events.popleft()
             self._taken += 1
+            now = boottime()
             try:
-                actions = step(self.world, event, boottime())
+                actions = step(self.world, event, now)
             except Exception:
                 # A fault of ours must not take the services' manager down with it: say it, go on.
                 log.exception("cannot take in %r", event)
@@ -136,6 +140,9 @@ class Mailbox:
                 self._performer.perform(action)
             except Exception:
                 log.exception("cannot carry out %r", action)
+        if any(isinstance(action, Signal | SignalTree) for action in orders):
+            self._state.put(SIGNALLED, now)  # who comes after a crash need not send them again
+            self._flush()
         self._performer.turn_ends()
         self._sync()
         while self._callbacks and self._callbacks[0][0] <= self._taken:

@@ -15,7 +15,7 @@ from gitproc.core.events import Adopted, AdoptionDone, Event, Process
 from gitproc.core.records import restore
 from gitproc.core.socket_events import HoldingsFound
 from gitproc.core.world import World
-from gitproc.daemon.loop import TOLD, boottime
+from gitproc.daemon.loop import SIGNALLED, TOLD, boottime
 from gitproc.daemon.perform import Effects
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.kernel import processes
@@ -66,6 +66,7 @@ def load_world(
     # whose last records are lost.
     world.seed = os.urandom(16).hex()
     world.serial = max(world.serial, int(boottime() * 1000))
+    world.signalled = records.get(SIGNALLED, 0.0) if same_boot else 0.0
     world.adopting = True
     world.clock.started = (known.get("started") if same_shim else None) or boottime()
     state.put("shim", {"boot": host.boot_id, "epoch": epoch, "started": world.clock.started})

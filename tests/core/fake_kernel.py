@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -191,6 +192,7 @@ class Machine:
         self.mail: deque[Event] = deque()
         self.disk: dict[str, Any] = {}
         self.definitions: dict[str, Unit] = {}
+        self.signalled = 0.0  # up to when all signals have been sent
         self.actions: list[tuple[float, Action]] = []
         self.replies: dict[int, dict[str, dict[str, Any]]] = {}
         self.unmet: set[str] = set()
@@ -389,11 +391,14 @@ class Machine:
             if self.orders_left is not None:
                 if self.orders_left == 0:
                     self.orders_left = None
+                    self.signalled = math.nextafter(self.now, 0)  # not those of this turn
                     self.crash()
                     self.after(0.2, self.restart)
                     return
                 self.orders_left -= 1
             self.perform(action)
+        if self.manager_up and any(isinstance(x, Signal | SignalTree) for x in orders):
+            self.signalled = self.now
 
     def think(self, event: Event) -> list[Action]:
         """What the manager orders on hearing this."""
@@ -799,6 +804,7 @@ class Machine:
         records = json.loads(json.dumps(self.disk))
         restore(self.world, records, self.definitions.get, same_boot=same_boot, same_shim=same_shim)
         self.world.recorded = dict(records)
+        self.world.signalled = self.signalled if same_boot else 0.0
         self.world.adopting = True
         for key in records:
             kind, _, name = key.partition("/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitproc.core.actions import Spawn
+from gitproc.core.actions import Signal, SignalTree, Spawn
 from gitproc.core.events import Adopted, AdoptionDone, Process, Slot, Verb
 from tests.core.fake_kernel import Machine, Program, service
 
@@ -355,3 +355,45 @@ def test_a_process_that_is_being_made_and_wanted_no_more_is_ended():
     it.run(1)
     assert it.sub("a.service") == "dead"
     assert not it.alive("a.service")
+
+
+def signals(machine, name="a.service"):
+    return [x.signal for x in machine.orders(Signal, name) + machine.orders(SignalTree, name)]
+
+
+def test_who_has_been_told_to_end_is_not_told_again():
+    """A second signal means more than one to some: an end at once, work lost."""
+    machine = Machine({"a.service": service("ExecStart=/bin/stubborn")})
+    machine.run(1)
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(0.1)
+    machine.crash()
+    machine.restart()
+    machine.run(1)
+    assert machine.sub("a.service") == "stop-sigterm"
+    assert signals(machine) == [15]
+
+
+def test_the_signal_that_was_lost_with_the_manager_is_sent_after_all():
+    machine = Machine({"a.service": service("ExecStart=/bin/run")})
+    machine.run(1)
+    machine.orders_left = 0
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(2)
+    assert machine.sub("a.service") == "dead"
+
+
+def test_a_former_main_process_of_the_instance_is_no_stray():
+    machine = Machine({"a.service": service("ExecStart=/bin/run", "NotifyAccess=all")})
+    machine.run(1)
+    old = machine.main("a.service")
+    other = machine._new("a.service", machine.state("a.service").invocation, Program())
+    machine.say(old, MAINPID=str(other.pid))
+    machine.run(0.1)
+    assert machine.main("a.service") is other
+    machine.crash()
+    machine.restart()
+    machine.run(1)
+    assert old.alive
+    assert machine.main("a.service") is other
+    assert machine.told("unit.stray") == []

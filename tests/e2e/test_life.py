@@ -179,6 +179,8 @@ def test_who_may_speak_and_who_becomes_the_main_process(shared):
     main = shared.pids()["byall"]
     parent = int(Path(f"/proc/{main}/stat").read_text().rpartition(")")[2].split()[1])
     assert "child.py" in Path(f"/proc/{parent}/cmdline").read_text()
+    shared.kill_manager()
+    assert alive(parent)  # it is no stray, though it is not what the unit is known by any more
     os.kill(parent, signal.SIGKILL)
     until(lambda: not alive(parent), "the parent is gone")
     assert shared.unit("byall")["main_pid"] == main
