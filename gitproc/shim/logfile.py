@@ -29,8 +29,9 @@ _RECORD = struct.Struct("<QQ")
 _CHUNK = 1 << 20
 _GRACE = 65536
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_LOCK_TRIES = 50
-_LOCK_PAUSE = 0.0001  # seconds; the other logger holds it for less
+_LOCK_PATIENCE = 1.0  # seconds; the other logger holds it for less, unless it gets no processor
+_LOCK_PAUSE = 0.0001  # seconds between tries
+_LOCK_DISTRUST = 60.0  # seconds for which nobody waits for a lock that was not given back
 _RETRY = 1.0  # seconds between attempts to open a file that could not be opened
 
 
@@ -42,6 +43,7 @@ class LogFile:
         "_indexed",
         "_log",
         "_retry",
+        "_unlockable_until",
         "dropped",
         "files",
         "limit",
@@ -59,6 +61,7 @@ class LogFile:
         self.limit = RateLimit()
         self._log = self._index = -1
         self._retry = 0.0
+        self._unlockable_until = 0.0
         self._indexed = 0  # bytes of the index
 
     def move(self, pipe: int) -> tuple[int, str]:
@@ -115,13 +118,21 @@ class LogFile:
             fcntl.flock(self._log, fcntl.LOCK_UN)
 
     def _lock(self) -> None:
-        """Briefly tried only: a reader that holds such a lock must not hold up every service's log."""
-        for _ in range(_LOCK_TRIES):
+        """Waited for, but not for long: a reader that keeps such a lock must not hold up every log."""
+        begun = 0.0
+        while True:
             try:
                 fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                time.sleep(_LOCK_PAUSE)
+                now = time.monotonic()
+            begun = begun or now
+            if now < self._unlockable_until:
+                return
+            if now - begun > _LOCK_PATIENCE:
+                self._unlockable_until = now + _LOCK_DISTRUST
+                return
+            time.sleep(_LOCK_PAUSE)
 
     def reopen(self) -> None:
         """Close: the next chunk opens whatever the path names then (after a foreign rotation)."""

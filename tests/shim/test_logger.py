@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import struct
@@ -280,3 +281,19 @@ def test_two_loggers_on_one_file_lose_nothing(tmp_path):
     for name in "ab":
         assert [x for x in lines if x[0] == name] == [f"{name} {n}" for n in range(count)]
     assert len(lines) == 2 * count
+
+
+def test_a_reader_that_keeps_the_lock_does_not_keep_the_lines(tmp_path):
+    path = tmp_path / "a.log"
+    file = LogFile(str(path), 0, 0)
+    reading, writing = os.pipe()
+    os.write(writing, b"one\n")
+    file.move(reading)
+    reader = os.open(path, os.O_RDONLY)
+    fcntl.flock(reader, fcntl.LOCK_SH)
+    for line in (b"two\n", b"three\n"):
+        os.write(writing, line)
+        file.move(reading)
+    assert path.read_text() == "one\ntwo\nthree\n"
+    for fd in (reader, reading, writing):
+        os.close(fd)
