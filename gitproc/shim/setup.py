@@ -75,7 +75,7 @@ class Setup:
 def report_failure(report: int, step: str, error: BaseException) -> None:
     """Tell the shim which step failed and why."""
     number = getattr(error, "errno", None) or errno.EINVAL
-    text = str(error) if not isinstance(error, OSError) else os.strerror(number)
+    text = getattr(error, "strerror", None) or str(error)
     name = getattr(error, "filename", None)
     if isinstance(name, bytes):
         name = name.decode("utf-8", "replace")

@@ -17,6 +17,7 @@ _SPREADS = "mount -t tmpfs x {root}/m && { grep -q {root}/m /proc/{pid}/mountinf
 _GROUPS = (
     "t=/sys/fs/cgroup; test -d $t/unified && t=$t/unified; mkdir $t/{unique} && rmdir $t/{unique}"
 )
+_OF_UNIT = "JoinsNamespaceOf="
 _TREE = "RootDirectory={root}/tree\nBindReadOnlyPaths=/usr /bin /lib -/lib64"
 
 
@@ -150,3 +151,36 @@ FAILURES = [
     ("IPCNamespacePath=/no/such", 226),
     ("ReadOnlyPaths=-/no/such -/nor/such\nBindPaths=-/no/such:/x\nInaccessiblePaths=-/no/such", 0),
 ]
+
+
+class Case(NamedTuple):
+    """One service: its settings, its script (behind `mark`), and whether that is to succeed."""
+
+    settings: str
+    script: str
+    mark: str
+    succeeds: bool
+
+    def unit(self) -> list[str]:
+        """Its lines of [Unit]."""
+        return [x for x in self.settings.splitlines() if x.startswith(_OF_UNIT)]
+
+    def service(self, place: Place) -> list[str]:
+        """Its lines of [Service]."""
+        script = place.fill(self.script).replace("$", "$$").replace("%", "%%")
+        lines = [x for x in self.settings.splitlines() if not x.startswith(_OF_UNIT)]
+        return [f"ExecStart={self.mark}/bin/sh -c '{script}'", *map(place.fill, lines)]
+
+
+def cases() -> dict[str, Case]:
+    """All services of the tables, by name."""
+    found = {}
+    for number, (settings, script) in enumerate(DENIED):
+        found[f"d{number}"] = Case(settings, script, "", succeeds=False)
+        found[f"p{number}"] = Case("", script, "", succeeds=True)
+    for number, (settings, more, script) in enumerate(GRANTED):
+        found[f"r{number}"] = Case(settings, script, "", succeeds=False)
+        found[f"g{number}"] = Case(f"{settings}\n{more}", script, "", succeeds=True)
+    for number, (settings, script) in enumerate(PRIVILEGED):
+        found[f"f{number}"] = Case(settings, script, "+", succeeds=True)
+    return found

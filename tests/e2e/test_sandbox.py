@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.e2e.harness import service, shell, until
-from tests.e2e.sandbox_table import DENIED, FAILURES, GRANTED, PRIVILEGED, Place
+from tests.e2e.sandbox_table import FAILURES, Place, cases
 
 pytestmark = pytest.mark.root
 
@@ -27,45 +32,20 @@ def ended(machine, name):
     return until(over, f"{name} ends")["exec_main_status"]
 
 
-def oneshot(settings, script, mark=""):
-    unit = "\n".join(x for x in settings.splitlines() if x.startswith("JoinsNamespaceOf"))
-    rest = "\n".join(x for x in settings.splitlines() if not x.startswith("JoinsNamespaceOf"))
-    return service(mark + shell(script), f"Type=oneshot\nRemainAfterExit=yes\n{rest}", unit)
-
-
 def test_what_is_denied_and_what_is_granted(machine, place):
-    units, wanted = {}, {}
-    for number, (settings, script) in enumerate(DENIED):
-        units[f"d{number}"], wanted[f"d{number}"] = (
-            (settings, script, ""),
-            (False, settings, script),
-        )
-        units[f"p{number}"] = "", script, ""
-        wanted[f"p{number}"] = (True, "", script)
-    for number, (settings, more, script) in enumerate(GRANTED):
-        units[f"r{number}"] = settings, script, ""
-        wanted[f"r{number}"] = (False, settings, script)
-        units[f"g{number}"] = f"{settings}\n{more}", script, ""
-        wanted[f"g{number}"] = (True, f"{settings}\n{more}", script)
-    for number, (settings, script) in enumerate(PRIVILEGED):
-        units[f"f{number}"] = settings, script, "+"
-        wanted[f"f{number}"] = (True, settings, "+" + script)
-    # One after the other: the scripts share what they try.
-    names = list(units)
-    files = {}
-    for before, name in zip(["", *names[:-1]], names, strict=True):
-        settings, script, mark = units[name]
-        text = oneshot(place.fill(settings), place.fill(script), mark)
-        order = f"[Unit]\nAfter={before}.service\n" if before else ""
-        files[f"{name}.service"] = order + text
+    files, before = {}, ""
+    for name, case in cases().items():  # one after the other: the scripts share what they try
+        unit = [*case.unit(), *([f"After={before}.service"] if before else ())]
+        lines = ["Type=oneshot", "RemainAfterExit=yes", *case.service(place)]
+        files[f"{name}.service"] = service("", "\n".join(lines), "\n".join(unit))
+        before = name
     machine.commit(files)
     assert machine.gitproc("verify").status == 0
     problems = []
-    for name in names:
+    for name, case in cases().items():
         status = ended(machine, name)
-        succeeds, settings, script = wanted[name]
-        if (status == 0) is not succeeds or status > 200:
-            problems.append((settings, script, status, machine.log(name)))
+        if (status == 0) is not case.succeeds or status > 200:
+            problems.append((case, status, machine.log(name)))
     assert problems == [], "\n".join(map(str, problems))
 
 
@@ -77,3 +57,93 @@ def test_what_cannot_be_had_ends_with_the_number_of_its_step(machine, place):
     machine.commit(files)
     for number, (settings, status) in enumerate(FAILURES):
         assert ended(machine, f"e{number}") == status, settings
+
+
+def spaces(machine):
+    """Folders that private ones are in, of this machine's units."""
+    tag = hashlib.sha256(os.fsencode(machine.root / "run/gitproc")).hexdigest()[:8]
+    return sorted(y for x in ("/tmp", "/var/tmp") for y in Path(x).glob(f"gitproc-private-{tag}-*"))
+
+
+def space_of(machine, name, kind):
+    return str(Path(f"/proc/{machine.pids()[name]}/ns/{kind}").readlink())
+
+
+def test_what_an_instance_shares_and_who_joins_it(machine):
+    """Network, IPC and /tmp are one for all commands, outlive the manager, and go with the last member."""
+    tell = "readlink /proc/self/ns/net /proc/self/ns/ipc"
+    private = "PrivateNetwork=yes\nPrivateIPC=yes\nPrivateTmp=yes"
+    founder = service(
+        shell("ls -d /tmp/b*; exec sleep 1000"),
+        f"{private}\nExecStartPre={shell(f'{tell}; touch /tmp/before')}\nExecReload={shell(tell)}",
+    )
+    joins = "JoinsNamespaceOf=founder.service\nAfter=founder.service"
+    machine.deploy({
+        "founder.service": founder,
+        "joined.service": service(shell("touch /tmp/joined; exec sleep 1000"), private, joins),
+        "apart.service": service(settings=private),
+        "network.service": service(settings="PrivateNetwork=yes", unit=joins),
+    })  # fmt: skip
+    until(lambda: "before" in machine.log("founder"), "it sees what its first command made")
+    net, ipc = (space_of(machine, "founder", kind) for kind in ("net", "ipc"))
+    assert machine.log("founder").splitlines() == [net, ipc, "/tmp/before"]
+    for name in ("joined", "network"):
+        assert space_of(machine, name, "net") == net
+    assert space_of(machine, "joined", "ipc") == ipc != space_of(machine, "network", "ipc")
+    assert space_of(machine, "apart", "net") not in (net, str(Path("/proc/self/ns/net").readlink()))
+    own = next(x for x in spaces(machine) if "founder" in x.name and x.parent == Path("/tmp"))
+    assert (own.stat().st_mode & 0o7777, (own / "tmp").stat().st_mode & 0o7777) == (0o700, 0o1777)
+    until(lambda: {"before", "joined"} <= {x.name for x in (own / "tmp").iterdir()}, "both write")
+    loopback = subprocess.run(
+        ["nsenter", f"--net=/proc/{machine.pids()['founder']}/ns/net", "cat", "/proc/net/route",
+         "/proc/net/if_inet6", "/sys/class/net/lo/operstate"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "lo" in loopback.stdout
+
+    machine.kill_manager()
+    machine.gitproc("reload", "founder")
+    until(lambda: machine.log("founder").count(net) == 2, "a new manager's command joins it")
+    machine.gitproc("restart", "founder")
+    assert space_of(machine, "founder", "net") == net, "others are still in it"
+    machine.gitproc("stop", "founder", "joined")
+    assert own.exists()
+    machine.gitproc("stop", "network")
+    assert not own.exists()
+    machine.gitproc("stop", "apart")
+    assert spaces(machine) == []
+
+
+def test_what_a_service_needs_of_the_manager_is_reached_from_inside(machine):
+    """The notify socket, the log and the commit's files, whatever covers the folders they lie in."""
+    machine.repository.write({"file": "of the commit\n"})
+    covered = (
+        "TemporaryFileSystem=/var /run /tmp\nPrivateTmp=yes\nProtectSystem=strict\nProtectHome=yes"
+    )
+    say = "import os, socket; s = socket.socket(1, 2); s.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])"
+    say += "; print(open(os.environ['GITPROC_TREE'] + '/file').read(), flush=True)"
+    machine.repository.write({"say.py": say + "; import time; time.sleep(1000)\n"})
+    machine.deploy({
+        "a.service": service(
+            "/usr/bin/python3 -I -S ${GITPROC_TREE}/say.py",
+            f"Type=notify\n{covered}\nPrivateDevices=yes\nProtectProc=invisible",
+        )
+    })  # fmt: skip
+    until(lambda: "of the commit" in machine.log("a"), "it reads the file")
+
+
+def test_sandboxes_of_a_unit_with_its_own_process_1(machine):
+    settings = (
+        "Type=oneshot\nPrivatePIDs=yes\nPrivateTmp=yes\nPrivateNetwork=yes\nProtectSystem=strict"
+    )
+    script = "echo $$; readlink /proc/self/ns/net; touch /etc/x; ls -d /proc/[0-9]* | wc -l"
+    machine.deploy({
+        "init.service": service(shell(f"{script}; true"), settings),
+        "direct.service": service(shell(f"{script}; true"), settings)
+        + "[X-GitProc]\nPIDNamespaceInit=no\n",
+    })  # fmt: skip
+    for name, pid in (("init", "2"), ("direct", "1")):
+        until(lambda n=name: machine.log(n).count("\n") >= 4, "it speaks")
+        own, net, refused, count = machine.log(name).splitlines()
+        assert own == pid and "Read-only" in refused and int(count) < 8
+        assert net != str(Path("/proc/self/ns/net").readlink())

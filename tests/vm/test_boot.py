@@ -37,7 +37,7 @@ inside() {
 
 
 def test_systemd_keeps_to_what_the_unit_file_counts_on():
-    assert shown(vm.run(f"{INSIDE}inside systemd_mechanics exec_directives"))
+    assert shown(vm.run(f"{INSIDE}inside systemd_mechanics exec_directives sandbox"))
 
 
 #: Before the reboot, and after it.

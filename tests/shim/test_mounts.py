@@ -1,0 +1,174 @@
+"""Mounts of a service's own at the level of the shim: hostile paths, links and races."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.shim.client import NOBODY
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def covers(tmp_path):
+    folder = tmp_path / "covers"
+    (folder / "dir").mkdir(parents=True)
+    (folder / "dir").chmod(0)
+    (folder / "reg").touch(0)
+    os.mknod(folder / "chr", stat.S_IFCHR)
+    return str(folder)
+
+
+@pytest.fixture
+def see(client, covers):
+    """Runs a script within mounts: its output and end; or the step that failed and why."""
+    count = 0
+
+    def run(script, *entries, root="", **spec):
+        nonlocal count
+        count += 1
+        entries = [(str(x[0]), *x[1:]) for x in entries]
+        full = [(*x, *(False, "", "")[len(x) - 2 :]) for x in entries]
+        mounts = {"hidden": covers, "entries": full, "root": root}
+        client.kept.clear()
+        text, end = client.run(f"m{count}", f"exec 2>&1; {script}", mounts=mounts, **spec)
+        failed = [x for x in client.kept if x[0] == "setup_failed"]
+        return (failed[0][2], failed[0][4]) if failed else (text, end[1])
+
+    return run
+
+
+def theirs(folder):
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    return folder
+
+
+def link(path, target):
+    path.symlink_to(target)
+    os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["rw", "ro", "hide", "noexec", "tmpfs"])
+def test_a_link_of_somebody_elses_leads_to_what_is_theirs_and_nowhere_else(see, tmp_path, kind):
+    own = theirs(tmp_path / "own")
+    theirs(own / "real")
+    good, bad = link(own / "good", "real"), link(own / "bad", "/etc")
+    assert see("true", ("/", "ro"), (good, kind)) == ("", 0)
+    step, why = see("true", ("/", "ro"), (bad, kind))
+    assert (step, "others could have made" in why) == ("NAMESPACE", True)
+    step, why = see("true", ("/", "ro"), (bad / "apt", kind))
+    assert (step, "others could have made" in why) == ("NAMESPACE", True)
+
+
+def test_nor_does_the_source_of_a_bind(see, tmp_path):
+    own = theirs(tmp_path / "own")
+    bad = link(own / "bad", "/etc")
+    step, why = see("true", (tmp_path / "m", "bind", False, str(bad)))
+    assert (step, "others could have made" in why) == ("NAMESPACE", True)
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_a_root_service_may_write_to_leads_nowhere_else_either(see, tmp_path):
+    """It could put a link there, and would have /etc writable at its next start."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "data").symlink_to("/etc")
+    (state / "inner").mkdir()
+    (state / "good").symlink_to("inner")
+    entries = [("/", "ro"), (state, "rw")]
+    step, why = see("touch /etc/gitproc-x", *entries, (state / "data", "rw"))
+    assert (step, "the service could have made" in why) == ("NAMESPACE", True)
+    step, why = see("true", *entries, (tmp_path / "m", "bind", False, str(state / "data")))
+    assert (step, "the service could have made" in why) == ("NAMESPACE", True)
+    script = f"touch {state}/inner/x"
+    assert see(script, *entries, (state / "good", "rw")) == ("", 0)
+    assert not Path("/etc/gitproc-x").exists()
+
+
+def test_links_of_root_are_followed(see, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "far").symlink_to(f"{tmp_path}/link/../link")
+    text, _ = see(f"touch {tmp_path}/real/x", (tmp_path / "far", "ro"))
+    assert "Read-only" in text
+    (tmp_path / "round").symlink_to("round")
+    assert see("true", (tmp_path / "round", "ro"))[0] == "NAMESPACE"
+
+
+def test_a_bind_makes_its_place_and_follows_no_link_there(see, tmp_path):
+    own = theirs(tmp_path / "own")
+    link(own / "a", "/srv")
+    step, _ = see("true", (own / "a" / "b", "bind", False, "/usr"))
+    assert step == "NAMESPACE"
+    assert not Path("/srv/b").exists()
+
+
+def test_what_the_host_has_read_only_stays_so(see, tmp_path):
+    """ReadWritePaths= is an exception from the sandbox, not from the host."""
+    text, _ = see(
+        f"touch {tmp_path}/m/x",
+        (tmp_path / "m", "bind-ro", False, str(tmp_path)),
+        (tmp_path / "m" / "covers", "rw"),
+    )
+    assert "Read-only" in text
+
+
+def test_mounts_below_are_restricted_too(see, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    inner = f"mount -t tmpfs x {tmp_path}/a && mkdir {tmp_path}/a/w"
+    script = f"touch {tmp_path}/b/x; touch {tmp_path}/b/dev/shm/x"
+    text, _ = see(f"{inner}; {script}", (tmp_path / "b", "bind-ro", False, "/"))
+    assert text.count("Read-only") == 1 or text.count("cannot touch") == 2
+
+
+def test_what_is_inaccessible_cannot_be_opened_even_by_root(see, tmp_path):
+    (tmp_path / "file").write_text("secret")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/file").write_text("secret")
+    entries = [(tmp_path / "file", "hide"), (tmp_path / "folder", "hide"), ("/dev/full", "hide")]
+    script = f"cat {tmp_path}/file {tmp_path}/folder/file /dev/full; echo x >{tmp_path}/file"
+    text, _ = see(script, *entries)
+    assert "secret" not in text
+    assert text.count("Permission denied") == 1 and "Read-only" in text
+    text, _ = see(f"cat {tmp_path}/file; ls {tmp_path}/folder", *entries, uid=NOBODY, gid=NOBODY)
+    assert text.count("ermission denied") == 2
+
+
+def test_another_root_holds_the_service(see, tmp_path):
+    root = tmp_path / "root"
+    for name in ("usr", "bin", "lib", "lib64", "proc", "old"):
+        (root / name).mkdir(parents=True)
+    (tmp_path / "secret").write_text("secret")
+    binds = [(f"/{x}", "bind-ro", False, f"/{x}") for x in ("usr", "bin", "lib", "lib64")]
+    (root / "up").symlink_to("../../../../../../etc/passwd")
+    script = f"ls /; cat {tmp_path}/secret /up /../../etc/passwd; ls /old; cat /proc/self/mountinfo"
+    text, _ = see(script, *binds, ("/proc", "proc"), root=str(root))
+    assert text.count("No such file") == 3
+    assert "secret\n" not in text.replace(f"{tmp_path}/secret", "")
+
+
+def test_the_hosts_mounts_do_not_change(see, tmp_path):
+    before = Path("/proc/self/mountinfo").read_text()
+    see("true", ("/", "ro"), ("/tmp", "tmpfs"), ("/dev", "dev"), ("/srv", "hide", True))
+    names = [x for x in Path("/proc/self/mountinfo").read_text().splitlines() if str(tmp_path) in x]
+    assert names == [x for x in before.splitlines() if str(tmp_path) in x]
+
+
+def test_no_descriptor_is_left_open(see):
+    text, _ = see(
+        "ls /proc/self/fd", ("/", "ro"), ("/dev", "dev"), ("/srv", "hide", True), ("/tmp", "rw")
+    )
+    assert text.split() == ["0", "1", "2", "3"]  # the last is that of ls
+
+
+def test_a_root_that_is_put_together(see):
+    binds = [(f"/{x}", "bind-ro", True, f"/{x}") for x in ("usr", "bin", "lib", "lib64", "proc")]
+    text, _ = see("ls /; touch /x && ls -d /x", ("/", "tmpfs"), *binds)
+    assert text.split() == ["bin", "lib", "lib64", "proc", "usr", "/x"]
