@@ -10,8 +10,20 @@ from gitproc.kernel.spec_mounts import mounts_of
 from gitproc.units import directives as d
 from gitproc.units import directives_gitproc as own
 from gitproc.units import directives_sandbox as sandbox
+from gitproc.units.sandbox_rules import OWN_MOUNTS
 from gitproc.units.unit import Unit
 
+_KEYS = frozenset(
+    row.key
+    for row in (
+        *OWN_MOUNTS,
+        sandbox.NETWORK_NAMESPACE_PATH,
+        sandbox.IPC_NAMESPACE_PATH,
+        sandbox.PROTECT_HOSTNAME,
+        sandbox.PRIVATE_USERS,
+        sandbox.PRIVATE_PIDS,
+    )
+)
 _NAMES = {
     "net": "networks",
     "ipc": "IPC",
@@ -31,6 +43,8 @@ def namespaces_of(
     A command that is not `confined` (`+`) has the unit's network and is shown what the unit shows, and is
     denied nothing.
     """
+    if _KEYS.isdisjoint(unit.values):
+        return {}
     wanted: list[tuple[str, dict[str, Any]]] = []
     paths = []
     if unit[sandbox.NETWORK_NAMESPACE_PATH]:

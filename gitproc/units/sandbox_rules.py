@@ -23,7 +23,7 @@ _OTHER_MOUNTS = (
     sandbox.TEMPORARY_FILE_SYSTEM,
     sandbox.ROOT_DIRECTORY,
 )
-_OWN_MOUNTS = (
+OWN_MOUNTS = (
     *_OTHER_MOUNTS,
     sandbox.PRIVATE_MOUNTS,
     sandbox.PRIVATE_TMP,
@@ -45,6 +45,7 @@ _OWN_MOUNTS = (
     sandbox.PRIVATE_IPC,
     sandbox.IPC_NAMESPACE_PATH,
 )
+"""Settings each of which gives a service a mount namespace."""
 
 
 def settle(values: dict[str, Any]) -> None:
@@ -78,7 +79,7 @@ def has_own_mounts(values: Mapping[str, Any]) -> bool:
     """Whether a service gets a mount namespace: asked for, or needed by what is."""
     return any(
         values.get(directive.key, directive.default) != directive.default
-        for directive in _OWN_MOUNTS
+        for directive in OWN_MOUNTS
     )
 
 
