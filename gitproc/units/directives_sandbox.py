@@ -190,7 +190,9 @@ MOUNT_FLAGS = _word(
     "Propagation of mounts.",
     _ENFORCED,
 )
-MOUNT_API_VFS = _flag("MountAPIVFS", "Mount /proc, /sys and /dev inside RootDirectory=.", _ENFORCED)
+MOUNT_API_VFS = _flag(
+    "MountAPIVFS", "no: no /proc, /sys, /dev and /run inside RootDirectory=.", _ENFORCED
+)
 
 # -- privileges --------------------------------------------------------------------------------------
 

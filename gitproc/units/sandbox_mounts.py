@@ -106,7 +106,7 @@ def root_of(unit: Unit) -> str:
 
 
 def _api(unit: Unit) -> list[Entry]:
-    if not unit[sandbox.MOUNT_API_VFS]:
+    if unit.has(sandbox.MOUNT_API_VFS) and not unit[sandbox.MOUNT_API_VFS]:
         return []
     return [
         Entry("/proc", "proc"),

@@ -47,7 +47,7 @@ def test_what_a_sandbox_costs(tmp_path):
     network = make("net")
     try:
         client = shim.connect()
-        taken = {kind: [] for kind in KINDS}
+        taken: dict[str, list[float]] = {kind: [] for kind in KINDS}
         for number in range(ROUNDS):
             for kind, settings in KINDS.items():
                 spec = _spec("" if settings == "net" else settings, str(covers))

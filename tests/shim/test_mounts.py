@@ -31,8 +31,7 @@ def see(client, covers):
     def run(script, *entries, root="", **spec):
         nonlocal count
         count += 1
-        entries = [(str(x[0]), *x[1:]) for x in entries]
-        full = [(*x, *(False, "", "")[len(x) - 2 :]) for x in entries]
+        full = [(str(x[0]), *x[1:], *(False, "", "")[len(x) - 2 :]) for x in entries]
         mounts = {"hidden": covers, "entries": full, "root": root}
         client.kept.clear()
         text, end = client.run(f"m{count}", f"exec 2>&1; {script}", mounts=mounts, **spec)
