@@ -80,3 +80,15 @@ def _spec(settings, covers):
     process = Process(unit.name, "a" * 32, Slot.MAIN, 1, unit.fingerprint)
     context = LaunchContext(Host(), covers=covers)
     return compile_spec(unit, unit[d.EXEC_START][0], process, context).spec
+
+
+def test_what_a_network_costs():
+    taken = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        os.close(make("net"))
+        taken.append(time.perf_counter() - began)
+    row(
+        "a network of its own, loopback up, once per instance",
+        f"{statistics.median(taken) * 1000:.2f} ms", command="network_costs",
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,3 +172,17 @@ def test_a_root_that_is_put_together(see):
     binds = [(f"/{x}", "bind-ro", True, f"/{x}") for x in ("usr", "bin", "lib", "lib64", "proc")]
     text, _ = see("ls /; touch /x && ls -d /x", ("/", "tmpfs"), *binds)
     assert text.split() == ["bin", "lib", "lib64", "proc", "usr", "/x"]
+
+
+def test_a_namespace_that_cannot_be_made(shims):
+    """It fails the start, unless it is said that it may be gone without."""
+    script = 'echo 0 >/proc/sys/user/max_uts_namespaces; echo 0 >/proc/sys/user/max_mnt_namespaces; exec "$@"'
+    client = shims(prefix=["unshare", "-Ur", "sh", "-c", script, "x"]).connect()
+    mounts = {"hidden": "", "entries": [("/", "ro", False, "", "")]}
+    specs: list[dict[str, Any]] = [{"own_host_name": True}, {"mounts": mounts}]
+    for number, spec in enumerate(specs):
+        step, _, end = client.fails(f"f{number}", "/bin/true", **spec)
+        assert (step, end) == ("NAMESPACE", (1, 226))
+        id, _ = client.start(f"l{number}", "/bin/true", lenient=True, **spec)
+        assert client.exit_of(id) == (1, 0)
+        assert "are not isolated" in client.expect("warning", id)[2]

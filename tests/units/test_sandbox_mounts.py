@@ -1,0 +1,70 @@
+"""The mounts that settings ask for, in order and without what changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gitproc.shim.mount_order import points
+from gitproc.units.diagnostics import Location
+from gitproc.units.sandbox_mounts import Surroundings, entries_of
+from gitproc.units.specifiers import Host
+from gitproc.units.unit import Setting, Unit
+
+AROUND = Surroundings(("/var/lib/x",), "/tmp/p/tmp", "/var/tmp/p/tmp", ("/run/gitproc/notify",))
+
+
+def tree(settings, **options):
+    lines = ["ExecStart=/bin/true", *settings.splitlines()]
+    pairs = [line.partition("=")[::2] for line in lines]
+    made = [Setting(f"Service.{key}", text, Location("x.service", 1)) for key, text in pairs]
+    problems: list[Any] = []
+    unit = Unit("x.service", "x.service", made, Host(), diagnostics=problems)
+    assert problems == []
+    found = points([tuple(entry) for entry in entries_of(unit, AROUND, **options)])
+    return [repr(point) for point in found if point.path != "/" or point.read_only or point.content]
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ("", []),
+        ("PrivateMounts=yes", []),
+        ("PrivateTmp=yes", ["/tmp bind rw", "/var/tmp bind rw"]),
+        ("PrivateTmp=disconnected", ["/tmp tmpfs rw", "/var/tmp tmpfs rw"]),
+        ("ProtectSystem=full", [
+            "/bin - ro", "/boot - ro", "/efi - ro", "/etc - ro", "/lib - ro", "/lib64 - ro",
+            "/sbin - ro", "/usr - ro",
+        ]),
+        ("ProtectSystem=strict", [
+            "/ - ro", "/dev - rw", "/home - rw", "/proc - rw", "/root - rw", "/run/user - rw",
+            "/sys - rw", "/var/lib/x - rw",
+        ]),
+        ("ProtectSystem=strict\nProtectHome=yes\nPrivateDevices=yes\nReadWritePaths=/var /dev", [
+            "/ - ro", "/dev dev rw", "/home hide ro", "/proc - rw", "/root hide ro",
+            "/run/user hide ro", "/sys - rw", "/var - rw",
+        ]),
+        ("ProtectHome=tmpfs\nBindPaths=/home/a", [
+            "/home tmpfs ro", "/home/a bind rw", "/root tmpfs ro", "/run/user tmpfs ro",
+        ]),
+        ("TemporaryFileSystem=/var /run:ro,size=1M", [
+            "/run tmpfs ro", "/run/gitproc/notify bind-ro ro", "/var tmpfs rw", "/var/lib/x bind rw",
+        ]),
+        ("InaccessiblePaths=/var\nReadOnlyPaths=/var/x\nBindPaths=/a:/var/y", ["/var hide ro"]),
+        ("ProtectControlGroups=yes", ["/sys/fs/cgroup - ro"]),
+        ("ProtectControlGroups=strict", ["/sys/fs/cgroup cgroup ro"]),
+        ("ProcSubset=pid\nProtectProc=invisible", ["/proc proc rw"]),
+        ("RootDirectory=/srv/r\nMountAPIVFS=no\nReadOnlyPaths=/srv/r/a /b +/c", [
+            "/a - ro", "/c - ro", "/run/gitproc/notify bind-ro ro", "/var/lib/x bind rw",
+        ]),
+        ("RootDirectory=/", []),
+    ],
+)  # fmt: skip
+def test_settings_and_their_mounts(settings, wanted):
+    assert tree(settings) == wanted
+
+
+def test_a_privileged_command_is_shown_all_and_denied_nothing():
+    settings = "ProtectSystem=strict\nPrivateTmp=yes\nInaccessiblePaths=/x\nBindReadOnlyPaths=/a:/b"
+    assert tree(settings, confined=False) == ["/b bind-ro ro"]
