@@ -59,12 +59,14 @@ class _Builder:
     def build(self, root: str, entries: list[Entry], propagation: str) -> None:
         calls.propagate(_MS_SLAVE)
         sources = self._take(entries)
+        outside = [place.path for entry, place in sources if entry[1] in _WRITABLE]
         if root:
-            self._enter_root(root)
+            self._enter_root(root, outside)
         tree = self._settle(entries)
         if not root:
-            for path, place in sources:
-                places.confine(path, place, self._writable)
+            outside += self._writable
+        for entry, place in sources:
+            places.confine(entry[3], place, outside)
         for point in tree:
             if point.content is not None:
                 self._fill(point)
@@ -75,7 +77,7 @@ class _Builder:
         if propagation in _PROPAGATION:
             calls.propagate(_PROPAGATION[propagation])
 
-    def _take(self, entries: list[Entry]) -> list[tuple[str, places.Place]]:
+    def _take(self, entries: list[Entry]) -> list[tuple[Entry, places.Place]]:
         """All that comes from the host's view; where the sources of binds were found."""
         kinds = {entry[1] for entry in entries}
         if "hide" in kinds:
@@ -83,7 +85,7 @@ class _Builder:
                 self._covers[kind] = calls.open_plain(f"{self._hidden}/{kind}")
         if "dev" in kinds:
             self._devices = private_devices.take()
-        return [(entry[3], self._take_source(entry)) for entry in entries if entry[1] in _BINDS]
+        return [(entry, self._take_source(entry)) for entry in entries if entry[1] in _BINDS]
 
     def _take_source(self, entry: Entry) -> places.Place:
         _, kind, optional, source, _ = entry
@@ -101,8 +103,10 @@ class _Builder:
             os.close(fd)
         return found
 
-    def _enter_root(self, root: str) -> None:
-        place = calls.open_plain(places.find(root).path)
+    def _enter_root(self, root: str, writable: list[str]) -> None:
+        found = places.find(root)
+        places.confine(root, found, writable)
+        place = calls.open_plain(found.path)
         tree = calls.copy_tree(place)
         calls.attach(tree, place)
         os.close(place)

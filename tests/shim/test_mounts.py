@@ -154,6 +154,14 @@ def test_another_root_holds_the_service(see, tmp_path):
     assert "secret\n" not in text.replace(f"{tmp_path}/secret", "")
 
 
+def test_a_root_that_the_service_could_have_replaced_is_none(see, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "root").symlink_to("/")
+    step, why = see("true", (tmp_path, "bind", False, str(state)), root=str(state / "root"))
+    assert (step, "the service could have made" in why) == ("NAMESPACE", True)
+
+
 def test_the_hosts_mounts_do_not_change(see, tmp_path):
     before = Path("/proc/self/mountinfo").read_text()
     see("true", ("/", "ro"), ("/tmp", "tmpfs"), ("/dev", "dev"), ("/srv", "hide", True))
