@@ -18,8 +18,8 @@ _GROUPS = (
     "t=/sys/fs/cgroup; test -d $t/unified && t=$t/unified; mkdir $t/{unique} && rmdir $t/{unique}"
 )
 _OF_UNIT = "JoinsNamespaceOf="
-_API = "test -e /proc/self/stat && test -c /dev/null && test -d /sys/kernel"
-_TREE = "RootDirectory={root}/tree\nBindReadOnlyPaths=/usr /bin /lib -/lib64"
+API = "test -e /proc/self/stat && test -c /dev/null && test -d /sys/kernel"
+TREE = "RootDirectory={root}/tree\nBindReadOnlyPaths=/usr /bin /lib -/lib64"
 
 
 def same(kind: str) -> str:
@@ -104,7 +104,7 @@ DENIED = [
     ("PrivateIPC=yes", same("ipc")),
     ("PrivateUsers=yes", "touch {root}/o && chown 12345 {root}/o"),
     ("PrivateUsers=yes", same("user")),
-    (_TREE, "test -e /etc/passwd"),
+    (TREE, "test -e /etc/passwd"),
     ("JoinsNamespaceOf=nobody.service\nPrivateNetwork=yes", same("net")),
 ]  # fmt: skip
 
@@ -121,7 +121,7 @@ GRANTED = [
     ("ProtectHome=tmpfs", "BindReadOnlyPaths=/root/{unique}", "test -e /root/{unique}"),
     ("TemporaryFileSystem={root}:ro", "BindPaths={root}/w", "touch {root}/w/x"),
     ("TemporaryFileSystem=/var", "StateDirectory={unique}", "touch /var/lib/{unique}/x"),
-    (f"{_TREE}\nMountAPIVFS=no", "MountAPIVFS=yes", _API),
+    (f"{TREE}\nMountAPIVFS=no", "MountAPIVFS=yes", API),
     ("ProtectSystem=strict", "BindPaths={root}/w:{root}/m", "touch {root}/m/x"),
     ("PrivateDevices=yes", "BindPaths=/dev/kmsg", "test -c /dev/kmsg"),
     ("InaccessiblePaths=/var", "InaccessiblePaths=", "test -d /var/lib"),
@@ -139,7 +139,7 @@ PRIVILEGED = [
     ("BindPaths={root}/w:{root}/made/there", "test -d {root}/made/there"),
     ("TemporaryFileSystem={root}/w", "touch {root}/w/{unique}-hidden"),
     ("PrivateNetwork=yes", "! " + same("net")),
-    (_TREE, _API),
+    (TREE, API),
 ]
 
 #: Settings that cannot be had, and the exit status of their step.
