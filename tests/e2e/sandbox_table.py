@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -49,11 +50,15 @@ class Place(NamedTuple):
         shutil.copy("/bin/true", root / "program")
         modules = Path("/usr/lib/modules", self.unique)
         modules.mkdir(parents=True)
+        listener = socket.create_server(("127.0.0.1", 0))
+        connect = f"import socket; socket.create_connection({listener.getsockname()}, 5)\n"
+        (root / "connect.py").write_text(connect)
         home = Path("/root", self.unique)
         home.write_text("at home\n")
         try:
             yield
         finally:
+            listener.close()
             home.unlink()
             modules.rmdir()
             for folder in ("/var/lib", "/run", "/usr", "/etc", "/var", "/var/tmp"):
@@ -101,12 +106,23 @@ DENIED = [
     ("BindReadOnlyPaths={root}/w:{root}/m", "touch {root}/m/x"),
     ("BindPaths={root}/w:{root}/bare", "rmdir {root}/bare && mkdir {root}/bare"),
     ("PrivateNetwork=yes", same("net")),
+    ("PrivateNetwork=yes", "python3 -I -S {root}/connect.py"),
     ("PrivateIPC=yes", same("ipc")),
     ("PrivateUsers=yes", "touch {root}/o && chown 12345 {root}/o"),
     ("PrivateUsers=yes", same("user")),
     (TREE, "test -e /etc/passwd"),
     ("JoinsNamespaceOf=nobody.service\nPrivateNetwork=yes", same("net")),
 ]  # fmt: skip
+
+#: The same, with words that systemd 252 does not know.
+NEWER = [
+    ("PrivateTmp=disconnected", "test -e {root}/input"),
+    ("ProtectControlGroups=strict", _GROUPS),
+    ("ProtectControlGroups=private", 'test "$(grep ^0:: /proc/self/cgroup)" != 0::/'),
+    ("PrivateUsers=identity", same("user")),
+    ("PrivateUsers=full", same("user")),
+    ("ProtectHostname=private", same("uts")),
+]
 
 #: Settings, more settings, and a script that fails with the former alone and succeeds with both.
 GRANTED = [
@@ -174,10 +190,10 @@ class Case(NamedTuple):
         return [f"ExecStart={self.mark}/bin/sh -c '{script}'", *map(place.fill, lines)]
 
 
-def cases() -> dict[str, Case]:
-    """All services of the tables, by name."""
+def cases(*, newer: bool = True) -> dict[str, Case]:
+    """All services of the tables, by name; `newer`: with what systemd 252 does not know."""
     found = {}
-    for number, (settings, script) in enumerate(DENIED):
+    for number, (settings, script) in enumerate(DENIED + (NEWER if newer else [])):
         found[f"d{number}"] = Case(settings, script, "", succeeds=False)
         found[f"p{number}"] = Case("", script, "", succeeds=True)
     for number, (settings, more, script) in enumerate(GRANTED):

@@ -101,6 +101,11 @@ def test_what_an_instance_shares_and_who_joins_it(machine):
     )  # fmt: skip
     assert "lo" in loopback.stdout
 
+    inside = f"/proc/{machine.pids()['founder']}/ns"
+    by_path = f"NetworkNamespacePath={inside}/net\nIPCNamespacePath={inside}/ipc"
+    machine.deploy({"path.service": service(settings=by_path)})
+    assert [space_of(machine, "path", kind) for kind in ("net", "ipc")] == [net, ipc]
+
     machine.kill_manager()
     machine.gitproc("reload", "founder")
     until(lambda: machine.log("founder").count(net) == 2, "a new manager's command joins it")
