@@ -7,14 +7,14 @@ import errno
 import os
 import socket
 import struct
-from dataclasses import dataclass
 
 from gitproc.errors import DaemonError
+from gitproc.immutable import immutable
 
 _SO_PEERGROUPS = 59  # Linux 4.13, asm-generic/socket.h; the socket module does not name it
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Caller:
     """The process at the other end. `groups` are its supplementary groups and its own."""
 
@@ -78,7 +78,7 @@ def _name(uid: int) -> str:
     return f"uid {uid}"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Access:
     """Who may do what: root, the manager's own user and the group `gid` operate; others may read if `readers`."""
 

@@ -14,7 +14,6 @@ import logging
 import select
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gitproc.api import plain_form, text
@@ -37,6 +36,7 @@ from gitproc.api.protocol import (
     text_frame,
 )
 from gitproc.errors import GitProcError, UsageError
+from gitproc.immutable import immutable
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Handler(Protocol):
         """The connection of exactly this caller has ended, and with it all its calls."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Limits:
     """What one connection, and all of them, may take."""
 

@@ -17,11 +17,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NoReturn
 
 from gitproc.api.since import parse_since
 from gitproc.errors import GitProcError, UsageError
+from gitproc.immutable import immutable
 from gitproc.units.names import mangle
 from gitproc.units.signals import parse_signal
 
@@ -194,7 +195,7 @@ _UPDATE: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Method:
     """One method: its parameters (each with the check that also converts it), and what it needs."""
 
@@ -267,7 +268,7 @@ _PRESENTATION: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Presentation:
     """How to render: `text` at all, `width` in columns (0: not a terminal), colours, bare values."""
 
@@ -277,7 +278,7 @@ class Presentation:
     value: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Request:
     """A well-formed request. `id` is None for a notification, which gets no answer."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from gitproc.immutable import immutable
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _CONTROLS_BUT_TAB = re.compile(
@@ -43,7 +44,7 @@ def safe(value: object, *, tabs: bool = False) -> str:
     return (_CONTROLS_BUT_TAB if tabs else _CONTROLS).sub(_escaped, str(value))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Style:
     """How to render. `width`: columns of the terminal, 0 where there is none; `value`: bare values."""
 

@@ -6,16 +6,16 @@ processes name the token that the events will carry.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.socket_orders import SocketOrder
+from gitproc.immutable import immutable
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Spawn:
     """Start one command of a unit. `variables` are added to its environment (`MAINPID=...`).
 
@@ -31,7 +31,7 @@ class Spawn:
     sockets: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Signal:
     """Signal one process, by its token."""
 
@@ -39,7 +39,7 @@ class Signal:
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Adopt:
     """Watch a process that was not spawned by us (the main one of a forking service, the survivor of
     a shim that died) as if it had been: the shim keeps its exit; deliver `Adopted`, or `Exited` as lost."""
@@ -49,7 +49,7 @@ class Adopt:
     start_time: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SignalTree:
     """Signal every process of the unit (its cgroup) but those of `spare`.
 
@@ -62,7 +62,7 @@ class SignalTree:
     spare: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WatchTree:
     """Deliver `TreeEmptied` as soon as no process of this instance is left (at once, if so now)."""
 
@@ -70,7 +70,7 @@ class WatchTree:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class FindMain:
     """Find the main process of a forking service: its PID file, or a guess; deliver `MainFound`."""
 
@@ -78,7 +78,7 @@ class FindMain:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WatchBusName:
     """Deliver `BusNameSeen` now, and whenever the name gets or loses an owner."""
 
@@ -87,14 +87,14 @@ class WatchBusName:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Keep:
     """A running instance has this definition from here on: keep it, to be stopped by after any crash."""
 
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SetLimits:
     """Apply the unit's resource limits to its cgroup, live."""
 
@@ -102,7 +102,7 @@ class SetLimits:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Release:
     """The instance has ended: remove its cgroup, its RuntimeDirectory= and its PID file.
 
@@ -116,7 +116,7 @@ class Release:
     forget: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CheckConditions:
     """Test every Condition*= and Assert*= of the unit now; deliver `ConditionsChecked`."""
 
@@ -124,7 +124,7 @@ class CheckConditions:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Probe:
     """Run one HTTP or TCP health probe now; deliver `ProbeSucceeded` or `ProbeFailed`."""
 
@@ -132,7 +132,7 @@ class Probe:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WatchPaths:
     """Watch what this path unit names, and deliver `PathsSeen`, now and whenever something has happened.
 
@@ -144,28 +144,28 @@ class WatchPaths:
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class UnwatchPaths:
     """Watch for that unit no more."""
 
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Publish:
     """The commit is in force: its files are the current ones from here on ($GITPROC_TREE)."""
 
     sha: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AskHostUnits:
     """Ask the host's systemd for the state of these units of its; deliver `HostUnitsSeen`."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class GoBack:
     """`failed` is held back: load `to` in its place; with `revert` undo it on the branch first."""
 
@@ -174,7 +174,7 @@ class GoBack:
     revert: bool
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Record:
     """Make a fact durable before its exits are acknowledged. None forgets the key."""
 
@@ -182,7 +182,7 @@ class Record:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Announce:
     """Tell people: the event log, subscribers, daemon.log. `kind` is stable (`unit.started`, `commit.refused`)."""
 
@@ -192,7 +192,7 @@ class Announce:
     data: tuple[tuple[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Reply:
     """Answer an operator's request: unit -> outcome."""
 
@@ -200,14 +200,14 @@ class Reply:
     outcomes: tuple[tuple[str, dict[str, Any]], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Acknowledge:
     """The shim may forget this exit (after the journal is on disk)."""
 
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Exit:
     """All units are down: end the manager and the shim."""
 

@@ -7,11 +7,13 @@ for assertions. What could not be found out does not hold, turned round or not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from gitproc.immutable import immutable
 
-@dataclass(frozen=True, slots=True)
+
+@immutable
 class Finding:
     """One test. `text` as written (`ConditionPathExists=!/x`); `met` with `!` taken into account.
 
@@ -32,7 +34,7 @@ class Finding:
         return f"{self.text} was not met" + (f" ({self.problem})" if self.problem else "")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Checked:
     """All tests of one start. `realtime`: when, in seconds since 1970."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gitproc.core.host_unit import HostUnit
+from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CommitMeta:
     """Who committed what, for people."""
 
@@ -21,7 +21,7 @@ class CommitMeta:
     subject: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CommitLoaded:
     """The branch names this commit and its tree has been read and compiled.
 
@@ -43,7 +43,7 @@ class CommitLoaded:
     host_units: Mapping[str, HostUnit] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class HostUnitsSeen:
     """What the host's systemd says of its units; or why it could not be asked."""
 
@@ -51,19 +51,19 @@ class HostUnitsSeen:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SourceFailed:
     """The branch cannot be read (deleted, unreadable repository): what is applied stays in force."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class BranchUnborn:
     """The repository is fine and the branch has no commit."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OutcomeTold:
     """One listener (`channel`) has heard how a commit ended. `last`: nobody else is to hear of it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gitproc.core.events import CommitMeta
+from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic
 
 
@@ -31,7 +32,7 @@ class Refusal:
     diagnostics: tuple[Diagnostic, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class HeldBack:
     """A failed commit that the branch names and that is not to be tried again; `to` is in force instead.
 
@@ -44,7 +45,7 @@ class HeldBack:
     revert: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class UnitChange:
     """The commit that last gave a unit another definition, what differs (nothing: it was new), and the
     good commit before that (its id; empty if none)."""

@@ -6,17 +6,16 @@ it; this module knows holds, demands, and units that ended by themselves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gitproc.core import standing
 from gitproc.core.plan import compare
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
+from gitproc.immutable import immutable
 from gitproc.units.directive import Change
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Drift:
     """One difference. `kind`: held, failed, ended, extra, outdated, limit. `heal`: what would end it."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gitproc.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class End:
     """A unit ended in a way that starts others. `variables`: what their processes are told of it."""
 

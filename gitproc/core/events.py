@@ -8,7 +8,6 @@ processes, commits and operators are had from here like the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from gitproc.core.checked import Finding
@@ -45,6 +44,7 @@ from gitproc.core.process_events import (
     SpawnFailed,
 )
 from gitproc.core.socket_events import SocketEvent
+from gitproc.immutable import immutable
 
 __all__ = [
     "Adopted",
@@ -83,7 +83,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class TreeEmptied:
     """No process of this instance is left."""
 
@@ -91,7 +91,7 @@ class TreeEmptied:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OutOfMemory:
     """The kernel's OOM killer struck in the unit's cgroup."""
 
@@ -99,7 +99,7 @@ class OutOfMemory:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Notified:
     """A datagram on the notify socket, its sender found to be `pid` of this unit (sd_notify(3)).
 
@@ -112,7 +112,7 @@ class Notified:
     fields: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class MainFound:
     """The main process of a forking service: read from its PID file or guessed. None: not found (yet)."""
 
@@ -123,7 +123,7 @@ class MainFound:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class BusNameSeen:
     """Whether somebody owns BusName= now; `problem`: why the bus cannot be asked."""
 
@@ -133,7 +133,7 @@ class BusNameSeen:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ProbeSucceeded:
     """A health probe of this instance passed."""
 
@@ -141,7 +141,7 @@ class ProbeSucceeded:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ProbeFailed:
     """A health probe of this instance failed; `detail` says how, for people."""
 
@@ -150,7 +150,7 @@ class ProbeFailed:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class LimitsFailed:
     """A limit could not be set; the unit runs without it (or is failed, by configuration)."""
 
@@ -159,7 +159,7 @@ class LimitsFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ConditionsChecked:
     """The conditions and assertions of this start have been tested, all of them."""
 
@@ -169,7 +169,7 @@ class ConditionsChecked:
     realtime: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Tick:
     """Time has passed: deadlines that lie before `now` are due."""
 

@@ -8,10 +8,10 @@ is not enforced here counts as if it were not set.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from gitproc.core.exposure_points import BOOLEANS, CAPABILITIES, FAMILIES, GROUPS, KINDS
+from gitproc.immutable import immutable
 from gitproc.units import directives as d
 from gitproc.units import directives_resources as resources
 from gitproc.units import directives_sandbox as sandbox
@@ -55,7 +55,7 @@ class Point(NamedTuple):
         return -(-(self.badness or 0) * self.weight // self.full)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Exposure:
     """The points of one unit, and what they add up to."""
 

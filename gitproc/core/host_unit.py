@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gitproc.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class HostUnit:
     """A unit of the host's systemd, by its words (LoadState, ActiveState); empty where nobody could say."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gitproc.core.states import SubState
+from gitproc.immutable import immutable
 from gitproc.units import directives as d
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Listening:
     triggered: list[float] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Connection:
     """What an instance of an Accept=yes socket was made for. `source`: who its peer is, for limits.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gitproc.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PathsSeen:
     """What a path unit watches, as it is now. `marks`: of each path, empty if it is not there (does not
     match, is an empty folder). `changed`: the numbers of those that were written. `begun`: this is the
@@ -19,14 +19,14 @@ class PathsSeen:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ClockSet:
     """The wall clock was set. `wall`: seconds to add to CLOCK_BOOTTIME to get seconds since 1970."""
 
     wall: float
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ZoneSet:
     """The machine is in another time zone; `zone` tells it from others."""
 

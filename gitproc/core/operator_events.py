@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
+
+from gitproc.immutable import immutable
 
 
 class Verb(StrEnum):
@@ -19,7 +20,7 @@ class Verb(StrEnum):
     RESET_FAILED = "reset-failed"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OperatorAsked:
     """A verb came over the socket. `request` identifies it for the answer; `who` for the event log."""
 
@@ -32,14 +33,14 @@ class OperatorAsked:
     realtime: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RequestDropped:
     """The client went away: nobody waits for the answer any more."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SyncAsked:
     """Reconcile now: try again what a commit asks for and what gave up or ended by itself.
 
@@ -51,7 +52,7 @@ class SyncAsked:
     thorough: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ApplyAsked:
     """The branch's commit shall be tried again, whatever became of it before."""
 
@@ -60,7 +61,7 @@ class ApplyAsked:
     sha: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ShutdownAsked:
     """Stop all units in order, then end."""
 

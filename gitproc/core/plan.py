@@ -8,7 +8,6 @@ verdict, and never walked. What is executed falls out of the rules in `schedule.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +16,7 @@ from gitproc.core.reload import can_reload
 from gitproc.core.states import Result
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
+from gitproc.immutable import immutable
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.diagnostics import Location
@@ -42,7 +42,7 @@ class PlannedAction(StrEnum):
 _WEAKER = frozenset({PlannedAction.NONE, PlannedAction.LIVE, PlannedAction.RELOAD})
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Difference:
     """One directive that differs; texts as written, joined where there are several."""
 
@@ -56,7 +56,7 @@ class Difference:
         return f"{self.directive} {self.old or '(unset)'} → {self.new or '(unset)'}"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Comparison:
     """Everything that differs between two definitions of a unit, and the action it takes."""
 
@@ -131,7 +131,7 @@ def _trigger_differences(old: Unit, new: Unit) -> Iterable[Difference]:
             yield Difference(f"{directive.name} {path}", *texts, change, Location(path, 0))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class PlanEntry:
     """One unit's line of the plan."""
 

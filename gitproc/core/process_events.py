@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from gitproc.immutable import immutable
 from gitproc.units.unit import Unit
 
 
@@ -17,7 +18,7 @@ class Slot(StrEnum):
     HEALTH = "health"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # its own hash: it is the key of many tables
 class Process:
     """The token of one spawned process: never reused, known before the process exists."""
 
@@ -40,7 +41,7 @@ class Process:
         return Process(unit, invocation, Slot(slot), int(serial), fingerprint)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Spawned:
     """The kernel made the process; set-up in the child goes on. `start_time`: field 22 of /proc/PID/stat."""
 
@@ -49,14 +50,14 @@ class Spawned:
     start_time: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Executed:
     """The child's execve succeeded."""
 
     process: Process
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SetupFailed:
     """Set-up in the child failed at `step` (EXEC, CHDIR, USER ...); its exit follows as `Exited`."""
 
@@ -66,7 +67,7 @@ class SetupFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SpawnFailed:
     """No process came to be: bad user, missing environment file, cgroup or fork refused."""
 
@@ -84,7 +85,7 @@ class ExitCode(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Exited:
     """A process ended. `status` is the exit status or the signal number.
 
@@ -101,7 +102,7 @@ class Exited:
     realtime: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Adopted:
     """A process that an earlier manager ordered is in the shim's table. Not `alive`: its exit follows.
 
@@ -117,7 +118,7 @@ class Adopted:
     unit: Unit | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AdoptionDone:
     """The shim's table has been read; a process expected and not announced was never spawned
     (`same_shim`), or died with its shim (exit status unknown)."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from gitproc.immutable import immutable
 
-@dataclass(frozen=True, slots=True)
+
+@immutable
 class SocketOpened:
     """The socket listens, and is held whatever dies. `problems`: options that could not be set."""
 
@@ -15,7 +16,7 @@ class SocketOpened:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SocketFailed:
     """The socket could not be opened."""
 
@@ -24,7 +25,7 @@ class SocketFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SocketReady:
     """Something waits at a watched socket; the watch has ended with that."""
 
@@ -32,7 +33,7 @@ class SocketReady:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ConnectionCame:
     """A connection was accepted. `peer`: part of the instance's name; `source`: the peer's address or user;
     `variables`: `REMOTE_ADDR=...` and the like."""
@@ -45,7 +46,7 @@ class ConnectionCame:
     variables: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class HoldingsFound:
     """After a crash: the sockets that are held."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from gitproc.immutable import immutable
 from gitproc.units.unit import Unit
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class OpenSocket:
     """Open what a socket unit listens on and have it held; deliver `SocketOpened` or `SocketFailed`.
 
@@ -19,21 +19,21 @@ class OpenSocket:
     invocation: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ConfigureSocket:
     """Set the options of a socket that is open as its definition has them now."""
 
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CloseSocket:
     """Close what a socket unit listens on, and remove its nodes if it says so."""
 
     unit: Unit
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WatchSocket:
     """Deliver `SocketReady` once when something waits; with `accept` a `ConnectionCame` for each connection,
     until `UnwatchSocket`. `flush`: drop first what waits already."""
@@ -44,14 +44,14 @@ class WatchSocket:
     flush: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class UnwatchSocket:
     """Take `WatchSocket` back."""
 
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AssignConnection:
     """A connection is for this instance: keep it until the instance has its process."""
 
@@ -59,7 +59,7 @@ class AssignConnection:
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RefuseConnection:
     """Close a connection that nobody is to serve."""
 

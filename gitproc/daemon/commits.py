@@ -6,7 +6,6 @@ import contextlib
 import json
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gitproc.core.events import CommitMeta
@@ -16,11 +15,12 @@ from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
 from gitproc.daemon.questions import Questions
 from gitproc.errors import GitProcError, NoSuchUnit, SourceError
+from gitproc.immutable import immutable
 from gitproc.source.reading import TreeChange
 from gitproc.units.unit import Unit
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Draft:
     """A rollback that has not been committed. `tree`: what the commit on top of `head` would have."""
 

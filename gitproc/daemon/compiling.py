@@ -6,7 +6,6 @@ is one of its own, so that it can be built in a thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gitproc.core import foreign, plan
@@ -14,13 +13,14 @@ from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
 from gitproc.core.graph_check import check_changed
 from gitproc.core.world import World
 from gitproc.daemon.host_units import of_commit
+from gitproc.immutable import immutable
 from gitproc.source.reading import TreeChange
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, UnitSet, load
 from gitproc.units.specifiers import Host
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Compiled:
     """A commit ready to be judged. `changed`: names that may differ from the base (None: compare all)."""
 

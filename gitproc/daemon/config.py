@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -19,11 +19,12 @@ from gitproc.daemon import config_values as kinds
 from gitproc.daemon.config_values import Converter
 from gitproc.daemon.paths import default_paths
 from gitproc.errors import ConfigError
+from gitproc.immutable import immutable
 
 _OUTSIDE = 65534  # the owner of what a container was given from outside, where it has no number
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Logs:
     """Rotation of the services' logs: a file of `max_bytes` is rotated, `files` rotated ones are kept."""
 
@@ -31,7 +32,7 @@ class Logs:
     files: int = 5
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Defaults:
     """What holds for units that say nothing (systemd-system.conf(5)'s Default*=). Spans in seconds."""
 
@@ -42,7 +43,7 @@ class Defaults:
     start_limit_burst: int = 5
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Policy:
     """What holds for pushes.
 
@@ -60,7 +61,7 @@ class Policy:
     max_tree: int = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Deploy:
     """What a commit that settles as failed leads to.
 
@@ -71,7 +72,7 @@ class Deploy:
     on_failure: Literal["hold", "revert", "keep"] = "hold"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Notify:
     """Who hears how each commit ended: a program (JSON on its standard input) and a URL (JSON by POST).
 
@@ -83,7 +84,7 @@ class Notify:
     timeout: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Config:
     """The settings in force. `settle_seconds` and `poll_interval` are seconds; all paths are absolute."""
 

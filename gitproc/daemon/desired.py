@@ -15,7 +15,7 @@ import gc
 import logging
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ from gitproc.daemon import push_rules as rules
 from gitproc.daemon.config import Config
 from gitproc.daemon.host_units import of_commit
 from gitproc.errors import GitProcError, SourceError
+from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
 from gitproc.units.specifiers import Host
@@ -48,7 +49,7 @@ _LAY_OUT_AFTER = 1.0  # seconds
 _DEBOUNCE = 0.005  # seconds: a push makes several events within a millisecond
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Base:
     """What a look compares with: the commit in force."""
 

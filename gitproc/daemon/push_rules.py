@@ -7,9 +7,9 @@ that names what is meant. They are the same whether the daemon judges or, while 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from gitproc.core.exposure import too_exposed
+from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.unit import Unit
 
@@ -24,7 +24,7 @@ OPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Update:
     """One reference of a push: ids before and after ("" for none).
 

@@ -20,11 +20,11 @@ import os
 import socket
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from gitproc.errors import HostError
+from gitproc.immutable import immutable
 
 # What systemd gave us for ourselves and nobody below us may take for theirs.
 PRIVATE_ENVIRONMENT = (
@@ -47,7 +47,7 @@ BUS_TIMEOUT = (
 Job = Literal["stop", "restart", ""]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Service:
     """The systemd unit this process is the main process of."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 
+from gitproc.immutable import immutable
 from gitproc.kernel.launch import LaunchError
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
@@ -18,7 +18,7 @@ _NOBODY = 65534
 _NO_SHELLS = frozenset({"nologin", "false"})
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Account:
     """The identity of a unit's processes; -1: unchanged. `home` and `shell` are empty where invalid.
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from gitproc.errors import HostError
+from gitproc.immutable import immutable
 from gitproc.units import names
 
 _VALID_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
@@ -57,7 +58,7 @@ def unit_name(group: str) -> str:
     return bare if bare.endswith(names.UNIT_SUFFIXES) else f"{bare}.service"
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Layout:
     """The hierarchies of this machine as the shim's process sees them.
 

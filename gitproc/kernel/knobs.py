@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from gitproc.immutable import immutable
 from gitproc.kernel.limits import host_memory, host_tasks
 from gitproc.units import directives as d
 from gitproc.units import directives_resources as r
@@ -26,7 +27,7 @@ _QUOTA_MIN = 1_000
 _PERIOD_MAX = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Knob:
     """One control file. `text`: what it shall hold; `by_disk`: lines of a file that has one for each disk.
 
@@ -41,7 +42,7 @@ class Knob:
     by_disk: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Wishes:
     """All knobs of a unit, and what could not be made one (a path on no disk), one sentence each."""
 

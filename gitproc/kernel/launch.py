@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from gitproc.errors import HostError
+from gitproc.immutable import immutable
 from gitproc.units.specifiers import Host
 
 
@@ -26,7 +27,7 @@ class LogOutput(NamedTuple):
     files: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class LaunchContext:
     """The surroundings of a launch.
 

@@ -13,11 +13,11 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gitproc.errors import HostError
+from gitproc.immutable import immutable
 from gitproc.kernel import cgroup_base, cgroup_v2, processes
 from gitproc.kernel.cgroup_layout import Kind, Layout, parse_membership
 from gitproc.kernel.enforcement import Enforcement
@@ -40,7 +40,7 @@ __all__ = ["CgroupPaths", "ResourceController", "Usage"]
 _RETRY_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CgroupPaths:
     """Where a process goes: `directory` for CLONE_INTO_CGROUP ("" without v2), v1 `procs` files to join."""
 

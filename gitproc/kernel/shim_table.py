@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from gitproc.core.events import Process
+from gitproc.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Welcome:
     """The shim's greeting. `epoch` names this life of the shim; `notify_fd` is owned by the caller."""
 
@@ -18,7 +18,7 @@ class Welcome:
     notify_fd: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class TableEntry:
     """A process the shim knows: alive, or ended with an exit that is not acknowledged.
 

@@ -7,16 +7,16 @@ what no group counts is added up over the members, and then shared memory counts
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gitproc.immutable import immutable
 from gitproc.kernel import cgroup_v2, processes
 
 if TYPE_CHECKING:
     from gitproc.kernel.cgroup_v1 import Hierarchies
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Usage:
     """What a unit uses: bytes, threads, seconds. None: not known, or no limit (`*_max`)."""
 

@@ -7,13 +7,13 @@ configuration of a repository that nobody has vouched for yet.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitproc.errors import SourceError
+from gitproc.immutable import immutable
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Place:
     """Absolute paths, symlinks resolved. `work_tree` is None for a bare repository."""
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import pwd
-from dataclasses import dataclass
 from pathlib import Path
 
 from gitproc.errors import SourceError
+from gitproc.immutable import immutable
 from gitproc.source.command import Command
 from gitproc.source.place import Place, find, locate
 from gitproc.source.trust import Owner, Trust, owner_of_uid
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Prepared:
     """The repository, whether it was made just now, and each thing done or worth knowing, for people."""
 

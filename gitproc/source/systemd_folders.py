@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitproc.errors import SourceError
+from gitproc.immutable import immutable
 from gitproc.units.dropins import all_owners
 from gitproc.units.names import is_valid_name, split_name, template_of
 from gitproc.units.parser import parse
@@ -30,7 +31,7 @@ _LARGEST = 1 << 20  # bytes
 _MOST_LINKS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Taken:
     """One unit: its name, where its file was, and its files by their paths in a repository."""
 

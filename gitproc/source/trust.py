@@ -13,12 +13,12 @@ import os
 import pwd
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gitproc.errors import SourceError
+from gitproc.immutable import immutable
 from gitproc.source.place import Place
 
 _PARTS = (
@@ -77,7 +77,7 @@ _ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Owner:
     """A numeric identity and the name to show for it."""
 

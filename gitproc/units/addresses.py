@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from gitproc.immutable import immutable
 from gitproc.units.paths import parse_path
 from gitproc.units.scalars import parse_unsigned
 from gitproc.units.words import split_words
@@ -23,7 +23,7 @@ _NETLINK = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Listen:
     """One thing to listen on, as the unit says it.
 

@@ -7,9 +7,9 @@ takes it over as it is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from gitproc.immutable import immutable
 from gitproc.units import socket_rules, trigger_rules
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -27,7 +27,7 @@ from gitproc.units.tree import NEEDS, SourceFile, Tree, needs_key
 from gitproc.units.unit import Unit
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class LoadOptions:
     """What the host's configuration says about loading.
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from gitproc.immutable import immutable
 from gitproc.units.zones import is_zone_name
 
 SECOND = 1_000_000  # microseconds
@@ -57,7 +58,7 @@ Chain = tuple[Component, ...]
 _ZERO: Chain = (Component(0),)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Calendar:
     """A parsed expression. `weekdays`: bits from Monday (1) on, 0 for any. `days` count from the month's
     end if `from_end`. `seconds` are microseconds of the minute. `zone`: empty for the machine's own."""

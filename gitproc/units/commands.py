@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gitproc.immutable import immutable
 from gitproc.units.paths import is_valid_path, path_simplify
 from gitproc.units.words import COMMAND, WHITESPACE, WordError, extract_word, split_words
 
@@ -16,7 +17,7 @@ _SPECIAL = frozenset("'\"\\;")
 _UNSAFE = frozenset("\"'\\\x7f") | frozenset(map(chr, range(1, 32)))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ExecCommand:
     """One command. `argv` holds argv[0] and has its variables still in it."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gitproc.immutable import immutable
 from gitproc.units.paths import parse_path, parse_paths
 from gitproc.units.scalars import parse_boolean, parse_ratio
 from gitproc.units.sizes import parse_size
@@ -22,7 +22,7 @@ _PRESSURE_WINDOWS = (10.0, 60.0, 300.0)  # seconds: the averages that the kernel
 _ASSIGNMENT = re.compile(r"([A-Za-z0-9_]+)(\$?[!<>]?=|[<>])(.*)")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Condition:
     """One test. `prefix`: Condition, Assert or Requires; `kind`: what is tested; `trigger`: one of a group."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from gitproc.immutable import immutable
 
 Severity = Literal["error", "warning"]
 
@@ -18,7 +19,7 @@ class Location(NamedTuple):
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Diagnostic:
     """One finding. `str()` gives `FILE:LINE: error: DIRECTIVE: message`."""
 

@@ -6,8 +6,7 @@ failed is their whole purpose, so `status` shows them by these names too (system
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gitproc.immutable import immutable
 from gitproc.units.scalars import parse_unsigned
 from gitproc.units.signals import parse_signal
 from gitproc.units.words import split_words
@@ -34,7 +33,7 @@ _PLAIN = frozenset(number for number in EXIT_STATUS_NAMES if number < 2 or numbe
 _BY_NAME = {name: status for status, name in EXIT_STATUS_NAMES.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class StatusSet:
     """Ways for a process to end: exit statuses, and signals it died of."""
 

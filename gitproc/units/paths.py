@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from gitproc.immutable import immutable
 from gitproc.units.words import is_text, split_words
 
 _MAX_PATH = 4096
 _MAX_NAME = 255
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WorkDir:
     """WorkingDirectory=: an absolute path or `~` (home of the user); whether it may be missing."""
 
@@ -18,7 +17,7 @@ class WorkDir:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EnvFile:
     """EnvironmentFile=: an absolute path (wildcards allowed); whether it may be missing."""
 

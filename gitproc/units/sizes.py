@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from gitproc.immutable import immutable
 from gitproc.units.scalars import parse_ratio, parse_unsigned
 
 _SUFFIXES = "EPTGMKB"
@@ -16,7 +16,7 @@ _MAX_U64 = 2**64 - 1
 _PER_CENT_SIGNS = ("%", "\u2030", "\u2031")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Amount:
     """A limit: a count (bytes, tasks), or a fraction of what the host has (0.5 = 50 %).
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
+from gitproc.immutable import immutable
 from gitproc.units.escaping import path_unescape, unescape
 from gitproc.units.names import split_name
 
@@ -20,7 +20,7 @@ _SPECIFIER = re.compile(r"%([A-Za-z%])")
 _PROTECTED = re.compile(r"[ \t\n\r\\'\";]")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Host:
     """What specifiers say about the machine, the system, and the user the manager runs as.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 
+from gitproc.immutable import immutable
 from gitproc.units.paths import parse_path
 from gitproc.units.words import cunescape
 
@@ -19,7 +19,7 @@ _FD_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,255}")
 _LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Stream:
     """One end. `kind`: null, inherit, journal (GitProc's log, under all its names), socket, data, fd, file,
     append, truncate, tty, tty-force, tty-fail. `name`: a path, the name of a descriptor ("": the usual one),

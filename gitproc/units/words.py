@@ -11,7 +11,8 @@ Bytes that an escape such as `\xff` gives and that are no UTF-8 are carried as s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from gitproc.immutable import immutable
 
 WHITESPACE = " \t\n\r"
 
@@ -31,7 +32,7 @@ class WordError(ValueError):
         self.position = position
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class WordRules:
     """Which characters mean something inside a word (names follow systemd's own)."""
 
