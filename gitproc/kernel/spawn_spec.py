@@ -21,6 +21,7 @@ from gitproc.kernel.launch_environment import (
     search_path,
 )
 from gitproc.kernel.spec_namespaces import namespaces_of
+from gitproc.kernel.spec_privileges import privileges_of
 from gitproc.kernel.spec_scheduling import scheduling_of
 from gitproc.kernel.spec_streams import streams_of
 from gitproc.units import directives as d
@@ -75,7 +76,8 @@ def compile_spec(
         spec["pid_env"] = own_pid  # known in the child alone
     spec["env"] = [f"{name}={value}" for name, value in env.items()]
     if not as_manager:
-        spec["rlimits"] = _limits(unit, context, warnings)
+        spec.update(privileges_of(unit, context, warnings))
+        spec["rlimits"] = [*spec.get("rlimits", ()), *_limits(unit, context, warnings)]
         if not command.keep_user:
             _identity(spec, account)
     _working_directory(spec, unit, named, context)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 
 from gitproc.shim import (
+    capabilities,
     directories,
+    filters,
     identity,
     keyring,
     mounts,
@@ -93,9 +95,9 @@ def _change_directory(setup: Setup) -> None:
         os.chdir("/")
 
 
-def _no_new_privileges(setup: Setup) -> None:
-    if setup.spec.get("no_new_privs"):
-        process.no_new_privileges()
+def _personality(setup: Setup) -> None:
+    if "personality" in setup.spec:
+        process.set_personality(setup.spec["personality"])
 
 
 def _execute(setup: Setup) -> None:
@@ -106,7 +108,9 @@ def _execute(setup: Setup) -> None:
             environment[name] = value
     for entry in spec.get("pid_env", ()):
         environment[_raw(entry)] = b"%d" % os.getpid()
-    os.execve(_raw(spec["path"]), [_raw(a) for a in spec["argv"]], environment)
+    path, argv = _raw(spec["path"]), [_raw(a) for a in spec["argv"]]
+    filters.load(setup, path)
+    os.execve(path, argv, environment)
 
 
 STEPS = (
@@ -124,6 +128,7 @@ STEPS = (
     ("CPUAFFINITY", scheduling.affinity),
     ("IOPRIO", scheduling.io_priority),
     ("TIMERSLACK", scheduling.timer_slack),
+    ("PERSONALITY", _personality),
     ("STDIN", streams.own_terminal),
     ("RUNTIME_DIRECTORY", _make_directories),
     ("EXCEPTION", _umask),
@@ -136,10 +141,15 @@ STEPS = (
     ("GROUP", identity.take_groups),
     ("USER", namespaces.own_users),
     ("KSM", scheduling.merge_pages),
+    ("CAPABILITIES", capabilities.bound),
+    ("CAPABILITIES", capabilities.hand_on),
     ("CHROOT", _change_root),
+    ("USER", capabilities.keep_over_change),
     ("USER", identity.take_user),
+    ("CAPABILITIES", capabilities.hand_on_again),
     ("CHDIR", _change_directory),
-    ("NO_NEW_PRIVILEGES", _no_new_privileges),
+    ("SECUREBITS", capabilities.secure_bits),
+    ("NO_NEW_PRIVILEGES", capabilities.no_new_privileges),
     ("EXEC", _execute),
 )
 """What is done, in this order: (step that is reported when it fails, function)."""

@@ -24,6 +24,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _NR_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _IOPRIO_WHO_PROCESS = 1
+_CAPABILITY_VERSION = 0x20080522
+_CAPABILITY_HEADER, _CAPABILITY_DATA = ctypes.c_uint32 * 2, ctypes.c_uint32 * 6
 ALL_SIGNALS = tuple(number for number in range(1, 65) if number not in (32, 33))  # not libc's own
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
 
@@ -39,10 +41,31 @@ def say(text: str) -> None:
         pass
 
 
-def prctl(option: int, *args: int) -> None:
-    """The system call of this name; OSError if refused."""
+def prctl(option: int, *args: int) -> int:
+    """The system call of this name: what it returns; OSError if refused."""
     padded = [ctypes.c_ulong(arg) for arg in (*args, 0, 0, 0, 0)[:4]]
-    if _libc.prctl(ctypes.c_int(option), *padded) < 0:
+    result: int = _libc.prctl(ctypes.c_int(option), *padded)
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def capabilities() -> tuple[int, int, int]:
+    """Of this process, as bits: effective, permitted, inheritable."""
+    header, data = _CAPABILITY_HEADER(_CAPABILITY_VERSION, 0), _CAPABILITY_DATA()
+    if _libc.capget(header, data) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    low, high = data[:3], data[3:]
+    return low[0] | high[0] << 32, low[1] | high[1] << 32, low[2] | high[2] << 32
+
+
+def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
+    """Inverse of `capabilities`; OSError if refused."""
+    sets, bits = (effective, permitted, inheritable), 0xFFFFFFFF
+    data = _CAPABILITY_DATA(*(x & bits for x in sets), *(x >> 32 for x in sets))
+    if _libc.capset(_CAPABILITY_HEADER(_CAPABILITY_VERSION, 0), data) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 
@@ -76,6 +99,13 @@ def die_with_parent(parent: int) -> None:
     prctl(_PR_SET_PDEATHSIG, 9)
     if os.getppid() != parent:
         os.kill(os.getpid(), 9)
+
+
+def set_personality(number: int) -> None:
+    """personality(2); OSError if refused."""
+    if _libc.personality(ctypes.c_ulong(number)) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def no_new_privileges() -> None:

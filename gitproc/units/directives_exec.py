@@ -139,7 +139,6 @@ _CREDENTIALS = {
 }
 _REFUSED = {
     "CoredumpFilter": "Which memory goes into a core dump.",
-    "Personality": "Kernel personality.",
 }
 
 ROWS: tuple[Directive[Any], ...] = (

@@ -22,6 +22,7 @@ from gitproc.units.mounts import (
     parse_marked_paths,
 )
 from gitproc.units.restrictions import (
+    parse_architecture,
     parse_architectures,
     parse_calls,
     parse_errno,
@@ -37,6 +38,7 @@ _RESTRICTS = Support.RESTRICTS
 _ENFORCED = Support.ENFORCED
 _UNENFORCED = Support.UNENFORCED
 _EXCEPTION = Support.NO_EFFECT  # from what is not enforced
+_ENFORCED = Support.ENFORCED
 
 
 def _change(support: Support) -> Change:
@@ -196,74 +198,91 @@ MOUNT_API_VFS = _flag(
 
 # -- privileges --------------------------------------------------------------------------------------
 
-NO_NEW_PRIVILEGES = _flag("NoNewPrivileges", "No privileges gained by executing a file.")
+NO_NEW_PRIVILEGES = _flag("NoNewPrivileges", "No privileges gained by executing a file.", _ENFORCED)
 CAPABILITY_BOUNDING_SET: Directive[tuple[Rule, ...]] = _list(
     "CapabilityBoundingSet",
     parse_capabilities,
     "Capabilities that can be held at all.",
+    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 AMBIENT_CAPABILITIES: Directive[tuple[Rule, ...]] = _list(
     "AmbientCapabilities",
     parse_capabilities,
-    "Capabilities a non-root user starts with: not given yet.",
-    _UNENFORCED,
+    "Capabilities a non-root user starts with.",
+    _ENFORCED,
     Specifiers.NONE,
 )
 SECURE_BITS: Directive[tuple[int, ...]] = _list(
     "SecureBits",
     parse_secure_bits,
     "Bits that bind privileges to capabilities.",
+    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 SYSTEM_CALL_FILTER: Directive[tuple[Rule, ...]] = _list(
     "SystemCallFilter",
     parse_calls,
-    "System calls allowed, or denied with ~.",
+    "System calls allowed, or denied with ~; `@groups` and `call:error` may be named.",
+    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 SYSTEM_CALL_LOG: Directive[tuple[Rule, ...]] = _list(
     "SystemCallLog",
     parse_calls,
-    "System calls to log: not logged.",
-    _UNENFORCED,
+    "System calls that the kernel logs, or with ~ all but these.",
+    _ENFORCED,
     Specifiers.NONE,
 )
 SYSTEM_CALL_ARCHITECTURES: Directive[tuple[str, ...]] = _list(
     "SystemCallArchitectures",
     parse_architectures,
-    "Architectures whose system calls are allowed.",
+    "Architectures whose system calls are allowed, beside the machine's own.",
+    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 SYSTEM_CALL_ERROR_NUMBER = _word(
     "SystemCallErrorNumber",
     parse_errno,
     "kill",
-    "What a denied system call returns; none is denied yet.",
-    _EXCEPTION,
+    "What a call returns that SystemCallFilter= denies (kill: ends the process).",
+    _ENFORCED,
 )
 RESTRICT_ADDRESS_FAMILIES: Directive[tuple[Rule, ...]] = _list(
     "RestrictAddressFamilies",
     parse_families,
     "Kinds of socket allowed, or denied with ~.",
+    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 RESTRICT_NAMESPACES: Directive[tuple[Rule, ...]] = _list(
     "RestrictNamespaces",
     parse_namespaces,
     "Kinds of namespace that may be made.",
+    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
-RESTRICT_REALTIME = _flag("RestrictRealtime", "No real-time scheduling.")
-RESTRICT_SUID_SGID = _flag("RestrictSUIDSGID", "No making of set-user-id files.")
-LOCK_PERSONALITY = _flag("LockPersonality", "No change of the kernel personality.")
+RESTRICT_REALTIME = _flag("RestrictRealtime", "No real-time scheduling.", _ENFORCED)
+RESTRICT_SUID_SGID = _flag("RestrictSUIDSGID", "No making of set-user-id files.", _ENFORCED)
+LOCK_PERSONALITY = _flag("LockPersonality", "No change of the kernel personality.", _ENFORCED)
 MEMORY_DENY_WRITE_EXECUTE = _flag(
-    "MemoryDenyWriteExecute", "No memory that is writable and executable."
+    "MemoryDenyWriteExecute", "No memory that is writable and executable.", _ENFORCED
+)
+PERSONALITY = _word(
+    "Personality", parse_architecture, "", "Architecture that uname(2) tells of.", _ENFORCED
 )
 DYNAMIC_USER = _flag(
     "DynamicUser",
     "A user made up for the run; without it the service runs as User=, or root.",
 )
+
+FILTERING: tuple[Directive[Any], ...] = (
+    RESTRICT_ADDRESS_FAMILIES, MEMORY_DENY_WRITE_EXECUTE, RESTRICT_REALTIME, RESTRICT_SUID_SGID,
+    RESTRICT_NAMESPACES, PROTECT_KERNEL_TUNABLES, PROTECT_KERNEL_MODULES, PROTECT_KERNEL_LOGS,
+    PROTECT_CLOCK, PRIVATE_DEVICES, PROTECT_HOSTNAME, SYSTEM_CALL_ARCHITECTURES, LOCK_PERSONALITY,
+    SYSTEM_CALL_LOG, SYSTEM_CALL_FILTER,
+)  # fmt: skip
+"""What makes system call filters, by itself or beside what else it does."""
 
 _OTHER_LISTS = {
     "RestrictFileSystems": "Kinds of file system allowed, or denied with ~.",

@@ -59,13 +59,21 @@ def parse_errno(text: str) -> str:
 
 
 def parse_calls(text: str) -> tuple[Rule, ...]:
-    """System calls and @groups, each with `:errno` at will, given back as a number (-1: `kill`)."""
+    """System calls and @groups, each with `:errno` at will, given back as a number (-1: `kill`).
+
+    ValueError also for an unknown group: a filter without what it stands for would be another one.
+    """
     rule = parse_rule(text)
     items = []
     for word in rule.items:
         name, colon, error = word.partition(":")
         if not _CALL.fullmatch(name):
             raise ValueError(f"'{name}' is not the name of a system call")
+        if name.startswith("@"):
+            from gitproc.units.syscall_groups import GROUPS
+
+            if name not in GROUPS:
+                raise ValueError(f"'{name}' is not a group of system calls")
         number = parse_errno(error) if colon else ""
         items.append(f"{name}:{-1 if number == 'kill' else number}" if colon else name)
     return (Rule(rule.denies, tuple(items)),)
@@ -73,11 +81,14 @@ def parse_calls(text: str) -> tuple[Rule, ...]:
 
 def parse_architectures(text: str) -> tuple[str, ...]:
     """Architectures by systemd's names."""
-    words = tuple(split_words(text))
-    for word in words:
-        if word not in ARCHITECTURES:
-            raise ValueError(f"'{word}' is not an architecture")
-    return words
+    return tuple(map(parse_architecture, split_words(text)))
+
+
+def parse_architecture(text: str) -> str:
+    """An architecture by systemd's name."""
+    if text not in ARCHITECTURES:
+        raise ValueError(f"'{text}' is not an architecture")
+    return text
 
 
 def parse_families(text: str) -> tuple[Rule, ...]:

@@ -217,10 +217,15 @@ def effective(rules: Iterable[Rule]) -> Filter | None:
 
     What a filter allows comes on top of `@default` (systemd.exec(5)).
     """
-    expanded = [Rule(denies, tuple(_expand(items))) for denies, items in rules]
+    expanded = listed(rules)
     if expanded and not expanded[0].denies:
         expanded.insert(0, Rule(False, members("@default")))
     return fold_filter(expanded)
+
+
+def listed(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules with every group replaced by its calls. KeyError names an unknown one."""
+    return [Rule(denies, tuple(_expand(items))) for denies, items in rules]
 
 
 def _expand(items: Iterable[str]) -> Iterable[str]:

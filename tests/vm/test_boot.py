@@ -37,7 +37,8 @@ inside() {
 
 
 def test_systemd_keeps_to_what_the_unit_file_counts_on():
-    assert shown(vm.run(f"{INSIDE}inside systemd_mechanics exec_directives sandbox"))
+    script = f"{INSIDE}inside systemd_mechanics exec_directives sandbox privileges"
+    assert shown(vm.run(script, timeout=700))
 
 
 #: Before the reboot, and after it.

@@ -1,0 +1,37 @@
+"""Inside the machine: systemd's privileges, held against the table that GitProc's processes are held against."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.e2e.privileges_table import ATTEMPTS, HALVES, PREFIXES, WISHES, differences
+
+UNITS = Path("/run/systemd/system")
+ROOT = Path("/var/tmp/privileges")
+#: What GitProc forbids and systemd 252 does not: the upper half of an int that the kernel does not look at.
+STRICTER = ()
+
+
+def test_what_is_forbidden_is_tried_in_vain():
+    ROOT.mkdir(mode=0o755)
+    (ROOT / "attempts.py").write_text(ATTEMPTS)
+    run = f"/usr/bin/python3 -I -S {ROOT}/attempts.py"
+    cases = [("", *case) for case in WISHES + HALVES] + PREFIXES
+    for number, (prefix, settings, _) in enumerate(cases):
+        text = f"[Service]\nType=oneshot\nExecStart={prefix}{run}\n{settings}\n"
+        (UNITS / f"p{number}.service").write_text(text)
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    problems, plain = [], {}
+    for number, (_, settings, wanted) in enumerate(cases):
+        name = f"p{number}"
+        subprocess.run(["systemctl", "start", name], check=False)
+        journal = ["journalctl", "-q", "-u", name, "-o", "cat", "--no-pager"]
+        said = subprocess.run(journal, capture_output=True, text=True, check=True).stdout
+        answer = next((x for x in said.splitlines() if x.startswith("{")), "")
+        assert answer, (settings, said)
+        found = json.loads(answer)
+        plain = plain or found
+        print(settings.replace("\n", "; "), {k: v for k, v in found.items() if v != plain[k]})
+        problems += [(settings, told) for told in differences(found, wanted, plain)]
+    print(plain)
+    assert problems == []
