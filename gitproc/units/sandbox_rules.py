@@ -10,6 +10,7 @@ from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.capabilities import bounding_set
 from gitproc.units.device_access import DeviceRule
 from gitproc.units.directives_exec import REMOVE_IPC
+from gitproc.units.exec_rules import Warn
 
 _TAKEN = {
     sandbox.PRIVATE_DEVICES.key: ("CAP_MKNOD", "CAP_SYS_RAWIO"),
@@ -67,6 +68,24 @@ def settle(values: dict[str, Any]) -> None:
             *values.get(rules, ()),
             DeviceRule("char-rtc", "r"),
         )  # to read it is harmless
+
+
+def verify(values: Mapping[str, Any], warn: Warn) -> None:
+    """Warn of system calls that nobody has heard of: a filter without them may be another than was meant."""
+    for directive in (sandbox.SYSTEM_CALL_FILTER, sandbox.SYSTEM_CALL_LOG):
+        rules = values.get(directive.key)
+        if not rules:
+            continue
+        from gitproc.units.syscall_groups import members
+
+        known = frozenset(members("@known"))
+        for rule in rules:
+            for item in rule.items:
+                name = item.partition(":")[0]
+                if not name.startswith("@") and name not in known:
+                    warn(
+                        directive, f"'{name}' is not a system call that systemd 252 knows: a typo?"
+                    )
 
 
 def capabilities_left(values: Mapping[str, Any]) -> frozenset[str]:

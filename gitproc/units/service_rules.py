@@ -123,6 +123,7 @@ def verify(
     if _get(values, KILL_MODE) is KillMode.NONE:
         warn(KILL_MODE, "KillMode=none leaves processes behind at every stop")
     exec_rules.verify(values, warn)
+    sandbox_rules.verify(values, warn)
     checks = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
     given = [check for check in checks if check.key in values]
     if len(given) > 1:

@@ -36,6 +36,7 @@ MODULES = (
     directives_exec_scheduling,
     directives_exec_streams,
     directives_resources,
+    directives_sandbox,
 )
 CONSTANTS = [
     (name, value)

@@ -145,7 +145,6 @@ def test_specifiers_in_given_text_are_put_in():
         ("LogExtraFields=A=b", "warning", "no fields"),
         ("LogNamespace=x", "warning", "log of its own"),
         ("PAMName=login", "error", "PAM"),
-        ("Personality=x86", "error", "personality"),
         ("CoredumpFilter=all", "error", "core dump"),
         ("NUMAPolicy=bind", "error", "NUMA"),
         ("NUMAMask=0", "error", "NUMA"),

@@ -29,6 +29,23 @@ from gitproc.units.restrictions import (
     parse_families,
     parse_namespaces,
 )
+from tests.units.trees import SERVICE, texts, tree
+
+
+def found(settings):
+    return texts(tree({"a.service": f"{SERVICE}{settings}\n"}))
+
+
+def test_an_unknown_group_is_an_error_where_it_stands_and_an_unknown_call_a_warning():
+    body = "SystemCallFilter=read\nSystemCallFilter=@no-such\n"
+    [error] = found(body)
+    assert error.startswith("a.service:4: error: SystemCallFilter")
+    assert "'@no-such' is not a group" in error
+    [warning] = found("SystemCallFilter=read chwon")
+    assert warning.startswith("a.service:3: warning: SystemCallFilter")
+    assert "'chwon'" in warning
+    assert not found("SystemCallFilter=~@mount:EPERM read\nSystemCallLog=chown")
+
 
 KILL, CHOWN = "CAP_KILL", "CAP_CHOWN"
 

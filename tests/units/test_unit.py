@@ -9,6 +9,7 @@ import pytest
 
 from gitproc.units import directives as d
 from gitproc.units.diagnostics import Location
+from gitproc.units.sandbox_rules import capabilities_left
 from gitproc.units.service_types import KillMode, NotifyAccess, Restart, ServiceType
 from gitproc.units.unit import Unit
 from tests.units.trees import HOST, SERVICE, texts, tree
@@ -209,7 +210,8 @@ def test_a_restriction_taken_back_is_none():
 
 
 def test_no_capabilities_at_all_is_a_restriction():
-    assert len(errors(SERVICE + "CapabilityBoundingSet=\n")) == 1
+    unit = tree({"a.service": SERVICE + "CapabilityBoundingSet=\n"}).units["a.service"]
+    assert capabilities_left(unit.values) == frozenset()
 
 
 def test_things_not_done_are_warnings():
