@@ -14,7 +14,7 @@ EPERM, NO_FAMILY = errno.EPERM, errno.EAFNOSUPPORT
 KILLED = -31  # by SIGSYS
 NOBODY = 65534
 
-#: Prints, for each thing that is tried, 0 or the error number, or what it found; negative: the signal it died of.
+#: Prints, for each thing that is tried (all, or what the arguments name), 0 or the error number, or what it found; negative: the signal it died of.
 ATTEMPTS = r"""
 import ctypes, fcntl, json, mmap, os, socket, sys, tempfile
 libc = ctypes.CDLL(None, use_errno=True)
@@ -103,7 +103,8 @@ def outcome(f):
     status = os.waitpid(pid, 0)[1]
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else int.from_bytes(said, 'little')
 status = dict(x.split(':', 1) for x in open('/proc/self/status').read().splitlines())
-found = {name: outcome(f) for name, f in TRIED.items()}
+wanted = [name.replace('_', ' ') if '_' in name and name not in TRIED else name for name in sys.argv[1:]]
+found = {name: outcome(f) for name, f in TRIED.items() if not wanted or name in wanted}
 found.update({x: int(status[x], 16) for x in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb')})
 found.update(no_new_privs=int(status['NoNewPrivs']), seccomp=int(status['Seccomp']), bits=libc.prctl(27, 0, 0, 0, 0),
              uid=os.getuid(), machine=os.uname().machine)
