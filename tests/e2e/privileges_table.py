@@ -14,7 +14,8 @@ EPERM, NO_FAMILY = errno.EPERM, errno.EAFNOSUPPORT
 KILLED = -31  # by SIGSYS
 NOBODY = 65534
 
-#: Prints, for each thing that is tried (all, or what the arguments name), 0 or the error number, or what it found; negative: the signal it died of.
+#: Prints, for each thing that is tried (all, or what the arguments name), 0 or the error number, or what it found;
+#: negative: the signal it died of.
 ATTEMPTS = r"""
 import ctypes, fcntl, json, mmap, os, socket, sys, tempfile
 libc = ctypes.CDLL(None, use_errno=True)
