@@ -274,7 +274,7 @@ class Perform:
             names = tuple(name for name, _ in passed)
             warnings: list[str] = []
             context, joined = self.surroundings.of(action, self._log_of(unit), warnings)
-            context = replace(context, fd_names=names)
+            context = replace(context, fd_names=names, first=action.first)
             plan = compile_spec(unit, action.command, process, context, action.variables)
             tell_descriptors(plan.spec, unit, names)
             join_namespaces(plan.spec, [kind for kind, _ in joined], len(names))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gitproc.kernel import safe_path
+from gitproc.kernel import safe_path, spec_credentials
 from gitproc.kernel.launch import LaunchContext
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
@@ -42,7 +42,7 @@ def release(
     `keep_runtime`: a restart follows, over which RuntimeDirectoryPreserve=restart keeps the directory.
     `trash` takes a directory in which there is very much, so that nobody waits for that.
     """
-    problems = []
+    problems = spec_credentials.release(unit, context)
     if unit[d.PID_FILE]:
         problems += remove_pid_file(unit[d.PID_FILE])
     preserve = unit[d.RUNTIME_DIRECTORY_PRESERVE]

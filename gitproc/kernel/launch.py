@@ -38,7 +38,8 @@ class LaunchContext:
     `warn_isolation`: then run without one and say so, rather than fail. `own`: the manager's folders, which
     no unit may be given. `covers`: folder for what is shown in place of inaccessible paths; `private_tmp`:
     what the instance's /tmp and /var/tmp are.
-    `fd_names`: names of the descriptors that go with the spawn, in their order.
+    `first`: this is the first command of the instance. `fd_names`: names of the descriptors that go with
+    the spawn, in their order.
     """
 
     host: Host
@@ -55,6 +56,7 @@ class LaunchContext:
     fd_names: tuple[str, ...] = ()
     covers: str = ""
     private_tmp: tuple[str, str] | None = None
+    first: bool = True
 
     def is_own(self, path: str) -> bool:
         """Whether a folder is one of the manager's, lies in one, or holds one."""

@@ -15,6 +15,7 @@ from gitproc.core.events import Process, Slot
 from gitproc.kernel import safe_path
 from gitproc.kernel.accounts import Account
 from gitproc.kernel.launch import LaunchContext, LaunchError
+from gitproc.kernel.spec_credentials import folder_of, has_credentials
 from gitproc.units import directives as d
 from gitproc.units import directives_exec as e
 from gitproc.units import directives_exec_streams as streams
@@ -104,6 +105,8 @@ def environment_of(
         paths = directory_paths(unit, context, row)
         if paths:
             env[variable] = ":".join(paths)
+    if has_credentials(unit):
+        env["CREDENTIALS_DIRECTORY"] = folder_of(unit, context)
     env[OWN_PID] = ""
     if _needs_terminal(unit):
         env["TERM"] = _terminal_type(unit[streams.TTY_PATH], context)

@@ -21,6 +21,7 @@ from gitproc.kernel.launch_environment import (
     search_path,
 )
 from gitproc.kernel.spec_namespaces import namespaces_of
+from gitproc.kernel.spec_credentials import credentials_of
 from gitproc.kernel.spec_privileges import privileges_of
 from gitproc.kernel.spec_scheduling import scheduling_of
 from gitproc.kernel.spec_streams import streams_of
@@ -64,6 +65,7 @@ def compile_spec(
         "ignore_sigpipe": unit[d.IGNORE_SIGPIPE],
         **streams_of(unit, process.slot, context),
         **scheduling_of(unit, context, warnings),
+        **credentials_of(unit, context, account),
     }
     keyring = unit[e.KEYRING_MODE]
     if keyring != "inherit" and (context.privileged or unit.has(e.KEYRING_MODE)):

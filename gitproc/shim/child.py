@@ -11,6 +11,7 @@ import os
 
 from gitproc.shim import (
     capabilities,
+    credentials,
     directories,
     filters,
     identity,
@@ -131,6 +132,7 @@ STEPS = (
     ("PERSONALITY", _personality),
     ("STDIN", streams.own_terminal),
     ("RUNTIME_DIRECTORY", _make_directories),
+    ("CREDENTIALS", credentials.give),
     ("EXCEPTION", _umask),
     ("KEYRING", keyring.join),
     ("LIMITS", resource_limits.apply),

@@ -24,6 +24,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _NR_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _IOPRIO_WHO_PROCESS = 1
+_MNT_DETACH = 2
 _CAPABILITY_VERSION = 0x20080522
 _CAPABILITY_HEADER, _CAPABILITY_DATA = ctypes.c_uint32 * 2, ctypes.c_uint32 * 6
 ALL_SIGNALS = tuple(number for number in range(1, 65) if number not in (32, 33))  # not libc's own
@@ -238,12 +239,20 @@ def pidfd_signal(pidfd: int, number: int) -> int:
     return 0
 
 
-def mount(source: str | None, target: str, kind: str | None, flags: int) -> None:
+def mount(
+    source: str | None, target: str, kind: str | None, flags: int, options: str | None = None
+) -> None:
     """The system call of this name; OSError if refused."""
-    words = [None if word is None else word.encode() for word in (source, target, kind)]
-    if _libc.mount(*map(ctypes.c_char_p, words), ctypes.c_ulong(flags), None) < 0:
+    words = [None if x is None else x.encode() for x in (source, target, kind, options)]
+    *names, data = map(ctypes.c_char_p, words)
+    if _libc.mount(*names, ctypes.c_ulong(flags), data) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), target)
+
+
+def unmount(target: str) -> bool:
+    """Take the topmost file system off a place, at once; whether there was one that could be."""
+    return bool(_libc.umount2(target.encode(), _MNT_DETACH) == 0)
 
 
 def duplicate_above(fd: int, lowest: int) -> int:

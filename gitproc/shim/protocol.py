@@ -36,7 +36,8 @@ rlimits [[resource, soft, hard]] (-1: infinity; NOFILE defaults to 1024:hard), i
 no_new_privs bool | "unprivileged" (without CAP_SYS_ADMIN alone), bounding int (capabilities kept, as bits),
 ambient int, secure_bits int, personality int, seccomp [[step, program]] (bytes of sock_filter, loaded last),
 cgroup str (directory of the v2 tree), cgroup_procs [str] (files of v1 trees),
-directories [[step, path, mode, uid, gid]] (-1: leave), links [[step, target, path]],
+credentials {"path", "unit", "uid", "gid", "load": [[name, path, may be missing]], "set": [[name, bytes]],
+"fresh": whether to read anew}, directories [[step, path, mode, uid, gid]] (-1: leave), links [[step, target, path]],
 scheduling [policy, priority, reset on fork], cpus [int], io_priority [class, level], timer_slack int (ns),
 memory_ksm bool, join_fds [(kind, index)], join_paths [(kind, path)] (kinds "net", "ipc"), own_host_name bool,
 own_users "" | "self" | "identity" | "full", own_cgroups bool, lenient bool (go on without a namespace that

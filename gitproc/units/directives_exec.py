@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.units import (
+    directives_exec_credentials,
     directives_exec_directories,
     directives_exec_limits,
     directives_exec_scheduling,
@@ -130,13 +131,6 @@ KEYRING_MODE = one(
     "Session keyring: a new one (private), with the user's linked in (shared), or the manager's.",
 )
 
-_CREDENTIALS = {
-    "SetCredential": "Credential given in the unit: not handed over yet.",
-    "SetCredentialEncrypted": "Encrypted credential given in the unit: not handed over yet.",
-    "LoadCredential": "Credential read from a file: not handed over yet.",
-    "LoadCredentialEncrypted": "Encrypted credential read from a file: not handed over yet.",
-    "ImportCredential": "Credentials handed on from the manager: not handed over yet.",
-}
 _REFUSED = {
     "CoredumpFilter": "Which memory goes into a core dump.",
 }
@@ -161,7 +155,7 @@ ROWS: tuple[Directive[Any], ...] = (
     *directives_exec_streams.ROWS,
     *directives_exec_limits.LIMITS,
     *directives_exec_directories.ROWS,
-    *(known("Service", n, Support.UNENFORCED, d) for n, d in _CREDENTIALS.items()),
+    *directives_exec_credentials.ROWS,
     *(known("Service", n, Support.REFUSED, d) for n, d in _REFUSED.items()),
     known(
         "Service",
