@@ -61,6 +61,7 @@ from gitproc.daemon.surroundings import Surroundings
 from gitproc.errors import HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
 from gitproc.kernel import directories, main_process
+from gitproc.kernel.dynamic_users import open_registry
 from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchError
 from gitproc.kernel.passing import tell_descriptors
@@ -110,6 +111,7 @@ class Perform:
         self._kept: set[str] = set()
         self.bus = BusWatch(effects.config.user_mode, post)
         self._ipc = IpcObjects()
+        self._dynamic_users = open_registry(str(effects.config.run_dir / "dynamic-users"))
         self.surroundings = Surroundings(
             effects.config, effects.host, effects.manager, effects.controller
         )
@@ -340,7 +342,10 @@ class Perform:
         self._e.controller.remove(unit.name)
         self._e.sockets.release(unit, restart=keep_runtime)
         others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
-        self._ipc.ended(unit, (x.definition for x in others))
+        running = [x.definition for x in others]
+        self._ipc.ended(unit, running)
+        if not keep_runtime:
+            self._dynamic_users.ended(unit, running)
         problems = directories.release(
             unit, self.surroundings.base, keep_runtime=keep_runtime, trash=self.trash
         )

@@ -10,8 +10,10 @@ import os
 import pwd
 
 from gitproc.immutable import immutable
+from gitproc.kernel.dynamic_users import is_dynamic, name_of, owners_of, registry
 from gitproc.kernel.launch import LaunchError
 from gitproc.units import directives as d
+from gitproc.units.directives_sandbox import DYNAMIC_USER
 from gitproc.units.unit import Unit
 
 _NOBODY = 65534
@@ -38,7 +40,9 @@ def account_of(unit: Unit, privileged: bool) -> Account:
 
     LaunchError (USER, GROUP) for one that does not exist, or that an ordinary user's manager cannot take.
     """
-    user, group = unit[d.USER], unit[d.GROUP]
+    if is_dynamic(unit):
+        return _made_up(unit, privileged)
+    user, group = unit[d.USER] or _static_name(unit), unit[d.GROUP]
     name, uid, gid, home, shell = user, -1, -1, "", ""
     if user:
         entry = user_entry(user)
@@ -58,6 +62,21 @@ def account_of(unit: Unit, privileged: bool) -> Account:
         return Account(name, -1, -1, (), home, shell)
     groups = os.getgrouplist(name, gid) if user and gid != 0 else []
     return Account(name, uid, gid, tuple(dict.fromkeys([*groups, *wanted])), home, shell)
+
+
+def _static_name(unit: Unit) -> str:
+    """With DynamicUser= a user that is there takes the place of the one that would be made up."""
+    return name_of(unit) if unit[DYNAMIC_USER] else ""
+
+
+def _made_up(unit: Unit, privileged: bool) -> Account:
+    name, group = name_of(unit), unit[d.GROUP]
+    if not privileged:
+        raise LaunchError("USER", "cannot make up a user: the manager is not root")
+    number = registry().take(name, owners_of(unit))
+    gid = group_id(group) if group and group != name else number
+    further = tuple(dict.fromkeys(group_id(each) for each in unit[d.SUPPLEMENTARY_GROUPS]))
+    return Account(name, number, gid, further)
 
 
 def own_account() -> Account:

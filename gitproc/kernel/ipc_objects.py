@@ -17,6 +17,7 @@ from gitproc.kernel.accounts import Account, account_of
 from gitproc.kernel.launch import LaunchError
 from gitproc.units import directives as d
 from gitproc.units.directives_exec import REMOVE_IPC
+from gitproc.units.directives_sandbox import DYNAMIC_USER
 from gitproc.units.unit import Unit
 
 _IPC_RMID = 0
@@ -70,7 +71,7 @@ class IpcObjects:
 
 
 def _account(unit: Unit) -> Account:
-    if not unit[d.USER] and not unit[d.GROUP]:
+    if not unit[d.USER] and not unit[d.GROUP] and not unit[DYNAMIC_USER]:
         return Account()
     try:
         return account_of(unit, privileged=os.geteuid() == 0)

@@ -14,6 +14,7 @@ from functools import cache
 from gitproc.core.events import Process, Slot
 from gitproc.kernel import safe_path
 from gitproc.kernel.accounts import Account
+from gitproc.kernel.dynamic_users import PRIVATE, is_dynamic
 from gitproc.kernel.launch import LaunchContext, LaunchError
 from gitproc.kernel.spec_credentials import folder_of, has_credentials
 from gitproc.units import directives as d
@@ -22,7 +23,7 @@ from gitproc.units import directives_exec_streams as streams
 from gitproc.units.directive import Directive
 from gitproc.units.environment import parse_environment_file
 from gitproc.units.own_directories import OwnDirectory
-from gitproc.units.service_types import NotifyAccess
+from gitproc.units.service_types import NotifyAccess, Preserve
 from gitproc.units.unit import Unit
 from gitproc.units.values import EnvFile
 
@@ -66,6 +67,27 @@ def directory_paths(unit: Unit, context: LaunchContext, row: int) -> list[str]:
     directive, _, root, _ = DIRECTORIES[row]
     prefix = getattr(context.host, root)
     return list(dict.fromkeys(f"{prefix}/{own.path}" for own in unit[directive]))
+
+
+def real_paths(unit: Unit, context: LaunchContext, row: int) -> list[str]:
+    """Where the folders of one kind lie, if their paths are links to a place of a dynamic user."""
+    paths = directory_paths(unit, context, row)
+    if not is_private(unit, row):
+        return paths
+    prefix = getattr(context.host, DIRECTORIES[row][2])
+    return [f"{prefix}/{PRIVATE}{path.removeprefix(prefix)}" for path in paths]
+
+
+def is_private(unit: Unit, row: int) -> bool:
+    """Whether folders of one kind lie in a place that others cannot enter, as a dynamic user's number comes again.
+
+    Not those of /run that go with the unit, nor the configuration, which is root's.
+    """
+    directive = DIRECTORIES[row][0]
+    if directive is d.CONFIGURATION_DIRECTORY or not unit[directive] or not is_dynamic(unit):
+        return False
+    fleeting = unit[d.RUNTIME_DIRECTORY_PRESERVE] is Preserve.NO
+    return not (directive is d.RUNTIME_DIRECTORY and fleeting)
 
 
 def environment_of(

@@ -64,6 +64,9 @@ def _join_cgroups(setup: Setup) -> None:
 
 
 def _make_directories(setup: Setup) -> None:
+    for step, source, target in setup.spec.get("moves", ()):
+        setup.step = step
+        directories.move(source, target)
     for step, path, mode, uid, gid in setup.spec.get("directories", ()):
         setup.step = step
         directories.make(path, mode, uid, gid, keep_mode=step == "CONFIGURATION_DIRECTORY")

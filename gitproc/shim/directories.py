@@ -49,6 +49,34 @@ def link(target: str, path: str) -> None:
         os.close(parent)
 
 
+def move(source: str, target: str) -> None:
+    """Take a folder (no link) to another place on its disk, unless one is there; OSError.
+
+    The folder that `target` lies in is made for root alone.
+    """
+    parent, name = os.path.split(source)
+    try:
+        here, _ = _walk(parent, make=False)
+    except FileNotFoundError:
+        return
+    try:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode):
+            return
+        make(os.path.dirname(target), 0o700, 0, 0)
+        there, _ = _walk(os.path.dirname(target), make=False)
+        try:
+            os.rename(name, os.path.basename(target), src_dir_fd=here, dst_dir_fd=there)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        finally:
+            os.close(there)
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(here)
+
+
 def _link_at(directory: int, name: str) -> str:
     try:
         return os.readlink(name, dir_fd=directory)

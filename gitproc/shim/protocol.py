@@ -38,6 +38,7 @@ ambient int, secure_bits int, personality int, seccomp [[step, program]] (bytes 
 cgroup str (directory of the v2 tree), cgroup_procs [str] (files of v1 trees),
 credentials {"path", "unit", "uid", "gid", "load": [[name, path, may be missing]], "set": [[name, bytes]],
 "fresh": whether to read anew}, directories [[step, path, mode, uid, gid]] (-1: leave), links [[step, target, path]],
+moves [[step, source, target]] (folders, before all others are made),
 scheduling [policy, priority, reset on fork], cpus [int], io_priority [class, level], timer_slack int (ns),
 memory_ksm bool, join_fds [(kind, index)], join_paths [(kind, path)] (kinds "net", "ipc"), own_host_name bool,
 own_users "" | "self" | "identity" | "full", own_cgroups bool, lenient bool (go on without a namespace that

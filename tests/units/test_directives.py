@@ -7,6 +7,7 @@ import pytest
 from gitproc.units import directives as d
 from gitproc.units import (
     directives_exec,
+    directives_exec_credentials,
     directives_exec_scheduling,
     directives_exec_streams,
     directives_gitproc,
@@ -33,6 +34,7 @@ MODULES = (
     directives_triggers,
     directives_socket,
     directives_exec,
+    directives_exec_credentials,
     directives_exec_scheduling,
     directives_exec_streams,
     directives_resources,
