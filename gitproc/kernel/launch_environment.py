@@ -74,8 +74,13 @@ def real_paths(unit: Unit, context: LaunchContext, row: int) -> list[str]:
     paths = directory_paths(unit, context, row)
     if not is_private(unit, row):
         return paths
-    prefix = getattr(context.host, DIRECTORIES[row][2])
-    return [f"{prefix}/{PRIVATE}{path.removeprefix(prefix)}" for path in paths]
+    prefix, root = getattr(context.host, DIRECTORIES[row][2]), private_root(context, row)
+    return [f"{root}{path.removeprefix(prefix)}" for path in paths]
+
+
+def private_root(context: LaunchContext, row: int) -> str:
+    """The place of dynamic users for folders of one kind."""
+    return f"{getattr(context.host, DIRECTORIES[row][2])}/{PRIVATE}"
 
 
 def is_private(unit: Unit, row: int) -> bool:

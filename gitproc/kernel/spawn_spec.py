@@ -19,11 +19,12 @@ from gitproc.kernel.launch_environment import (
     OWN_PID,
     environment_of,
     is_private,
+    private_root,
     real_paths,
     search_path,
 )
-from gitproc.kernel.spec_namespaces import namespaces_of
 from gitproc.kernel.spec_credentials import credentials_of
+from gitproc.kernel.spec_namespaces import namespaces_of
 from gitproc.kernel.spec_privileges import privileges_of
 from gitproc.kernel.spec_scheduling import scheduling_of
 from gitproc.kernel.spec_streams import streams_of
@@ -205,7 +206,7 @@ def _directories(
         root: str = getattr(context.host, attribute)
         private = is_private(unit, row)
         if private:
-            made.append([step, f"{root}/{PRIVATE}", 0o700, 0, 0])
+            made.append([step, private_root(context, row), 0o700, 0, 0])
         made += [[step, path, unit[mode], uid, gid] for path in real_paths(unit, context, row)]
         for own in unit[directive]:
             names = [own.link] if own.link else []

@@ -7,7 +7,8 @@ import stat
 from typing import Any
 
 from gitproc.kernel.launch import LaunchContext, LaunchError
-from gitproc.kernel.launch_environment import DIRECTORIES, directory_paths
+from gitproc.kernel.launch_environment import DIRECTORIES, is_private, private_root, real_paths
+from gitproc.kernel.spec_credentials import folder_of, has_credentials
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.sandbox_mounts import Surroundings, entries_of, root_of
 from gitproc.units.sandbox_rules import has_own_mounts, shows_other_mounts
@@ -23,10 +24,14 @@ def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool) -> dict[str
     """
     if not (has_own_mounts(unit.values) if confined else shows_other_mounts(unit.values)):
         return {}
-    own = [path for row in range(len(DIRECTORIES)) for path in directory_paths(unit, context, row)]
+    rows = range(len(DIRECTORIES))
+    own = [path for row in rows for path in real_paths(unit, context, row)]
+    private = [private_root(context, row) for row in rows if is_private(unit, row)]
     needed = [context.notify_socket, os.path.dirname(context.tree)]
+    if has_credentials(unit):
+        needed.append(folder_of(unit, context))
     tmp, var_tmp = context.private_tmp or ("", "")
-    around = Surroundings(tuple(own), tmp, var_tmp, tuple(filter(None, needed)))
+    around = Surroundings(tuple(own), tmp, var_tmp, tuple(filter(None, needed)), tuple(private))
     entries = entries_of(unit, around, confined=confined)
     wanted: dict[str, Any] = {
         "entries": [tuple(entry) for entry in entries],

@@ -133,7 +133,7 @@ PROTECT_KERNEL_TUNABLES = _flag(
 )
 PROTECT_KERNEL_MODULES = _flag("ProtectKernelModules", "No loading of kernel modules.", _ENFORCED)
 PROTECT_KERNEL_LOGS = _flag("ProtectKernelLogs", "No access to the kernel's log.", _ENFORCED)
-PROTECT_CLOCK = _flag("ProtectClock", "No setting of clocks.")
+PROTECT_CLOCK = _flag("ProtectClock", "No setting of clocks.", _ENFORCED)
 PROTECT_PROC = _word(
     "ProtectProc",
     exactly("default", "noaccess", "invisible", "ptraceable"),
@@ -273,7 +273,8 @@ PERSONALITY = _word(
 )
 DYNAMIC_USER = _flag(
     "DynamicUser",
-    "A user made up for the run; without it the service runs as User=, or root.",
+    "A user made up for the run, with folders that nobody else gets into.",
+    _ENFORCED,
 )
 
 FILTERING: tuple[Directive[Any], ...] = (

@@ -30,13 +30,15 @@ class Entry(NamedTuple):
 class Surroundings(NamedTuple):
     """What the host adds. `own`: the unit's own folders; `tmp`, `var_tmp`: what PrivateTmp= shows there.
 
-    `needed`: what must be seen wherever the service is (the notify socket, the commit's files).
+    `needed`: what must be seen wherever the service is (the notify socket, the commit's files); `private`:
+    folders of which it sees nothing but its own.
     """
 
     own: tuple[str, ...] = ()
     tmp: str = ""
     var_tmp: str = ""
     needed: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
 
 
 _TUNABLES = (
@@ -78,6 +80,7 @@ _SYSTEM = {
     ),
 }
 _TMP = "mode=1777,nosuid"
+_PRIVATE = "mode=0755,nosuid,noexec"
 _CONTENTS = ("bind", "tmpfs")
 
 
@@ -95,6 +98,8 @@ def entries_of(unit: Unit, around: Surroundings, *, confined: bool = True) -> li
         found += _home(unit[sandbox.PROTECT_HOME])
         found += _SYSTEM[unit[sandbox.PROTECT_SYSTEM]]
         found += _marked(unit, root)
+        for path in around.private:
+            found += [Entry(path, "tmpfs", options=_PRIVATE), Entry(path, "ro")]
     found += _needed(found, around, root)
     return found
 

@@ -189,9 +189,7 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("User=nobody\nRestrictRealtime=yes", {"no_new_privs": 1, "seccomp": 2}),
     ("RestrictRealtime=yes\nSystemCallArchitectures=native", {"no_new_privs": 0, "seccomp": 2}),
-]
-#: The halves of these that take system calls and capabilities away: the others are those of mounts.
-HALVES: list[tuple[str, dict[str, Any]]] = [
+    # Of these, what they take away of system calls and capabilities: the rest is a matter of mounts.
     ("ProtectKernelModules=yes", {"modules": EPERM, "CapBnd": ALL & ~bit(MODULE)}),
     ("ProtectKernelLogs=yes", {"kernel log": EPERM, "CapBnd": ALL & ~bit(SYSLOG)}),
     ("ProtectKernelTunables=yes", {"sysctl": EPERM}),

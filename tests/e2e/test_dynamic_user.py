@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -45,7 +44,8 @@ def test_a_user_of_its_own_with_what_it_keeps(machine, unique):
 
     def said(times: int) -> list[dict]:
         lines = until(
-            lambda: (x := machine.log("made-up").splitlines()) and len(x) == times and x, "it speaks"
+            lambda: (x := machine.log("made-up").splitlines()) and len(x) == times and x,
+            "it speaks",
         )
         return [json.loads(line) for line in lines]
 
@@ -61,7 +61,7 @@ def test_a_user_of_its_own_with_what_it_keeps(machine, unique):
         assert found["unseen"] == [unique]
         assert found["no_new_privs"] == 1
         assert found["no suid"] and found["read-only"] and found["run"]
-        assert os.readlink(state) == f"private/{unique}"
+        assert state.readlink() == Path("private", unique)
         assert (private.stat().st_uid, private.parent.stat().st_mode & 0o777) == (uid, 0o700)
         machine.kill_manager()
         assert machine.gitproc("restart", "made-up").status == 0

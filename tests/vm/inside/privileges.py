@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.privileges_table import ATTEMPTS, HALVES, PREFIXES, WISHES, differences
+from tests.e2e.privileges_table import ATTEMPTS, PREFIXES, WISHES, differences
 
 UNITS = Path("/run/systemd/system")
 ROOT = Path("/var/tmp/privileges")
@@ -19,7 +19,7 @@ def test_what_is_forbidden_is_tried_in_vain():
     ROOT.mkdir(mode=0o755)
     (ROOT / "attempts.py").write_text(ATTEMPTS)
     run = f"/usr/bin/python3 -I -S {ROOT}/attempts.py"
-    cases = [("", *case) for case in WISHES + HALVES] + PREFIXES
+    cases = [("", *case) for case in WISHES] + PREFIXES
     for number, (prefix, settings, wanted) in enumerate(cases):
         tried = "" if number == 0 else " ".join(name.replace(" ", "_") for name in wanted)
         text = f"[Service]\nType=oneshot\nExecStart={prefix}{run} {tried}\n{settings}\n"
