@@ -25,6 +25,7 @@ NOT_EQUAL, LESS, EQUAL, GREATER, MASKED_EQUAL = 1, 2, 4, 6, 7
 
 _UNKNOWN_CALL = -1
 _BAD_ARCHITECTURE = 2  # an attribute: what is done with calls of architectures that are not listed
+_OPTIMIZE, _BINARY_TREE = 8, 2  # an attribute: calls are found by halving, not one after the other
 _LIBRARY = "libseccomp.so.2"
 _MEASURE = 8  # bytes of an instruction
 _MOST = 4096  # instructions of a program that the kernel takes
@@ -192,6 +193,9 @@ def _filter(program: Program, architecture: str, *, native: bool) -> int:
             _check(library.seccomp_arch_remove(context, library.seccomp_arch_native()), "native")
         code = library.seccomp_attr_set(context, _BAD_ARCHITECTURE, ALLOW)
         _check(code, "cannot let other architectures alone")
+        library.seccomp_attr_set(
+            context, _OPTIMIZE, _BINARY_TREE
+        )  # a wish: older ones have not got it
         for rule in program.rules:
             if architecture in rule.never or (rule.only and architecture not in rule.only):
                 continue
