@@ -14,7 +14,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gitproc.kernel import safe_path, spec_credentials
+from gitproc.kernel.dynamic_users import PRIVATE
 from gitproc.kernel.launch import LaunchContext
+from gitproc.kernel.launch_environment import is_private
 from gitproc.units import directives as d
 from gitproc.units.unit import Unit
 
@@ -52,6 +54,8 @@ def release(
                 problems += remove_link(context.host.run, own.link)
             if not context.is_own(f"{context.host.run}/{own.path}"):
                 problems += remove_tree(context.host.run, own.path, trash)
+                if is_private(unit, 0):
+                    problems += remove_tree(context.host.run, f"{PRIVATE}/{own.path}", trash)
     return problems
 
 

@@ -39,6 +39,7 @@ def test_a_user_of_its_own_with_what_it_keeps(machine, unique):
     state.mkdir()  # from a time when it ran as somebody else
     (state / "log").write_text("old ")
     settings = f"DynamicUser=yes\nStateDirectory={unique}\nRuntimeDirectory={unique}"
+    settings += "\nRuntimeDirectoryPreserve=restart"
     machine.repository.write({"probe.py": PROBE})
     unit = service("/usr/bin/python3 -I -S ${GITPROC_TREE}/probe.py", settings)
 
@@ -70,7 +71,8 @@ def test_a_user_of_its_own_with_what_it_keeps(machine, unique):
         taken = machine.root / "run" / "gitproc" / "dynamic-users" / "made-up"
         assert machine.gitproc("stop", "made-up").status == 0
         assert not taken.exists()
-        assert not Path("/run", unique).exists()
+        assert not Path("/run", unique).is_symlink()
+        assert not Path("/run/private", unique).exists()
     finally:
         state.unlink(missing_ok=True)
         shutil.rmtree(private, ignore_errors=True)
