@@ -22,25 +22,25 @@ from gitproc.units.unit import Unit
 
 
 class Relation:
-    """One kind of edge, both ways. `forward[a][b]` holds everyone who said so: ((declarer, where), ...)."""
+    """One kind of edge, both ways. `forward[a][b]` holds every statement of it."""
 
     __slots__ = ("backward", "forward")
 
     def __init__(self) -> None:
-        self.forward: dict[str, dict[str, tuple[tuple[str, Location], ...]]] = {}
+        self.forward: dict[str, dict[str, tuple[Edge, ...]]] = {}
         self.backward: dict[str, dict[str, None]] = {}
 
     def add(self, edge: Edge) -> None:
         """Add one statement of an edge."""
         targets = self.forward.setdefault(edge.source, {})
-        targets[edge.target] = (*targets.get(edge.target, ()), (edge.declarer, edge.where))
+        targets[edge.target] = (*targets.get(edge.target, ()), edge)
         self.backward.setdefault(edge.target, {})[edge.source] = None
 
     def remove(self, edge: Edge) -> None:
         """Take one statement of an edge back; the edge goes with the last."""
         targets = self.forward[edge.source]
         left = list(targets[edge.target])
-        left.remove((edge.declarer, edge.where))
+        left.remove(edge)
         if left:
             targets[edge.target] = tuple(left)
             return
@@ -66,7 +66,7 @@ class Relation:
 
     def where(self, source: str, target: str) -> Location:
         """Where the edge was first written."""
-        return self.forward[source][target][0][1]
+        return self.forward[source][target][0].where
 
 
 class DependencyResolver:

@@ -29,6 +29,7 @@ from gitproc.daemon.perform import Effects
 from gitproc.errors import GitProcError
 from gitproc.health import http_client
 from gitproc.health.url import check_url
+from gitproc.kernel import heap
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class Outcomes:
     def _told(self, outcome: Outcome, channel: str) -> None:
         self._sent.add((outcome.delivery, channel))
         self._post(OutcomeTold(outcome.delivery, channel, last=False))
+        heap.give_back()  # the commit is done with, and so is what loading it took
 
     def payload(self, outcome: Outcome) -> dict[str, Any]:
         """What is told, as JSON."""

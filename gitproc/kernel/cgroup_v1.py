@@ -189,7 +189,7 @@ class Hierarchies:
 
     def oom_kills(self, group: str) -> int | None:
         """How often the kernel's OOM killer struck in the group; None if it is not there."""
-        if not self.has("memory"):
+        if not self.has("memory") or not os.path.isdir(self.path("memory", group)):
             return None
         with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):
             return int(self._open("memory", group).oom_control["oom_kill"])

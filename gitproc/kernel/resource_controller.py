@@ -287,7 +287,7 @@ class ResourceController:
     def oom_kills(self, unit: str) -> int | None:
         """How often the OOM killer struck in the unit's group so far; None where nobody counts."""
         count = None
-        if self._base:
+        if "memory" in self._limits.controllers:
             count = cgroup_v2.read_key(self._directory(unit), "memory.events", "oom_kill")
         if count is None and self._v1 is not None:
             count = self._v1.oom_kills(self._places.path(unit))
