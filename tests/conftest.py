@@ -96,9 +96,11 @@ def _leftovers(base: str, before: set[Path]) -> list[str]:
         for line in Path("/proc/self/mounts").read_text().splitlines()
         if base in line
     ]
-    for group in _cgroups() - before:
+    now = _cgroups()
+    for group in now - before:
+        same = [other for other in now if other.name == group.name]  # of every hierarchy
         try:
-            within = [file.read_text().split() for file in group.rglob("cgroup.procs")]
+            within = [x.read_text().split() for it in same for x in it.rglob("cgroup.procs")]
         except OSError:
             continue
         pids = {int(pid) for some in within for pid in some}
