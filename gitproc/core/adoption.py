@@ -114,6 +114,9 @@ def _missing(world: World, state: UnitState, slot: Running, *, same_shim: bool) 
 
 def _repeat(world: World, state: UnitState, process: Process) -> None:
     """The order to spawn was lost with the manager: give it again, under the same token."""
+    if process.slot is Slot.MAIN and state.definition[d.TYPE] is ServiceType.IDLE:
+        spawning.wait(world, state)
+        return
     command = exits.command_of(state, is_main=process.slot is Slot.MAIN)
     if command is not None:
         spawning.order_spawn(world, state, process, command)

@@ -55,6 +55,8 @@ def _leave(world: World, state: UnitState, result: Result, message: str) -> None
 
 def ask_again(world: World, state: UnitState) -> None:
     """The answer may have been lost with the former manager."""
-    if state.sub is SubState.CONDITION and state.checked is None and state.unit is not None:
+    if state.sub is not SubState.CONDITION or state.control is not None:
+        return  # ExecCondition= runs: a commit may have added conditions since
+    if state.checked is None and state.unit is not None:
         if conditions_of(state.unit.values):
             world.do(CheckConditions(state.unit, state.invocation))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
 from gitproc.units.control import ROOT
@@ -67,6 +68,10 @@ class Relation:
     def where(self, source: str, target: str) -> Location:
         """Where the edge was first written."""
         return self.forward[source][target][0].where
+
+
+KEPT_UP_BY = ("requires", "binds_to", "wants", "upholds", "requisite")
+"""The relations for whose sake their targets run."""
 
 
 class DependencyResolver:
@@ -148,7 +153,12 @@ class DependencyResolver:
 
     def needed_by(self, name: str) -> Iterable[str]:
         """For whose sake a unit with StopWhenUnneeded= runs."""
-        for relation in (self.requires, self.binds_to, self.wants, self.upholds, self.requisite):
+        for relation in KEPT_UP_BY:
+            yield from getattr(self, relation).to(name)
+
+    def missed_by(self, name: str) -> Iterable[str]:
+        """Who must not be without `name`: a commit that takes it away and leaves them is refused."""
+        for relation in (self.requires, self.binds_to, self.requisite, self.triggers):
             yield from relation.to(name)
 
     def follows_restart(self, name: str) -> Iterable[str]:
@@ -241,10 +251,11 @@ class DependencyResolver:
     def find_cycle(self, start: str, cleared: set[str]) -> list[str] | None:
         """A cycle of the ordering that can be reached from `start`, as [a, b, ..., a]; depth-first, iterative.
 
-        `cleared`: names known to lie on no cycle; extended.
+        `cleared`: names known to lie on no cycle; extended. Who needs another to be up already
+        (Requisite=) waits for it, too.
         """
         path: dict[str, None] = {start: None}
-        stack = [iter(self.waits_on(start))]
+        stack = [chain(self.waits_on(start), self.requisite.of(start))]
         while stack:
             for other in stack[-1]:
                 if other in path:
@@ -252,7 +263,7 @@ class DependencyResolver:
                     return [*names[names.index(other) :], other]
                 if other not in cleared:
                     path[other] = None
-                    stack.append(iter(self.waits_on(other)))
+                    stack.append(chain(self.waits_on(other), self.requisite.of(other)))
                     break
             else:
                 stack.pop()

@@ -7,6 +7,8 @@ Restart=; *refused* commits never touch anything; a newer commit *supersedes* on
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from gitproc.core import (
     attribution,
     foreign,
@@ -18,7 +20,8 @@ from gitproc.core import (
 )
 from gitproc.core.actions import Publish
 from gitproc.core.commit_states import Deploy, Refusal
-from gitproc.core.dependency_resolver import replace_edges, roots_of
+from gitproc.core.dependency_resolver import KEPT_UP_BY, replace_edges, roots_of
+from gitproc.core.edges import Edge
 from gitproc.core.events import CommitLoaded, CommitMeta
 from gitproc.core.graph_check import check_changed
 from gitproc.core.health import has_check
@@ -55,8 +58,7 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     for name in changed:
         unit = units.units.get(name)
         if unit is None or unit.masked:
-            suspects.update(world.graph.requires.to(name))
-            suspects.update(world.graph.binds_to.to(name))
+            suspects.update(world.graph.missed_by(name))
     roots = roots_of(units, world.settings.default_target)
     suspects &= units.units.keys()
     host = foreign.heard_with_commit(world, event.host_units)
@@ -75,7 +77,7 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     if before is not None or not event.again:
         attribution.note(world, event, before, changed)
     past_order.remember(world, edges.former)
-    _put_in_force(world, event, pulled, changed)
+    _put_in_force(world, event, pulled, changed, _ends(world, edges.former))
     verdicts.came_in(world, event, applied)
     verdicts.moved_on(world, event)
     if event.anew:
@@ -96,10 +98,24 @@ def _guests(world: World, units: UnitSet) -> dict[str, Unit]:
     return found
 
 
+def _ends(world: World, former: Mapping[str, Iterable[Edge]]) -> set[str]:
+    """Who is upheld or needed by others than before: that starts and stops units, too."""
+    return {
+        edge.target
+        for name, edges in former.items()
+        for edge in (*edges, *world.graph.declared.get(name, ()))
+        if edge.relation in KEPT_UP_BY
+    }
+
+
 def _put_in_force(
-    world: World, event: CommitLoaded, pulled: frozenset[str], changed: set[str]
+    world: World,
+    event: CommitLoaded,
+    pulled: frozenset[str],
+    changed: set[str],
+    others: set[str],
 ) -> None:
-    concerned = changed | (world.pulled ^ pulled)
+    concerned = changed | (world.pulled ^ pulled) | others
     rivals = {other for name in concerned for other in world.graph.rivals(name)}
     world.look_at(sorted(concerned | rivals))
     world.do(Publish(event.commit.sha))

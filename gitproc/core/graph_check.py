@@ -16,6 +16,7 @@ def _edge_where(graph: DependencyResolver, source: str, target: str) -> tuple[Lo
         (graph.requires, "requires"),
         (graph.binds_to, "is bound to"),
         (graph.wants, "wants"),
+        (graph.requisite, "starts only beside"),
     ):
         if relation.has(source, target):
             return relation.where(source, target), words

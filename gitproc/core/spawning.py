@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from gitproc.core import watchdog
-from gitproc.core.actions import Spawn
+from gitproc.core.actions import Keep, Spawn
 from gitproc.core.events import ExitCode, Process, Slot
 from gitproc.core.listening import sockets_for
 from gitproc.core.states import SubState
@@ -35,10 +35,16 @@ def spawn(world: World, state: UnitState, slot: Slot, command: ExecCommand) -> R
 
 def postpone(world: World, state: UnitState) -> Running:
     """As `spawn`, for a main process that is ordered later (Type=idle)."""
+    wait(world, state)
+    state.tree_empty = False
+    world.do(Keep(state.definition))  # a crash may come before there is a process
+    return Running(world.new_process(state, Slot.MAIN))
+
+
+def wait(world: World, state: UnitState) -> None:
+    """Its main process has a token, and is ordered when all else is done (`idling.py`)."""
     world.idlers[state.name] = world.now + IDLE_MAX
     world.alarm(world.now + IDLE_MAX, state.name)
-    state.tree_empty = False
-    return Running(world.new_process(state, Slot.MAIN))
 
 
 def cancel(world: World, state: UnitState) -> None:

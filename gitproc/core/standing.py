@@ -97,7 +97,9 @@ def gate_open(world: World, name: str, other: str) -> bool:
     graph = world.graph
     if satisfied(world, other, bound=graph.binds_to.has(name, other)):
         state = world.units.get(other)
-        return state is None or state.up or not graph.requisite.has(name, other)
+        if state is None or not graph.requisite.has(name, other):
+            return True
+        return state.up and not must_stop(world, state)
     return False
 
 

@@ -29,7 +29,7 @@ from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.unit import Unit
-from tests.core.fake_programs import KILL, PROGRAMS, Program
+from tests.core.fake_programs import HUP, KILL, PROGRAMS, Program
 
 BIRTH = 0.001  # seconds between the order to spawn and the process
 STEP_STATUS = {step: number for number, step in EXIT_STATUS_NAMES.items() if number >= 200}
@@ -201,8 +201,19 @@ class Processes(ABC):
             self._begin(self._new(proc.unit, proc.invocation, child, proc))
         if program.ready is not None:
             self.after(program.ready, lambda: self.say(proc, READY="1"))
+        if program.beats:
+            self._beat(proc)
         if program.lasts != float("inf"):
             self.after(program.lasts, lambda: self._finish(proc))
+
+    def _beat(self, proc: Proc) -> None:
+        if proc.alive:
+            self.say(proc, WATCHDOG="1")
+            self.after(proc.program.beats, lambda: self._beat(proc))
+
+    def _reload(self, proc: Proc, takes: float) -> None:
+        self.say(proc, RELOADING="1", MONOTONIC_USEC=str(round(self.now * 1e6)))
+        self.after(takes, lambda: self.say(proc, READY="1"))
 
     def _finish(self, proc: Proc) -> None:
         """A process has done what it does."""
@@ -236,6 +247,9 @@ class Processes(ABC):
             return
         if signal == program.says_on:
             self.say(proc, READY="1")
+            return
+        if signal == HUP and program.reloads is not None:
+            self._reload(proc, program.reloads)
             return
         wait = 0.0 if signal == KILL else program.takes
         if program.on_signal is not None and signal != KILL:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 INSTANT = 0.01  # seconds that a command takes that only does something short
-KILL, TERM = 9, 15
+HUP, KILL, TERM = 1, 9, 15
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Program:
     dumps: bool = False  # core, where it dies of a signal
     out_of_memory: bool = False  # it is the OOM killer that ends it
     says_on: int = 0  # the signal that has it say READY=1
+    beats: float = 0.0  # says WATCHDOG=1 every so many seconds
+    reloads: float | None = None  # on SIGHUP: how long it takes from RELOADING=1 to READY=1
 
 
 RUN = Program()

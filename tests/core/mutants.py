@@ -116,6 +116,13 @@ MUTANTS = (
     Mutant("dependency_resolver", "return name.endswith(\".target\") and not self",
            "return False and not self"),
     Mutant("graph_check", "sorted({*names, *(pulled - ran)})", "names"),
+    # What the commit in force changes without changing a unit.
+    Mutant("deploy", "            suspects.update(world.graph.missed_by(name))\n", "            pass\n"),
+    Mutant("deploy", "| others\n", "\n"),
+    Mutant("dependency_resolver", "self.requisite, self.triggers):", "self.triggers):"),
+    Mutant("dependency_resolver", "self.requisite, self.triggers):", "self.requisite):"),
+    Mutant("standing", "return state.up and not must_stop(world, state)", "return state.up"),
+    Mutant("spawning", "    world.do(Keep(state.definition))", "    pass"),
     # Verdicts, and the way back from a failed commit.
     Mutant("verdicts", "reversed(world.goods) if x.sha != but", "reversed(world.goods)"),
     Mutant("verdicts", "in reversed(world.goods)", "in world.goods"),
@@ -236,6 +243,8 @@ def is_killed(mutant: Mutant) -> bool:
             and _passes(copy, "tests.core.histories", "0:40")
             and _passes(copy, "tests.core.histories", "0:60", "crash")
             and _passes(copy, "tests.core.histories", "0:40", "plan")
+            and _passes(copy, "tests.core.histories", "0:60", "rich")
+            and _passes(copy, "tests.core.histories", "0:40", "rich-crash")
         )
 
 

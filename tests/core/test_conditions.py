@@ -263,3 +263,14 @@ def test_exec_condition_comes_after_conditions_and_a_skip_is_not_restarted():
     machine.run(30)
     assert machine.spawns("a.service") == ["ask"]
     assert machine.told("unit.restarting") == []
+
+
+def test_conditions_that_come_while_exec_condition_runs_are_not_asked_for_after_a_crash():
+    files = {"a.service": service("ExecCondition=/bin/long")}
+    it = Machine(files, {"long": Program(lasts=2)})
+    it.run(1)
+    it.commit({"a.service": service("ExecCondition=/bin/long", unit="ConditionPathExists=/x")})
+    it.crash()
+    it.restart()
+    it.run(5)
+    assert it.spawns("a.service") == ["long", "run"]

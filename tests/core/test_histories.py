@@ -1,14 +1,15 @@
 """Random histories: whatever happens in whatever order, the rules of `histories.Watcher` hold.
 
-A fault names its seed; `python -m tests.core.histories SEED:SEED+1 [crash|plan]` plays it again, and a range of
-seeds looks further, as `make histories` does.
+A fault names its seed; `python -m tests.core.histories SEED:SEED+1 [crash|plan|rich|rich-crash]` plays it
+again, and a range of seeds looks further, as `make histories` does.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.core.histories import Fault, Watcher, crash_changes_nothing, history, plan_is_kept
+from tests.core.histories import crash_changes_nothing, history, plan_is_kept
+from tests.core.watcher import Fault, Watcher
 
 BATCH = 10
 
@@ -23,6 +24,13 @@ def test_every_rule_holds_in_every_history(first):
 def test_crashes_of_the_manager_change_nothing(first):
     for seed in range(first, first + BATCH):
         crash_changes_nothing(seed)
+
+
+@pytest.mark.parametrize("first", range(0, 20, BATCH))
+def test_every_rule_holds_among_units_that_say_much_of_each_other(first):
+    for seed in range(first, first + BATCH):
+        history(seed, rich=True)
+        crash_changes_nothing(seed, rich=True)
 
 
 def test_what_happens_is_what_the_plan_said():
@@ -43,6 +51,17 @@ def test_histories_are_not_idle():
         "unit.stopping",
         "unit.restarting",
     } <= kinds
+
+
+def test_rich_histories_are_not_idle():
+    told = [line for seed in range(30) for line in history(seed, rich=True).told()]
+    assert {
+        "unit.skipped",
+        "unit.triggered",
+        "unit.watchdog",
+        "unit.reloaded",
+        "commit.refused",
+    } <= {line.split()[0].rstrip(":") for line in told}
 
 
 def test_the_watcher_bites():

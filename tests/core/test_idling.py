@@ -125,3 +125,27 @@ def test_with_exit_type_cgroup_what_is_left_can_be_stopped():
     assert machine.sub("a.service") == "dead"
     assert not machine.alive()
     assert all(x.process.slot is not Slot.HEALTH for x in machine.orders(Spawn))
+
+
+def test_another_manager_goes_on_with_the_instance_that_waits():
+    files = {"a.service": IDLE, "b.service": service("Type=notify", "ExecStart=/bin/mute")}
+    machine = Machine(files)
+    machine.run(1)
+    invocation = machine.state("a.service").invocation
+    machine.crash()
+    machine.restart()
+    machine.run(10)
+    assert machine.state("a.service").invocation == invocation
+    assert machine.spawns().count("run idle") == 1
+
+
+def test_another_manager_lets_it_wait_on():
+    files = {"a.service": IDLE, "b.service": service("Type=notify", "ExecStart=/bin/mute")}
+    machine = Machine(files)
+    machine.run(1)
+    machine.crash()
+    machine.restart()
+    machine.run(4.9)
+    assert "run idle" not in machine.spawns()
+    machine.run(0.2)
+    assert "run idle" in machine.spawns()

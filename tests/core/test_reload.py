@@ -197,3 +197,14 @@ def test_to_say_so_while_starting_counts_when_it_has_started():
     assert said(machine, STOPPING="1") == "start-post"
     machine.run(1)
     assert machine.sub(NAME) == "stop-sigterm"
+
+
+def test_a_main_process_that_ends_before_the_reload_command_is_made_leaves_nothing_behind():
+    machine = Machine({"a.service": service("ExecReload=/bin/run")})
+    machine.run(1)
+    main = machine.main("a.service")
+    machine.ask(Verb.RELOAD, "a.service")
+    machine.exit(main, 0)
+    machine.run(10)
+    assert machine.sub("a.service") == "dead"
+    assert not machine.alive("a.service")

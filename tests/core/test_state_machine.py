@@ -16,20 +16,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.core.drawn import GUEST, NAMES, Draw
 from tests.core.histories import (
-    GUEST,
-    NAMES,
     VERBS,
     WAITS,
-    Draw,
     Happening,
-    Watcher,
     agree,
     begin,
     finish,
     play,
     prepare,
 )
+from tests.core.watcher import Watcher
 
 UNITS = st.sampled_from((*NAMES, GUEST))
 SECONDS = st.sampled_from(WAITS)
@@ -60,6 +58,10 @@ class Told(RuleBasedStateMachine):
     def a_process_ends(self, unit, status, seconds):
         self.let("exit", unit, status, seconds)
 
+    @rule(there=st.booleans())
+    def what_conditions_ask_for_comes_or_goes(self, there):
+        self.let("mark", number=there)
+
     @rule(seconds=SECONDS)
     def time_passes(self, seconds):
         self.let("time", seconds=seconds)
@@ -68,9 +70,9 @@ class Told(RuleBasedStateMachine):
 class Histories(Told):
     """One machine, and whatever can befall it."""
 
-    @initialize(choices=CHOICES, seed=st.integers(0, 1))
-    def set_up(self, choices, seed):
-        self.draw = Draw(choices)
+    @initialize(choices=CHOICES, seed=st.integers(0, 1), rich=st.booleans())
+    def set_up(self, choices, seed, rich):
+        self.draw = Draw(choices, rich=rich)
         self.machines = (begin(self.draw, seed),)
 
     @rule(exits_first=st.booleans(), seconds=SECONDS)
@@ -109,9 +111,9 @@ class Histories(Told):
 class Crashes(Told):
     """Two machines, of which one loses its manager now and then: they do the same, step by step."""
 
-    @initialize(choices=CHOICES, seed=st.integers(0, 1))
-    def set_up(self, choices, seed):
-        self.draw = Draw(choices, rough=False)
+    @initialize(choices=CHOICES, seed=st.integers(0, 1), rich=st.booleans())
+    def set_up(self, choices, seed, rich):
+        self.draw = Draw(choices, rough=False, rich=rich)
         calm = begin(self.draw, seed)
         crashed = Watcher(seed)
         crashed.edit(self.draw.files())
