@@ -9,6 +9,7 @@ run then, so no command of the unit runs after it either. ExecCondition= goes on
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gitproc.core import beginning, lifecycle
 from gitproc.core.actions import CheckConditions
@@ -60,3 +61,10 @@ def ask_again(world: World, state: UnitState) -> None:
     if state.checked is None and state.unit is not None:
         if conditions_of(state.unit.values):
             world.do(CheckConditions(state.unit, state.invocation))
+            return
+        # The definition is kept as it was before a commit gave it conditions, which are no change of it.
+        # Nothing has run: it begins anew, by what is in force.
+        if state.activation is not None:
+            state.activation = replace(state.activation, begun=False)
+        state.starts[-1:] = []
+        lifecycle.enter(world, state, SubState.DEAD)

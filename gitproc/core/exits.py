@@ -74,7 +74,9 @@ def process_refused(world: World, state: UnitState, slot: Running, message: str)
         move(world, state, Cause.FAILED)
         settle_signal(world, state)
     else:
-        fail(world, state, Result.RESOURCES, message, Cause.FAILED)
+        # Type=idle is up before it has a process.
+        cause = Cause.CRASHED if state.sub is SubState.RUNNING else Cause.FAILED
+        fail(world, state, Result.RESOURCES, message, cause)
 
 
 def process_unmade(world: World, state: UnitState, slot: Running) -> None:

@@ -73,5 +73,15 @@ class Fake(Surroundings):
         for birth in self.machine.held_up.pop(unit.name):
             birth()
 
+    def mark(self, there: bool) -> None:
+        (self.machine.unmet.discard if there else self.machine.unmet.add)(f"{self.here}/mark")
+
+    def connect(self, unit: Unit) -> None:
+        self.machine.sockets.connect(unit.name)
+        self.machine.deliver()
+
+    def occupy(self, unit: Unit) -> None:
+        self.machine.sockets.taken.add(unit.name)
+
     def healthy(self, unit: Unit) -> None:
         self.machine.healthy[unit.name] = True

@@ -52,6 +52,8 @@ class Real(Surroundings):
         prepare_directories(self.config)
         self._loop = asyncio.new_event_loop()
         self._arrived = asyncio.Event()
+        self._life = 0
+        self._sockets: list[socket.socket] = []
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -62,31 +64,39 @@ class Real(Surroundings):
 
     async def _begin(self, *, same_shim: bool) -> None:
         self.world.recorded = {"serial": self._serial}
+        self._life += 1
+        life = self._life
+
+        def take(event: Event) -> None:
+            if life == self._life:  # the thoughts of a dead manager are nobody's news
+                self.take(event)
+
         host = read_host()
         manager = ProcessManager(lambda event: self._performer.take(event))  # noqa: PLW0108 -- made below
         welcome = await manager.connect(self.config.run_dir / "shim.sock", DEADLINE)
         controller = ResourceController(detect(), welcome.shim_pid, self.config.cgroup_root)
         controller.prepare()
-        sockets = Sockets(manager, self.take)
+        sockets = Sockets(manager, take)
         self._effects = Effects(
             self.config,
             self.world,
             host,
             manager,
             controller,
-            HealthMonitor(self.take),
+            HealthMonitor(take),
             Definitions(self.config.state_dir / "definitions"),
             EventLog(self.config.log_dir),
             sockets,
             welcome.shim_pid,
         )
-        self._performer = performer = Perform(self._effects, self.take)
-        await adopt(self._effects, performer.surroundings, self.take, same_shim=same_shim)
+        self._performer = performer = Perform(self._effects, take)
+        await adopt(self._effects, performer.surroundings, take, same_shim=same_shim)
         self._notify = NotifySocket(
             welcome.notify_fd, performer.senders.attribute, performer.senders.notified
         )
 
     async def _end(self) -> None:
+        self._life += 1
         self._notify.close()
         await self._effects.health.close()
         self._effects.manager.close()
@@ -149,6 +159,18 @@ class Real(Surroundings):
         assert group is not None
         Path(group, "cgroup.freeze").write_text(state)
 
+    def mark(self, there: bool) -> None:
+        path = Path(self.here, "mark")
+        path.touch() if there else path.unlink(missing_ok=True)
+
+    def connect(self, unit: Unit) -> None:
+        client = socket.socket(socket.AF_UNIX)
+        self._sockets.append(client)
+        client.connect(f"{self.here}/{unit.name}")
+
+    def occupy(self, unit: Unit) -> None:
+        self._listener.listen()
+
     def healthy(self, unit: Unit) -> None:
         self._listener.listen()
 
@@ -163,5 +185,6 @@ class Real(Surroundings):
         controller.remove_base()
         self.crash()
         self._shim.end()
-        self._listener.close()
+        for one in (self._listener, *self._sockets):
+            one.close()
         self._loop.close()

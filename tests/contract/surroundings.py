@@ -74,6 +74,18 @@ class Surroundings(ABC):
     def healthy(self, unit: Unit) -> None:
         """Something listens at `address` from now on."""
 
+    @abstractmethod
+    def mark(self, there: bool) -> None:
+        """The file `mark` in `here` comes, or goes."""
+
+    @abstractmethod
+    def connect(self, unit: Unit) -> None:
+        """Somebody connects to a socket unit."""
+
+    @abstractmethod
+    def occupy(self, unit: Unit) -> None:
+        """Somebody else listens at `address`, as this socket unit is to."""
+
     # -- units and tokens ----------------------------------------------------------------------------
 
     def unit(self, program: str, *lines: str, name: str = "a.service") -> Unit:
@@ -81,6 +93,15 @@ class Surroundings(ABC):
         body = "\n".join((f"Environment=HERE={self.here}", *DOUBLES[program].lines, *lines))
         text = f"[Service]\nExecStart={self.programs}/{program}\n{body}\n"
         found = tree({name: text})
+        assert name in found.units, found.diagnostics
+        return found.units[name]
+
+    def socket(self, *lines: str, name: str = "a.socket") -> Unit:
+        """A socket unit that listens in `here`; nothing serves it."""
+        body = "\n".join((f"ListenStream={self.here}/{name}", *lines))
+        service = f"{name.removesuffix('.socket')}{'@' * ('Accept=yes' in lines)}.service"
+        texts = {name: f"[Socket]\n{body}\n", service: "[Service]\nExecStart=/bin/true\n"}
+        found = tree(texts)
         assert name in found.units, found.diagnostics
         return found.units[name]
 

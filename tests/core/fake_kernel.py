@@ -70,9 +70,9 @@ class Machine(Manager):
             return
         match action:
             case Keep(unit):
-                self.definitions[unit.fingerprint] = unit
+                self.definitions.setdefault(unit.fingerprint, unit)  # once, as `perform`
             case Spawn(process, unit, command, _, first):
-                self.definitions[unit.fingerprint] = unit
+                self.definitions.setdefault(unit.fingerprint, unit)  # once, as `perform`
                 if first:
                     self._end_strangers(unit)
                 self._spawn(process, unit.name, command.path, command.argv)
@@ -99,7 +99,7 @@ class Machine(Manager):
             case Probe(unit, invocation):
                 self._begin_probe(unit.name, invocation)
             case CheckConditions(unit, invocation):
-                self.after(INSTANT, lambda: self._check(unit, invocation))
+                self.answer_after(INSTANT, lambda: self._check(unit, invocation))
             case WatchPaths(unit, invocation):
                 self._path_units[unit.name] = (unit, invocation)
                 self._look_at_paths(unit.name, begun=True)
@@ -117,7 +117,7 @@ class Machine(Manager):
             case Exit():
                 self.exited = True
             case AskHostUnits(names):
-                self.after(INSTANT, lambda: self._answer_host(names))
+                self.answer_after(INSTANT, lambda: self._answer_host(names))
             case GoBack(to):
                 meta, units = self._commits[to.sha]
                 self.mail.append(CommitLoaded(meta, units, again=True, stand_in=True))

@@ -206,6 +206,7 @@ class Manager(Surroundings):
     def crash(self) -> None:
         """The manager is killed: its world, its mail and its watches are gone."""
         self.manager_up = False
+        self.crashes += 1
         self.mail = deque(event for event in self.mail if isinstance(event, Notified))
         self._watches.clear()
         self._path_units.clear()

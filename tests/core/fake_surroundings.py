@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gitproc.core.checked import Finding
 from gitproc.core.events import (
@@ -34,10 +34,16 @@ class Surroundings(Processes):
         self.host_units: dict[str, HostUnit] | None = None  # what the host's systemd has
         self.host_silent = False
         self.host_asked = 0
+        self.crashes = 0
         self.paths: dict[str, str] = {}  # what exists: path -> mark
-        self.sockets = FakeSockets(lambda event: self.mail.append(event), self.after)  # noqa: PLW0108 -- replaced
+        self.sockets = FakeSockets(lambda event: self.mail.append(event), self.answer_after)  # noqa: PLW0108 -- replaced
         self._path_units: dict[str, tuple[Unit, str]] = {}
         self._probing: dict[str, str] = {}
+
+    def answer_after(self, seconds: float, happening: Callable[[], None]) -> None:
+        """Something will happen, unless who asked for it is gone by then."""
+        asked = self.crashes
+        self.after(seconds, lambda: happening() if asked == self.crashes else None)
 
     def write(self, path: str, mark: str, *, closed: bool = True) -> None:
         """A path comes to be, is written (and closed), or goes (an empty mark)."""
@@ -59,8 +65,6 @@ class Surroundings(Processes):
 
     def _check(self, unit: Unit, invocation: str) -> None:
         """What is tested holds unless `unmet` has it."""
-        if not self.manager_up:
-            return
         findings = []
         for one in conditions_of(unit.values):
             holds = one.parameter not in self.unmet

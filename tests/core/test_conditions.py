@@ -274,3 +274,29 @@ def test_conditions_that_come_while_exec_condition_runs_are_not_asked_for_after_
     it.restart()
     it.run(5)
     assert it.spawns("a.service") == ["long", "run"]
+
+
+def test_a_start_whose_conditions_no_kept_definition_has_begins_anew_after_a_crash():
+    it = Machine({"a.service": service("ExecCondition=/bin/false")})
+    it.run(1)
+    assert it.told("unit.skipped")
+    it.commit({"a.service": service("ExecCondition=/bin/true", unit="ConditionPathExists=/x")})
+    it.commit({"a.service": service("ExecCondition=/bin/true", unit="ConditionPathExists=/y")})
+    it.crash()
+    it.restart()
+    it.run(5)
+    assert it.sub("a.service") == "running"
+
+
+def test_conditions_that_a_commit_adds_survive_a_crash_while_they_are_tested():
+    text = service("ExecCondition=/bin/false")
+    it = Machine({"a.service": text})
+    it.run(1)
+    assert it.sub("a.service") == "dead"
+    it.commit({"a.service": text.replace("[Unit]", "[Unit]\nConditionPathExists=/x")})
+    assert it.sub("a.service") == "condition"
+    it.crash()
+    it.restart()
+    it.run(5)
+    assert it.sub("a.service") == "dead"
+    assert len(it.told("unit.skipped")) == 2

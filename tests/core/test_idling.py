@@ -149,3 +149,11 @@ def test_another_manager_lets_it_wait_on():
     assert "run idle" not in machine.spawns()
     machine.run(0.2)
     assert "run idle" in machine.spawns()
+
+
+def test_one_that_cannot_be_made_fails():
+    for lines in ((), ("ExecCondition=/bin/true",), ("ExecStartPost=/bin/true",)):
+        machine = Machine({"a.service": service("Type=idle", "ExecStart=/bin/refused", *lines)})
+        machine.run(10)
+        assert machine.sub("a.service") == "failed"
+        assert machine.state("a.service").result == "resources"
