@@ -19,6 +19,8 @@ from gitproc.core import foreign
 from gitproc.core.actions import (
     Action,
     Record,
+    Signal,
+    SignalTree,
 )
 from gitproc.core.clock import Clock
 from gitproc.core.events import (
