@@ -107,7 +107,7 @@ MUTANTS = (
     Mutant("plan", "if state is None or state.down or state.stopping:\n", "if state is None or state.stopping:\n"),
     Mutant("adoption", "    elif slot.pid:\n", "    elif False:\n"),
     Mutant("adoption", "        order_signals(world, state)\n", "        pass\n"),
-    Mutant("adoption", "    if not event.pid:\n", "    if False:\n"),
+    Mutant("adoption", "    if event.pid:\n", "    if True:\n"),
     Mutant("adoption", "        _repeat(world, state, slot.process)\n", "        pass\n"),
     Mutant("adoption", "    world.announced.add(event.process)\n", ""),
     Mutant("records", "    \"restart_wanted\",\n", ""),

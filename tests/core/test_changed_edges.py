@@ -82,3 +82,13 @@ def test_a_unit_that_has_ended_is_not_planned_to_start_where_something_wants_it_
     machine.run(5)
     assert machine.spawns("b.service") == ["true"]
     assert machine.told("commit.plan", "b.service") == []
+
+
+def test_what_is_about_to_stop_is_not_found_up():
+    files = {"d.service": service(), "e.service": service("Type=oneshot", "ExecStart=/bin/false")}
+    machine = machine_of(files)
+    bound = service(unit="BindsTo=e.service")
+    machine.commit({**files, "d.service": bound, "a.service": service(unit="Requisite=d.service")})
+    machine.run(5)
+    assert machine.subs("a.service", "d.service") == {"a.service": "dead", "d.service": "dead"}
+    assert machine.spawns("a.service") == []
