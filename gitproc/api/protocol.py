@@ -240,6 +240,7 @@ METHODS: Mapping[str, Method] = {
     "list-sockets": Method({"units": _patterns, "all": _flag}),
     "why": Method({"unit": _unit}, frozenset({"unit"})),
     "diff": Method(),
+    "top": Method(),
     "security": Method({"units": _units, "threshold": _score}),
     "doctor": Method(),
     "daemon-reexec": Method(operates=True),

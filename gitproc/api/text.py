@@ -17,6 +17,7 @@ from gitproc.api.text_sockets import sockets
 from gitproc.api.text_status import diagnostic_line, overview, unit_status, unit_table
 from gitproc.api.text_style import Style, moment, number, safe
 from gitproc.api.text_timers import timers
+from gitproc.api.text_top import top
 from gitproc.errors import GitProcError, NoSuchUnit
 
 __all__ = ["Rendered", "Style", "event_line", "failure", "render"]
@@ -301,6 +302,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Style], Rendered]] = {
     "list-sockets": lambda data, style: Rendered(0, _lines(sockets(data, style))),
     "why": _why,
     "diff": _diff,
+    "top": lambda data, style: Rendered(0, _lines(top(data, style))),
     "security": lambda data, style: Rendered(int(above(data)), _lines(security(data, style))),
     "doctor": _doctor,
     "daemon-reexec": lambda _data, _style: Rendered(0, ""),

@@ -203,6 +203,9 @@ def _health(unit: Unit, style: Style) -> Iterable[tuple[str, str]]:
     yield "Health", f"{text}: {safe(health['detail'])}" if health.get("detail") else text
 
 
+_PRESSURE = 5  # percent of the time in which somebody waited, from where on it is worth a line
+
+
 def _resources(unit: Unit) -> Iterable[tuple[str, str]]:
     if (tasks := number(unit.get("tasks"))) is not None:
         most = number(unit.get("tasks_max"))
@@ -216,6 +219,17 @@ def _resources(unit: Unit) -> Iterable[tuple[str, str]]:
         yield "Memory", size(memory) + (f" ({' '.join(notes)})" if notes else "")
     if (seconds := number(unit.get("cpu_seconds"))) is not None:
         yield "CPU", format_span(seconds, 0.001)
+    if swap := number(unit.get("swap")):
+        yield "Swap", size(swap)
+    read, written = number(unit.get("io_read")), number(unit.get("io_write"))
+    if read is not None and written is not None:
+        yield "IO", f"{size(read)} read, {size(written)} written"
+    if kills := number(unit.get("oom_kills")):
+        yield "OOM kills", f"{int(kills)}"
+    shares = {x: number((unit.get("pressure") or {}).get(x)) or 0 for x in ("memory", "io")}
+    waits = [f"{name} {share:.0f}%" for name, share in shares.items() if share >= _PRESSURE]
+    if waits:
+        yield "Pressure", ", ".join(waits)
 
 
 def _tree(unit: Unit) -> Iterable[tuple[str, str]]:

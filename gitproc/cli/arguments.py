@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import gitproc
-from gitproc.cli import calendar, commits, house, look, security, take, units
+from gitproc.cli import calendar, commits, house, look, security, take, top, units
 from gitproc.errors import UsageError
 
 _CHOICE = re.compile(r"argument VERB: invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
@@ -82,7 +82,7 @@ def parser() -> Parser:
         verb.set_defaults(run=run, verb=name)
         return verb
 
-    for module in (units, look, security, calendar, commits, take, house):
+    for module in (units, look, top, security, calendar, commits, take, house):
         module.register(add)
     return whole
 

@@ -7,7 +7,7 @@ in a commit's subject are ever obeyed. Each function returns False if there is n
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from gitproc.api.text_style import ago, number, safe
@@ -53,6 +53,23 @@ def doctor(result: Mapping[str, Any]) -> bool:
         for check in result.get("checks") or ()
     ]
     return _show(("STATE", "CHECK", "DETAIL"), rows, state=0)
+
+
+def live(heads: tuple[str, ...], frames: Iterable[Sequence[tuple[str, ...]]]) -> None:
+    """One table that changes with each frame, until these end or somebody has seen enough."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    _, color = terminal()
+    system: Literal["auto"] | None = "auto" if color else None
+    console = Console(color_system=system, highlight=False)
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as view:
+        for rows in frames:
+            table = _table(heads)
+            for row in rows[: max(1, console.height - 4)]:
+                table.add_row(*(Text(safe(cell)) for cell in row))
+            view.update(table, refresh=True)
 
 
 def _show(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, state: int) -> bool:

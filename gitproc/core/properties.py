@@ -38,16 +38,24 @@ _STATE = {
     "StatusText": "status_text",
     "ExecMainStatus": "exec_main_status",
     "ExecMainPID": "exec_main_pid",
-    "MemoryCurrent": "memory",
-    "TasksCurrent": "tasks",
     "ControlGroup": "cgroup",
+    "Slice": "slice",
 }
 _NUMBERS = {
     "NRestarts": "0",
     "ExecMainPID": "0",
     "ExecMainStatus": "0",
-    "MemoryCurrent": "[not set]",
-    "TasksCurrent": "[not set]",
+}
+_COUNTED = {
+    "MemoryCurrent": "memory",
+    "MemoryPeak": "memory_peak",
+    "MemorySwapCurrent": "swap",
+    "TasksCurrent": "tasks",
+    "IOReadBytes": "io_read",
+    "IOWriteBytes": "io_write",
+    "IOReadOperations": "io_reads",
+    "IOWriteOperations": "io_writes",
+    "OOMKills": "oom_kills",
 }
 _CODES = {"exited": "1", "killed": "2", "dumped": "3"}  # waitid(2), CLD_*
 _RELATIONS = {
@@ -83,6 +91,11 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
     found: dict[str, Shown] = {
         key: str(status.get(source) or _NUMBERS.get(key, "")) for key, source in _STATE.items()
     }
+    for key, source in _COUNTED.items():
+        count = status.get(source)
+        found[key] = "[not set]" if count is None else str(count)
+    spent = status.get("cpu_seconds")
+    found["CPUUsageNSec"] = "[not set]" if spent is None else str(round(spent * 1e9))
     found["MainPID"] = str(status["main_pid"] or 0)
     if status["main_pid"]:
         found["ExecMainPID"] = str(status["main_pid"])

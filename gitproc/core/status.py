@@ -14,6 +14,7 @@ from gitproc.core.status_timers import timer_status
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
+from gitproc.units.control import ROOT, slices_of
 from gitproc.units.unit import Unit
 
 
@@ -50,12 +51,20 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "status_text": state.status_text,
         "status_error": _status_error(state),
         "invocation": state.invocation,
+        "slice": _slice(unit),
         "wanted": standing.wanted(world, name) is not None,
         "timer": timer_status(world, state),
         "socket": socket_record(state, unit),
         "triggers": _related(world, world.graph.triggers.of(name)),
         "triggered_by": _related(world, world.graph.triggers.to(name)),
     }
+
+
+def _slice(unit: Unit | None) -> str:
+    """The slice that a unit lies in; empty for what has no group."""
+    if unit is None or unit.kind not in ("service", "slice") or unit.name == ROOT:
+        return ""
+    return next(iter(slices_of(unit)), ROOT)
 
 
 def _conditions(state: UnitState) -> dict[str, Any] | None:

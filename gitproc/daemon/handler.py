@@ -22,7 +22,7 @@ from gitproc.core.events import (
 )
 from gitproc.core.records import commit_record
 from gitproc.core.world import World
-from gitproc.daemon import doctor
+from gitproc.daemon import accounting, doctor
 from gitproc.daemon.branch_verbs import BranchVerbs
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
@@ -232,10 +232,8 @@ class RpcHandler:
     def _unit(self, name: str) -> dict[str, Any]:
         found = status.unit_status(self._world, name, time.time() - boottime())
         state = self._world.units.get(name)
-        if state is not None and not state.tree_empty and not state.down:
-            usage = self._e.controller.usage(name)
-            for key in ("memory", "memory_peak", "memory_max", "tasks", "tasks_max", "cpu_seconds"):
-                found[key] = getattr(usage, key)
+        if accounting.counts(state):
+            found.update(accounting.usage(self._e.controller, name))
         found["warnings"] = list(self._perform.warnings.get(name, ()))
         return found
 
@@ -263,10 +261,10 @@ class RpcHandler:
         found = self._unit(name)
         if found["load_state"] == "not-found":
             return found
-        if self._world.units.get(name, None) is not None and found.get("tasks") is not None:
+        if accounting.counts(self._world.units.get(name)):
+            found.update(accounting.details(self._e.controller, name))
             pids = self._e.controller.pids(name)[:_PROCESSES]
             found["processes"] = [{"pid": pid, "title": processes.title(pid)} for pid in pids]
-            found["cgroup"] = self._e.controller.paths(name).directory
         found["log"] = [x.text for x in LogReader(self._e.config.log_dir, name).tail(_TAIL)]
         changed = await self._commits.last_change(self._files(name))
         found["commit"] = commit_record(changed)
@@ -292,6 +290,8 @@ class RpcHandler:
         for name in params.get("units") or status.listed(self._world):
             name = self._canonical(name) or name
             found = self._unit(name)
+            if accounting.counts(self._world.units.get(name)):
+                found.update(accounting.details(self._e.controller, name))
             shown = properties.properties(self._world, name, found)
             if wanted:
                 keys = [key for one in wanted for key in one.split(",")]

@@ -15,6 +15,7 @@ from gitproc.core.records import commit_record
 from gitproc.core.socket_status import sockets
 from gitproc.core.status_timers import timers
 from gitproc.core.why import why
+from gitproc.daemon.accounting import top
 from gitproc.daemon.commits import Commits, files_of
 from gitproc.daemon.loop import boottime
 from gitproc.daemon.perform import Effects
@@ -49,6 +50,7 @@ class Inquiries:
         self.methods = {
             "why": self.why, "diff": self.diff, "history": self.history, "cat": self.cat,
             "list-timers": self.list_timers, "list-sockets": self.list_sockets, "security": self.security,
+            "top": self.top,
         }  # fmt: skip
 
     async def why(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -109,6 +111,10 @@ class Inquiries:
         desired = self._world.desired
         units = desired.units.values() if desired is not None else ()
         return [unit for unit in units if unit.fragment and not unit.masked]
+
+    async def top(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """What units and slices use."""
+        return top(self._e)
 
     async def history(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Commits with their verdicts; of one unit: those that changed it, and what happened to it."""

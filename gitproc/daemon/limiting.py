@@ -14,8 +14,21 @@ from gitproc.kernel import strangers
 from gitproc.kernel.launch import LaunchError
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units import directives as d
-from gitproc.units.directives_resources import SLICE
+from gitproc.units.directives_access import ROWS as ACCESS_ROWS
+from gitproc.units.directives_resources import (
+    DEFAULT_MEMORY_LOW,
+    DEFAULT_MEMORY_MIN,
+    IP_ADDRESS_ALLOW,
+    IP_ADDRESS_DENY,
+    SLICE,
+)
 from gitproc.units.unit import Unit
+
+_GUARDS = frozenset(x.key for x in ACCESS_ROWS)
+_INHERITED = frozenset(
+    f"Slice.{x.name}"
+    for x in (IP_ADDRESS_ALLOW, IP_ADDRESS_DENY, DEFAULT_MEMORY_LOW, DEFAULT_MEMORY_MIN)
+)
 
 
 class Limiting:
@@ -34,6 +47,7 @@ class Limiting:
         self._missing = missing
         self._warn = warn
         self._post = post
+        self._givers: set[str] = set()  # slices whose units have taken something over
 
     def first(self, unit: Unit, process: Process) -> None:
         """Before the first process of an instance. HostError, LaunchError."""
@@ -43,18 +57,58 @@ class Limiting:
         if problems and self._missing == "fail":
             raise LaunchError("CGROUP", "; ".join(problems))
         self._failed(unit.name, process.invocation, problems)
+        self._restrict(unit)
         self._watch(unit, process.invocation)
 
     def change(self, unit: Unit, invocation: str) -> None:
         """The definition of a running unit, or of a slice, is another now."""
         self._failed(unit.name, invocation, self._controller.set_limits(unit))
+        self._failed(unit.name, invocation, self._guarded(unit))
+        if unit.kind == "slice":
+            self._pass_on(unit)
         self._watch(unit, invocation)
+
+    def release(self, unit: Unit) -> None:
+        """A slice is down: nothing of its limits is left, for its units neither."""
+        self._controller.release_slice(unit)
+        self._pass_on(unit)
+
+    def _restrict(self, unit: Unit) -> None:
+        """Nothing runs unguarded that asks for a guard, unless the host's configuration lets it."""
+        found = self._controller.restrict(unit, fresh=True)
+        for text in (*found.warnings, *found.problems):
+            self._warn(unit.name, text)
+        explicit = any(setting.key in _GUARDS for setting in unit.settings)
+        if found.problems and self._missing != "warn" and explicit:
+            raise LaunchError("CGROUP", "; ".join(found.problems))
+
+    def _guarded(self, unit: Unit) -> list[str]:
+        found = self._controller.restrict(unit)
+        for text in found.warnings:
+            self._warn(unit.name, text)
+        return [*found.problems]
+
+    def _pass_on(self, unit: Unit) -> None:
+        """What units take over from a slice has changed: addresses, memory that is kept for them."""
+        gives = not _INHERITED.isdisjoint(unit.values)
+        if not gives and unit.name not in self._givers:
+            return
+        (self._givers.add if gives else self._givers.discard)(unit.name)
+        for name in self._controller.units_in(unit.name):
+            state = self._world.units.get(name)
+            if state is not None and state.unit is not None and not state.down:
+                problems = self._controller.set_limits(state.unit)
+                self._failed(name, state.invocation, problems + self._guarded(state.unit))
 
     def resume(self) -> None:
         """A manager has come back to what an earlier one left running."""
         for state in self._world.units.values():
-            if state.unit is not None and not state.down and state.unit.kind == "service":
+            if state.unit is None or state.down:
+                continue
+            if state.unit.kind == "service":
                 self._watch(state.unit, state.invocation)
+            elif not _INHERITED.isdisjoint(state.unit.values):
+                self._givers.add(state.name)
 
     def _watch(self, unit: Unit, invocation: str) -> None:
         """Tell of OOM kills in the unit's cgroup, also of those that its main process survives."""

@@ -335,7 +335,7 @@ class Perform:
 
     def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
         if unit.kind == "slice":
-            self._e.controller.release_slice(unit)
+            self.limiting.release(unit)
             return
         self._e.health.cancel(unit.name)
         self.bus.forget(unit.name)

@@ -8,7 +8,7 @@ Where there is no v2 tree at all, one hierarchy also keeps the units' processes 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 
 from cgroupspy.controllers import Controller
@@ -17,9 +17,15 @@ from cgroupspy.nodes import Node
 
 from gitproc.errors import HostError
 from gitproc.kernel import cgroup_v2
+from gitproc.kernel.device_nodes import Node as Device
 from gitproc.kernel.knobs import NO_RATE, Knob
 from gitproc.kernel.live_limits import Reading
 from gitproc.kernel.v1_words import CONTROLLER, RATES, UNLIMITED, WORDS
+
+_IO_COUNTS = {
+    "blkio.throttle.io_service_bytes_recursive": {"Read": "rbytes", "Write": "wbytes"},
+    "blkio.throttle.io_serviced_recursive": {"Read": "rios", "Write": "wios"},
+}
 
 
 class _Maximum(BaseFileInterface):  # type: ignore[misc]
@@ -67,6 +73,8 @@ class Hierarchies:
 
     def __init__(self, bases: Mapping[str, str]) -> None:
         self._bases = dict(bases)
+        # Where our base is not there, no group is: looking for each unit's would cost at every start.
+        self._in_use = {name for name, path in self._bases.items() if os.path.isdir(path)}
 
     def has(self, controller: str) -> bool:
         """Whether we may make groups in that controller's hierarchy."""
@@ -86,7 +94,7 @@ class Hierarchies:
     def joined(self, group: str) -> list[str]:
         """The controllers in which the unit has a group, each hierarchy once."""
         seen: dict[str, str] = {}
-        for controller in self._bases:
+        for controller in self._in_use:
             path = self.path(controller, group)
             if os.path.isdir(path):
                 seen.setdefault(path, controller)
@@ -98,6 +106,7 @@ class Hierarchies:
         OSError as the kernel answers.
         """
         path = self._bases[controller]
+        self._in_use.add(controller)
         made = False
         for part in ("", *group.split("/")):
             path = f"{path}/{part}" if part else path
@@ -180,6 +189,46 @@ class Hierarchies:
             texts = tuple(_get(held, name) for name in words.files)
             return Reading(words.hear(texts), {})
         return None
+
+    def devices(
+        self, group: str, nodes: Iterable[Device] | None, members: Callable[[], Collection[int]]
+    ) -> bool:
+        """Allow these devices alone (None: all). OSError as the kernel answers; False: nothing to do."""
+        if nodes is None and not os.path.isdir(self.path("devices", group)):
+            return False
+        made = self.create("devices", group)
+        held = self._open("devices", group)
+        _put(held, "devices.allow" if nodes is None else "devices.deny", "a")
+        for node in nodes or ():
+            _put(held, "devices.allow", str(node))
+        if made:
+            self.join("devices", group, members())
+        return True
+
+    def swap(self, group: str) -> int | None:
+        """Bytes of swap in use; None where nobody counts."""
+        if not self.has("memory"):
+            return None
+        with suppress(OSError, ValueError):
+            held = self._open("memory", group)
+            both = int(_get(held, "memory.memsw.usage_in_bytes"))
+            return max(0, both - int(held.usage_in_bytes))
+        return None
+
+    def io(self, group: str) -> dict[str, int]:
+        """Bytes and operations on disks so far, in the words of `io.stat`; empty where nobody counts."""
+        found: dict[str, int] = {}
+        if not self.has("blkio") or not os.path.isdir(self.path("blkio", group)):
+            return found
+        held = self._open("blkio", group)
+        for name, keys in _IO_COUNTS.items():
+            found.update(dict.fromkeys(keys.values(), 0))
+            with suppress(OSError, ValueError):
+                for line in _get(held, name).splitlines():
+                    words = line.split()
+                    if len(words) == 3 and words[1] in keys:
+                        found[keys[words[1]]] += int(words[2])
+        return found
 
     def freeze(self, group: str, frozen: bool) -> None:
         """Stop or resume every process of the group, where the machine has a freezer."""

@@ -10,10 +10,12 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from gitproc.errors import HostError
-from gitproc.kernel import cgroup_base
+from gitproc.kernel import cgroup_base, guards
 from gitproc.kernel.accounts import account_of
+from gitproc.kernel.bpf import Hook
 from gitproc.kernel.delegation import hand_over
 from gitproc.kernel.enforcement import Enforcement, disabled_by
 from gitproc.kernel.knobs import plain
@@ -23,6 +25,16 @@ from gitproc.units import directives_resources as r
 from gitproc.units.control import ROOT, asks, slices_of
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
+
+
+class Restriction(NamedTuple):
+    """What of a guard is not in force, and what is odd about it; one sentence each."""
+
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+_UNRESTRICTED = Restriction()
 
 
 class Groups:
@@ -122,8 +134,56 @@ class Groups:
         return problems + self._limits.apply(free, self.above(free), path, list, fresh=False)
 
     def differences(self, unit: Unit) -> list[str]:
-        """Knobs that are not as the unit wants them: changed by hand."""
-        return self._limits.differences(unit, self.above(unit), self._places.path(unit.name))
+        """Knobs and filters that are not as the unit wants them: changed by hand."""
+        above, path = self.above(unit), self._places.path(unit.name)
+        found = self._limits.differences(unit, above, path)
+        if self._limits.base:
+            found += guards.differences(f"{self._limits.base}/{path}", unit, above)
+        return found
+
+    def restrict(self, unit: Unit, *, fresh: bool) -> Restriction:
+        """Guard devices and addresses as the unit says; a fresh group has no guard yet."""
+        above = self.above(unit)
+        if fresh and not above and guards.asks_nothing(unit):
+            return _UNRESTRICTED
+        devices, addresses = guards.wanted(unit, above)
+        if fresh and not devices and not addresses:
+            return _UNRESTRICTED
+        path = self._places.path(unit.name)
+        problems = []
+        for asked, hooks, directive in (
+            (devices, (Hook.DEVICE,), "DevicePolicy"),
+            (addresses, (Hook.INGRESS, Hook.EGRESS), "IPAddressDeny"),
+        ):
+            if fresh and not asked:
+                continue
+            problem = self._filter(unit, above, path, hooks)
+            if problem and directive == "DevicePolicy" and self._devices_v1(unit, path):
+                problem = ""
+            if problem and asked:
+                problems.append(f"{directive}= is not enforced: {problem}")
+        missing = guards.device_rules(unit)
+        return Restriction(tuple(problems), missing.problems if missing is not None else ())
+
+    def _filter(
+        self, unit: Unit, above: tuple[Unit, ...], path: str, hooks: tuple[Hook, ...]
+    ) -> str:
+        if not self._limits.base:
+            return "there is no unified cgroup tree"
+        try:
+            guards.apply(f"{self._limits.base}/{path}", unit, above, hooks)
+        except OSError as error:
+            return f"the kernel takes no program for it: {error.strerror}"
+        return ""
+
+    def _devices_v1(self, unit: Unit, path: str) -> bool:
+        v1, nodes = self._limits.v1, guards.allowed_nodes(unit)
+        if v1 is None or not v1.has("devices"):
+            return False
+        try:
+            return v1.devices(path, nodes, partial(self._pids, unit.name))
+        except OSError:
+            return False
 
     def hand_over(self, unit: Unit) -> None:
         """Delegate the unit's group, with the controllers it asks for. HostError."""
@@ -140,7 +200,12 @@ class Groups:
         ):  # who is not there fails the start a moment later, with its name
             account = account_of(unit, os.geteuid() == 0)
             uid, gid = account.uid, account.gid
+        directory, inner = f"{self._limits.base}/{path}", unit[r.DELEGATE_SUBGROUP]
         try:
-            hand_over(f"{self._limits.base}/{path}", uid, gid)
+            hand_over(directory, uid, gid)
+            if inner:
+                with suppress(FileExistsError):
+                    os.mkdir(f"{directory}/{inner}", 0o755)
+                hand_over(f"{directory}/{inner}", uid, gid)
         except OSError as error:
             raise HostError(f"cannot hand {unit.name}'s cgroup over: {error.strerror}") from error

@@ -20,13 +20,14 @@ from gitproc.errors import HostError
 from gitproc.immutable import immutable
 from gitproc.kernel import cgroup_base, cgroup_v2, processes
 from gitproc.kernel.cgroup_layout import Kind, Layout, parse_membership
+from gitproc.kernel.empty_watch import EmptyWatch
 from gitproc.kernel.enforcement import Enforcement
-from gitproc.kernel.groups import Groups
+from gitproc.kernel.groups import Groups, Restriction
 from gitproc.kernel.loose_tracker import LooseTracker
 from gitproc.kernel.oom_watch import OomWatch
 from gitproc.kernel.places import Places, parents, unit_at
-from gitproc.kernel.tree_watch import FileWatch, MemberWatch
-from gitproc.kernel.usage import Usage, read_usage
+from gitproc.kernel.tree_watch import FileWatch
+from gitproc.kernel.usage import Details, Usage, read_details, read_usage
 from gitproc.units import directives_resources as r
 from gitproc.units.control import ROOT
 from gitproc.units.unit import Unit
@@ -74,8 +75,7 @@ class ResourceController:
         self._groups = self._new_groups()
         self._loose = LooseTracker(shim_pid)
         self._files: FileWatch | None = None
-        self._member_watches: dict[str, MemberWatch] = {}
-        self._empty_callbacks: dict[str, Callable[[], None]] = {}
+        self._empty = EmptyWatch(self._events_of, self.is_empty, self.pids, self._file_watch)
         self._oom = OomWatch(self.oom_kills)
         self._removals: dict[str, asyncio.TimerHandle] = {}
 
@@ -145,6 +145,8 @@ class ResourceController:
         if self.layout.kind is Kind.NONE:
             return self._groups.limit(unit, fresh=True)
         fresh = self._groups.make(unit)
+        if not fresh:
+            self._groups.restrict(unit, fresh=False)
         self._oom.start(unit.name, 0 if fresh else self.oom_kills(unit.name) or 0)
         if unit[r.DELEGATE] is not None:
             self._groups.hand_over(unit)
@@ -166,8 +168,16 @@ class ResourceController:
         problems = self._groups.lift(unit)
         self._oom.forget(unit.name, self._files)
         if unit.name != ROOT:
-            self._rmdir(unit.name)
+            self._rmdir_slice(self._places.path(unit.name))
         return problems
+
+    def restrict(self, unit: Unit, *, fresh: bool = False) -> Restriction:
+        """Guard the devices and addresses of a unit whose group is there (`fresh`: and has no guard yet)."""
+        return self._groups.restrict(unit, fresh=fresh)
+
+    def units_in(self, name: str) -> list[str]:
+        """The units whose groups lie in a slice."""
+        return self.existing() if name == ROOT else self._places.within(name)
 
     def differing_limits(self, unit: Unit) -> list[str]:
         """Limits of the running group that are not the unit's: changed by hand. One sentence each."""
@@ -247,27 +257,11 @@ class ResourceController:
 
     def watch_empty(self, unit: str, callback: Callable[[], None]) -> None:
         """Call back once, as soon as no process of the unit is left; never before this returns."""
-        self.unwatch_empty(unit)
-        if self._base:
-            try:
-                path = f"{self._directory(unit)}/cgroup.events"
-                self._file_watch().add(path, partial(self._look, unit))
-                self._empty_callbacks[unit] = callback
-                asyncio.get_running_loop().call_soon(self._look, unit)
-                return
-            except OSError:
-                pass  # the group is gone, or the user's inotify watches are used up
-        self._member_watches[unit] = MemberWatch(
-            lambda: self.pids(unit), partial(self._emptied, unit, callback)
-        )
+        self._empty.add(unit, callback)
 
     def unwatch_empty(self, unit: str) -> None:
         """Take `watch_empty` back."""
-        watch = self._member_watches.pop(unit, None)
-        if watch is not None:
-            watch.close()
-        if self._empty_callbacks.pop(unit, None) is not None and self._files is not None:
-            self._files.remove(f"{self._directory(unit)}/cgroup.events")
+        self._empty.remove(unit)
 
     def watch_oom(self, unit: str, callback: Callable[[], None]) -> None:
         """Call back when the OOM killer struck, until `new_oom_kills` has told or the group is removed.
@@ -301,6 +295,12 @@ class ResourceController:
             directory, self._limits.controllers, self._v1, self._places.path(unit), members
         )
 
+    def details(self, unit: str) -> Details:
+        """More of what it uses, for who asks about few units."""
+        directory = self._directory(unit) if self._base else ""
+        group, kills = self._places.path(unit), self.oom_kills(unit)
+        return read_details(directory, self._limits.controllers, self._v1, group, kills)
+
     def remove(self, unit: str) -> None:
         """Remove the unit's groups, those below included; tried once more later if one is still busy."""
         self.unwatch_empty(unit)
@@ -322,8 +322,7 @@ class ResourceController:
 
     def close(self) -> None:
         """Give every watch back. Groups and processes stay."""
-        for unit in list(self._member_watches):
-            self.unwatch_empty(unit)
+        self._empty.close()
         for timer in self._removals.values():
             timer.cancel()
         self._oom.close(self._files)
@@ -358,15 +357,8 @@ class ResourceController:
             self._files = FileWatch()
         return self._files
 
-    def _look(self, unit: str) -> None:
-        callback = self._empty_callbacks.get(unit)
-        if callback is not None and self.is_empty(unit):
-            self.unwatch_empty(unit)
-            callback()
-
-    def _emptied(self, unit: str, callback: Callable[[], None]) -> None:
-        self._member_watches.pop(unit, None)
-        callback()
+    def _events_of(self, unit: str) -> str:
+        return f"{self._directory(unit)}/cgroup.events" if self._base else ""
 
     def _rmdir(self, unit: str) -> bool:
         path, done = self._places.path(unit), True
@@ -380,12 +372,16 @@ class ResourceController:
             parents(path) if done else ()
         ):  # slices that nothing defines go with their last unit
             if self._slice_of(os.path.basename(each)) is None:
-                with suppress(OSError):
-                    if self._base:
-                        os.rmdir(f"{self._base}/{each}")
-                if self._v1 is not None:
-                    self._v1.remove_empty(each)
+                self._rmdir_slice(each)
         return done
+
+    def _rmdir_slice(self, path: str) -> None:
+        """Remove a slice's groups, unless something is in them: a unit may just be about to start there."""
+        with suppress(OSError):
+            if self._base:
+                os.rmdir(f"{self._base}/{path}")
+        if self._v1 is not None:
+            self._v1.remove_empty(path)
 
     def _remove_again(self, unit: str) -> None:
         del self._removals[unit]

@@ -70,6 +70,7 @@ PAGES = {
     "docs/how-to/confine-a-service.md": Scene(before=(_RUNS,)),
     "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/timers-and-paths.md": Scene(before=(_RUNS,)),
+    "docs/how-to/limits-and-slices.md": Scene(before=(_RUNS,)),
     "docs/how-to/ci-gate.md": Scene(
         before=("mkdir ~/services && cd ~/services && git init -qb main",)
     ),

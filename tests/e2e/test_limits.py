@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.harness import service, until
+from tests.e2e.test_processes import PYTHON
 
 pytestmark = pytest.mark.root
 
@@ -94,3 +96,185 @@ def test_a_slice_that_goes_frees_its_units(machine):
         top = next(x for x in limit[0].parents if x.name == machine.group)
         found = top / limit[1] if (top / limit[1]).exists() else top / limit[2]
         assert found.read_text() == f"{512 << 20}\n"
+
+
+GUARDED = """
+import os, signal, socket, sys, time
+def look(*_):
+    said = []
+    try:
+        open("/dev/full").close()
+        said.append("device")
+    except OSError:
+        pass
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:
+        for address in ("127.0.0.1", "127.9.9.9"):
+            try:
+                it.sendto(b"x", (address, 9))
+                said.append(address)
+            except PermissionError:
+                pass
+            except OSError:
+                said.append(address)
+    print(*said, "looked", flush=True)
+signal.signal(signal.SIGUSR1, look)
+look()
+while True:
+    signal.pause()
+"""
+
+
+def test_guards_hold_change_live_and_survive_the_manager(machine):
+    machine.repository.write({"guarded.py": GUARDED})
+    command = f"{PYTHON} ${{GITPROC_TREE}}/guarded.py"
+    strict = "DevicePolicy=strict\nDeviceAllow=/dev/null rw\nDeviceAllow=/dev/urandom r"
+    closed = f"{strict}\nIPAddressDeny=any\nIPAddressAllow=127.0.0.1"
+    machine.deploy({"a.service": service(command, closed)})
+    pid = machine.pids()["a"]
+
+    def look():
+        lines = machine.log("a").count("looked")
+        os.kill(pid, signal.SIGUSR1)
+        until(lambda: machine.log("a").count("looked") > lines, "it has looked")
+        return machine.log("a").splitlines()[-1].split()[:-1]
+
+    assert look()[-1] == "127.0.0.1"
+    assert "device" not in look()
+    machine.kill_manager()
+    assert "127.9.9.9" not in look()
+    plan = {"a.service": service(command, f"{closed} 127.9.9.9\nDeviceAllow=/dev/full rw")}
+    machine.deploy(plan)
+    assert {"device", "127.0.0.1", "127.9.9.9"} <= set(look())
+    machine.deploy(
+        {
+            "a.service": service(command, "Slice=s.slice\nDevicePolicy=closed"),
+            "s.slice": slice_file("IPAddressDeny=127.9.0.0/16"),
+        }
+    )
+    pid = machine.pids()["a"]
+    until(lambda: "looked" in machine.log("a").splitlines()[-1], "it is up")
+    assert "127.9.9.9" not in look()
+    machine.deploy({"s.slice": slice_file("TasksMax=50")})
+    assert "127.9.9.9" in look()
+    assert machine.pids()["a"] == pid
+
+
+DELEGATED = """
+import os, sys, time
+mine = [x for x in open("/proc/self/cgroup").read().split() if x.startswith("0::")][0][3:]
+top = os.environ["TOP"] + mine
+os.mkdir(f"{top}/own")
+print("made", mine, flush=True)
+for name, text in (("memory.max", "max"), ("pids.max", "max"), ("cgroup.freeze", "0")):
+    try:
+        open(f"{os.path.dirname(top)}/{name}", "w").write(text)
+        print("wrote", name, flush=True)
+    except OSError:
+        pass
+try:
+    open(f"{os.path.dirname(os.path.dirname(top))}/cgroup.procs", "w").write("0")
+    print("escaped", flush=True)
+except OSError as error:
+    print("held", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_group_that_is_handed_over(machine):
+    machine.root.chmod(0o711)  # somebody else is to read the script
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    top = next(x.split()[4] for x in mounts if " - cgroup2 " in x)
+    machine.repository.write({"own.py": DELEGATED})
+    settings = (
+        "User=nobody\nDelegate=yes\nDelegateSubgroup=payload\n"
+        f"Environment=TOP={top}\nExecReload=/bin/grep 0:: /proc/self/cgroup"
+    )
+    machine.deploy({"a.service": service(f"{PYTHON} ${{GITPROC_TREE}}/own.py", settings)})
+    until(lambda: "held" in machine.log("a") or "escaped" in machine.log("a"), "it has tried")
+    said = machine.log("a")
+    assert "/a/payload" in said
+    assert "wrote" not in said
+    assert "escaped" not in said
+    assert machine.gitproc("reload", "a").status == 0
+    until(lambda: "/a/.control" in machine.log("a"), "the command ran beside")
+    pid = machine.pids()["a"]
+    machine.kill_manager()
+    assert machine.pids()["a"] == pid
+    assert machine.gitproc("stop", "a").status == 0
+
+
+def test_what_is_used_is_shown(machine):
+    eat = f"{PYTHON} -c 'x = bytearray(30 << 20); import time; time.sleep(1000)'"
+    machine.deploy(
+        {
+            "a.service": service(eat, "Slice=s.slice\nMemoryMax=200M"),
+            "b.service": service(settings="Slice=s-t.slice"),
+            "s.slice": slice_file("MemoryMax=300M"),
+        }
+    )
+    until(lambda: int(machine.unit("a")["memory"]) > 30 << 20, "it has eaten")
+    shown = dict(
+        line.split("=", 1) for line in machine.gitproc("show", "a").out.splitlines() if "=" in line
+    )
+    assert 30 << 20 < int(shown["MemoryCurrent"]) <= int(shown["MemoryPeak"]) < 200 << 20
+    assert int(shown["CPUUsageNSec"]) > 0
+    assert (shown["TasksCurrent"], shown["Slice"], shown["OOMKills"]) == ("1", "s.slice", "0")
+    assert shown["ControlGroup"].endswith("/s.slice/a")
+    rows = {x["unit"]: x for x in machine.ask("top")["result"]["units"]}
+    assert rows["s.slice"]["tasks"] == 2
+    assert rows["s.slice"]["memory"] >= rows["a.service"]["memory"] > 30 << 20
+    assert rows["s-t.slice"]["slice"] == "s.slice"
+    assert rows["-.slice"]["slice"] == ""
+    lines = machine.gitproc("top", "-n", "2", "-d", "0.1", "--sort", "memory").out.splitlines()
+    assert lines[0].split()[:3] == ["UNIT", "TASKS", "%CPU"]
+    assert len([x for x in lines if "a.service" in x]) == 2
+    first = [x.split()[0] for x in lines[1:4]]
+    assert first.index("a.service") < 3
+    assert "b.service" not in first
+    assert machine.gitproc("top", "-n", "0").status == 2
+
+
+HOG = """
+import signal, time
+def eat(*_):
+    held = []
+    while True:
+        held.append(bytearray(1 << 20))
+signal.signal(signal.SIGUSR1, eat)
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_the_oom_killer_is_named_after_a_crash_of_the_manager_and_by_the_limit_of_a_slice(machine):
+    machine.repository.write({"hog.py": HOG})
+    command = f"{PYTHON} ${{GITPROC_TREE}}/hog.py"
+    machine.deploy(
+        {
+            "own.service": service(command, "MemoryMax=40M"),
+            "in.service": service(command, "Slice=s.slice"),
+            "beside.service": service(settings="Slice=s.slice"),
+            "s.slice": slice_file("MemoryMax=60M"),
+        }
+    )
+    pids = machine.pids()
+    for name in ("own", "in"):
+        until(lambda name=name: "ready" in machine.log(name), "it is ready")
+    machine.kill_manager()
+    for name in ("own", "in"):
+        os.kill(pids[name], signal.SIGUSR1)
+        assert machine.wait(name, "failed")["result"] == "oom-kill"
+    assert machine.pids()["beside"] == pids["beside"]
+
+
+def test_a_slice_that_is_stopped_lets_its_units_run_on_without_it(machine):
+    machine.deploy(
+        {"s.slice": slice_file("TasksMax=40"), "a.service": service(settings="Slice=s.slice")}
+    )
+    pid = machine.pids()["a"]
+    assert machine.gitproc("stop", "s.slice").status == 0
+    assert machine.pids()["a"] == pid
+    assert of_slice(machine, "a", "pids.max", "pids", "pids.max") == "max"
+    assert machine.gitproc("start", "s.slice").status == 0
+    assert of_slice(machine, "a", "pids.max", "pids", "pids.max") == "40"

@@ -44,7 +44,7 @@ def test_systemd_keeps_to_what_the_unit_file_counts_on():
 #: Before the reboot, and after it.
 PACKAGE = """\
 if [[ ! -e /var/lib/rebooted ]]; then
-    inside package_installed gitproc_service limits host_units clock
+    inside package_installed gitproc_service limits slices host_units clock
     rm -f /var/lib/stopped
     touch /var/lib/rebooted
     systemctl reboot
@@ -62,6 +62,7 @@ export PYTHONPATH=/usr/lib/gitproc
 inside debian_packages
 systemctl stop gitproc
 python3 -m pytest -p no:cacheprovider -q --tb=short tests/kernel/test_resource_controller.py \
+    tests/kernel/test_slices.py tests/kernel/test_guards.py tests/kernel/test_disk_limits.py \
     tests/kernel/test_cgroup_layout.py tests/kernel/test_processes.py tests/kernel/test_host.py \
     tests/source/test_git_monitor.py tests/source/test_rollback.py::TestWithWorkTree tests/daemon/test_config.py
 """

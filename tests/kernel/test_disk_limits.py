@@ -1,0 +1,96 @@
+"""Limits of disks, measured: bytes that the kernel counted over the time they took."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gitproc.errors import HostError
+from gitproc.kernel.cgroup_layout import Kind
+from gitproc.kernel.disks import disk_of
+from tests.kernel.parts import bench, layouts, unit, until
+
+pytestmark = pytest.mark.root
+
+MIB = 1 << 20
+READ = """
+import mmap, os, sys
+page = mmap.mmap(-1, 1 << 16)
+file = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
+print("ready", flush=True)
+while True:
+    if os.readv(file, [page]) <= 0: os.lseek(file, 0, os.SEEK_SET)
+"""
+
+
+@pytest.fixture
+def made():
+    layout = layouts().get("v2") or layouts().get("hybrid")
+    if layout is None or layout.kind is Kind.NONE:
+        pytest.skip("no cgroups")
+    with bench(layout) as found:
+        if not found.controller._limits.has("io"):
+            pytest.skip("no io controller")
+        yield found
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file on a disk, read around the cache."""
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(4 * MIB))
+    with path.open("rb") as held:
+        os.fsync(held.fileno())
+    try:
+        disk_of(str(path))
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+    except (HostError, OSError) as error:
+        pytest.skip(f"no disk: {error}")
+    return path
+
+
+def test_paths_mean_disks(file):
+    assert disk_of(str(file)) == disk_of(str(file.parent))
+    assert Path(f"/sys/dev/block/{disk_of(str(file))}").exists()
+    with pytest.raises(HostError, match="no disk"):
+        disk_of("/proc")
+    with pytest.raises(HostError, match="No such file"):
+        disk_of("/dev/no-such-disk")
+
+
+def test_reads_are_slowed_and_let_go(made, file):
+    name = "test.service"
+    limited = unit(f"IOReadBandwidthMax={file} 2M")
+    problems = made.controller.create(limited)
+    assert problems == []
+    child = made.start(name, [sys.executable, "-I", "-S", "-c", READ, str(file)])
+    assert child.stdout.readline() == "ready\n"
+
+    def count():
+        return made.controller.details(name).io_read or 0
+
+    def rate(least):
+        began, before = time.monotonic(), count()
+        until(lambda: count() - before > least and time.monotonic() - began > 2, "it reads")
+        return (count() - before) / (time.monotonic() - began)
+
+    slow = rate(MIB)
+    print(f"IOReadBandwidthMax=2M: {slow / 1e6:.2f} MB/s")
+    assert 0.8e6 < slow < 3.2e6
+    assert made.controller.differing_limits(limited) == []
+    assert made.controller.set_limits(unit("")) == []
+    fast = rate(MIB)
+    print(f"without: {fast / 1e6:.2f} MB/s")
+    assert fast > 2 * slow
+
+
+def test_what_the_kernel_lacks_is_said(made, file):
+    problems = made.controller.create(unit(f"IODeviceLatencyTargetSec={file} 10ms\nIOWeight=50"))
+    lacking = [x for x in problems if "not enforced" in x]
+    assert lacking == problems
+    for text in problems:
+        assert text.startswith(("IODeviceLatencyTargetSec=", "IOWeight="))

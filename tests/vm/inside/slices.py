@@ -1,0 +1,130 @@
+"""Inside the machine: slices, guards and disks on a unified tree, below a scope of systemd's."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.vm.inside.limits import used
+from tests.vm.inside.machine import CGROUPS, asked, commit, group, pid, run, up, wait_for
+
+BUSY = "[Service]\nSlice={}\nExecStart=/bin/sh -c 'while :; do :; done'\n"
+READER = """[Service]
+IOReadBandwidthMax=/ 2M
+DevicePolicy=closed
+IPAddressDeny=any
+IPAddressAllow=127.0.0.1
+ExecStart=/usr/bin/python3 /var/tmp/reader.py
+"""
+PROGRAM = """
+import mmap, os
+page = mmap.mmap(-1, 1 << 16)
+file = os.open("/var/tmp/read", os.O_RDONLY | os.O_DIRECT)
+while True:
+    if not os.readv(file, [page]): os.lseek(file, 0, os.SEEK_SET)
+"""
+GUARDED = """[Service]
+Type=oneshot
+RemainAfterExit=yes
+{}
+ExecStart=/usr/bin/python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); {}'
+"""
+
+
+@pytest.fixture
+def units():
+    """Commits files; removes them at the end."""
+    names = set()
+
+    def make(files):
+        names.update(files)
+        for wanted in (False, True):  # slices first
+            some = {x: text for x, text in files.items() if x.endswith(".service") is wanted}
+            if some:
+                commit(some, wanted=wanted)
+
+    up()
+    yield make
+    commit(dict.fromkeys(names))
+    wait_for(lambda: not any(pid(x.removesuffix(".service")) for x in names))
+
+
+def test_slices_share_the_processor_as_weighted(units):
+    units(
+        {
+            "x.slice": "[Slice]\nCPUWeight=100\n",
+            "y.slice": "[Slice]\nCPUWeight=300\n",
+            "a.service": BUSY.format("x.slice"),
+            "b.service": BUSY.format("y-z.slice"),
+        }
+    )
+    wait_for(lambda: pid("a") and pid("b"))
+    places = [group(pid("a")).parent, group(pid("b")).parent.parent]
+    assert [x.name for x in places] == ["x.slice", "y.slice"]
+    wait_for(lambda: (places[1] / "cpu.weight").read_text() == "300\n")
+    pids = pid("a"), pid("b")
+    before = [used(x) for x in places]
+    time.sleep(5)
+    spent = [used(x) - y for x, y in zip(places, before, strict=True)]
+    print(f"CPUWeight=100 and 300 over 5 s: {spent[0]:.2f} s and {spent[1]:.2f} s")
+    if os.cpu_count() == 1:
+        assert 2.0 < spent[1] / spent[0] < 4.0
+    units({"y.slice": "[Slice]\nCPUWeight=100\nMemoryHigh=100M\nTasksMax=30\n"})
+    wait_for(lambda: (places[1] / "cpu.weight").read_text() == "100\n")
+    assert (places[1] / "memory.high").read_text() == f"{100 << 20}\n"
+    assert (pid("a"), pid("b")) == pids
+    (places[1] / "pids.max").write_text("77")
+    assert "TasksMax is 77, and 30 in the commit" in run("gitproc", "diff", check=False)
+    run("gitproc", "sync")
+    assert (places[1] / "pids.max").read_text() == "30\n"
+    os.kill(
+        int(run("systemctl", "show", "--property=MainPID", "--value", "gitproc")), signal.SIGKILL
+    )
+    wait_for(lambda: (pid("a"), pid("b")) == pids)
+    assert "pids.max" not in run("gitproc", "diff", check=False)
+    print(run("gitproc", "top", "-n", "1", "-d", "1"))
+
+
+def test_a_disk_is_read_no_faster_than_it_may(units):
+    with Path("/var/tmp/read").open("wb") as file:
+        file.write(os.urandom(4 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+    Path("/var/tmp/reader.py").write_text(PROGRAM)
+    units({"reader.service": READER})
+    at = group(wait_for(lambda: pid("reader")))
+
+    def count():
+        words = (at / "io.stat").read_text().split()
+        return sum(int(x.partition("=")[2]) for x in words if x.startswith("rbytes="))
+
+    wait_for(lambda: count() > 0)
+    began, before = time.monotonic(), count()
+    time.sleep(5)
+    rate = (count() - before) / (time.monotonic() - began)
+    print(f"IOReadBandwidthMax=2M: {rate / 1e6:.2f} MB/s")
+    assert 1e6 < rate < 3e6
+    assert int(asked("reader", "IOReadBytes")) > 0
+
+
+def test_addresses_are_guarded(units):
+    send = '[s.sendto(b"x", ("{}", 9))]'
+    units(
+        {
+            "near.service": GUARDED.format("IPAddressDeny=any\nIPAddressAllow=localhost", send.format("127.0.0.1")),
+            "far.service": GUARDED.format("IPAddressDeny=127.9.0.0/16", send.format("127.9.9.9")),
+        }
+    )  # fmt: skip
+    wait_for(lambda: asked("near", "ActiveState") == "active")
+    wait_for(lambda: asked("far", "ActiveState") == "failed")
+
+
+def test_what_this_kernel_lacks_is_a_warning(units):
+    weight = "[Service]\nIOWeight=50\nExecStart=/bin/sleep 1000\n"
+    units({"weighted.service": weight})
+    at = group(wait_for(lambda: pid("weighted")))
+    said = run("gitproc", "status", "weighted", check=False)
+    assert (at / "io.weight").exists() or "IOWeight= is not enforced" in said
+    assert str(at).startswith(str(CGROUPS / "system.slice/gitproc-units.scope"))
