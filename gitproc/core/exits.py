@@ -250,6 +250,14 @@ def main_found(world: World, state: UnitState, pid: int | None, start_time: int,
     return pid is not None
 
 
+def main_passed_on(world: World, state: UnitState, pid: int, start_time: int) -> None:
+    """The main process of a forking service has ended, and its PID file names another (PIDFile=)."""
+    state.main = Running(world.new_process(state, Slot.MAIN), pid, start_time, executed=True)
+    world.tell(
+        "unit.main-changed", state.name, f"its PID file names process {pid} as the main one now"
+    )
+
+
 def bus_name_seen(world: World, state: UnitState, *, owned: bool, problem: str) -> None:
     """A Type=dbus service is up once its name has an owner, and for as long as it has one.
 

@@ -90,7 +90,8 @@ class Exited:
     """A process ended. `status` is the exit status or the signal number.
 
     `sequence` is acknowledged once the world's answer is safe on disk (0: nothing to acknowledge).
-    `tree_empty`: nothing else was left of the unit's processes right after it.
+    `tree_empty`: nothing else was left of the unit's processes right after it. `successor`: pid and start
+    time of the process that its PID file names as the main one by now.
     """
 
     process: Process
@@ -100,6 +101,7 @@ class Exited:
     tree_empty: bool = False
     cpu_seconds: float = 0.0
     realtime: float = 0.0
+    successor: tuple[int, int] | None = None
 
 
 @immutable

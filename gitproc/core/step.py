@@ -263,6 +263,10 @@ def _exited(world: World, event: Exited) -> None:
         world.do(Acknowledge(event.sequence))
     if state is None or slot is None:
         return
+    if event.successor is not None and slot is state.main and (state.up or state.starting):
+        exits.main_passed_on(world, state, *event.successor)
+        _adopt_main(world, state)
+        return
     exits.process_exited(
         world, state, slot, event.code, event.status, event.realtime, event.tree_empty
     )

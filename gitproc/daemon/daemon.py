@@ -207,7 +207,9 @@ class Daemon:
             _rejected,
             mailbox.after,
             senders.keep,
+            senders.gone,
         )
+        perform.ends.hear = notify.read
 
         from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired

@@ -41,8 +41,6 @@ from gitproc.core.events import (
     Event,
     ExitCode,
     Exited,
-    MainFound,
-    OutOfMemory,
     Process,
     SetupFailed,
     Spawned,
@@ -55,12 +53,13 @@ from gitproc.core.world import World
 from gitproc.daemon import checking
 from gitproc.daemon.bus_watch import BusWatch
 from gitproc.daemon.config import Config
+from gitproc.daemon.ends import Ends
 from gitproc.daemon.limiting import Limiting
 from gitproc.daemon.senders import Senders
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.errors import HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
-from gitproc.kernel import directories, main_process
+from gitproc.kernel import directories
 from gitproc.kernel.dynamic_users import open_registry
 from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchError
@@ -118,7 +117,15 @@ class Perform:
         self.trash = Trash(effects.host.run)
         self.watch: Callable[[WatchPaths | UnwatchPaths], None] = lambda _: None
         self.senders = Senders(
-            effects.world, effects.controller, post, self._warn, effects.sockets.store
+            effects.world,
+            effects.controller,
+            post,
+            self._warn,
+            effects.sockets.store,
+            effects.manager.process_of,
+        )
+        self.ends = Ends(
+            effects.world, effects.controller, post, self._warn, self.senders, effects.shim_pid
         )
         self.publish: Callable[[str], None] = lambda _: None
         """Makes a commit's laid out files the current ones."""
@@ -154,7 +161,7 @@ class Perform:
                     unit, lambda: self._post(TreeEmptied(unit, invocation))
                 )
             case FindMain(unit=definition, invocation=invocation):
-                self._post(self._find_main(definition, invocation))
+                self._post(self.ends.find_main(definition, invocation))
             case WatchBusName(unit, invocation, name):
                 self.bus.watch(unit, invocation, name)
             case Adopt(process, pid, start_time):
@@ -241,20 +248,7 @@ class Perform:
                 self._e.sockets.given(process.unit)
             self._e.controller.attach(process.unit, process.invocation, event.pid)
         elif isinstance(event, Exited):
-            unit, invocation = event.process.unit, event.process.invocation
-            state = self._e.world.units.get(unit)
-            if state is not None and state.invocation == invocation:
-                if self._e.controller.new_oom_kills(unit):
-                    self._post(OutOfMemory(unit, invocation))
-                event = Exited(
-                    event.process,
-                    event.code,
-                    event.status,
-                    event.sequence,
-                    tree_empty=self._e.controller.is_empty(unit),
-                    cpu_seconds=event.cpu_seconds,
-                    realtime=event.realtime,
-                )
+            event = self.ends.completed(event)
         self._post(event)
 
     def _served(self, process: Process) -> bool:
@@ -323,15 +317,6 @@ class Perform:
             init = self._e.manager.init_pid(state.main.process)
             spare = (*spare, init) if init else spare
         self._e.controller.kill(unit, signal, spare)
-
-    def _find_main(self, unit: Unit, invocation: str) -> MainFound:
-        members = self._e.controller.pids(unit.name)
-        found, why = main_process.find(unit, members, self._e.shim_pid)
-        if found is None:
-            return MainFound(unit.name, invocation, None, message=why)
-        if found.warning:
-            self._warn(unit.name, found.warning)
-        return MainFound(unit.name, invocation, found.pid, found.start_time)
 
     def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
         if unit.kind == "slice":

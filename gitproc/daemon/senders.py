@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from gitproc.core.events import Event, Notified
+from gitproc.core.events import Event, Notified, Process
 from gitproc.core.notify import may_speak
 from gitproc.core.world import World
 from gitproc.kernel import notify_fields, processes
@@ -14,7 +15,10 @@ from gitproc.kernel.resource_controller import ResourceController
 
 
 class Senders:
-    """Answers from the units' groups; `warn` is told what a unit must not do."""
+    """Answers from the units' groups; `warn` is told what a unit must not do.
+
+    `process_of` knows by pid what we have made and not heard the end of.
+    """
 
     def __init__(
         self,
@@ -23,16 +27,34 @@ class Senders:
         post: Callable[[Event], None],
         warn: Callable[[str, str], None],
         store: FdStore,
+        process_of: Callable[[int], Process | None],
     ) -> None:
         self._world = world
         self._controller = controller
         self._post = post
         self._warn = warn
         self._store = store
+        self._process_of = process_of
+        self.ending: tuple[int, str, str] | None = None
+        """Pid, unit and invocation of a process whose end is being taken in: it may have spoken before."""
 
     def attribute(self, pid: int) -> tuple[str, str] | None:
         """Whose process it is: (unit, invocation), or None."""
-        unit = self._controller.unit_of(pid)
+        if self.ending is not None and self.ending[0] == pid:
+            return self.ending[1:]
+        return self._instance(self._controller.unit_of(pid))
+
+    def gone(self, pid: int, pidfd: int) -> tuple[str, str] | None:
+        """Whose process it was, of one that is gone: by where it was, or as one that we had made."""
+        unit = self._controller.unit_of_gone(pidfd) if pidfd >= 0 else None
+        if unit is not None:
+            return self._instance(unit)
+        if Path(f"/proc/{pid}").exists():
+            return None
+        process = self._process_of(pid)
+        return (process.unit, process.invocation) if process is not None else None
+
+    def _instance(self, unit: str | None) -> tuple[str, str] | None:
         state = self._world.units.get(unit) if unit is not None else None
         return (state.name, state.invocation) if state is not None else None
 

@@ -25,10 +25,11 @@ def translate(
     """
     found: list[tuple[str, str]] = []
     problem = ""
+    identity = next((value for name, value in fields if name == "MAINPIDFDID"), "")
     for name, value in fields:
         if name == "MAINPID":
             pid = _main_pid(value, sender, members)
-            if not pid or not belongs(pid):
+            if not pid or not belongs(pid) or (identity and identity != _identity(pid)):
                 problem = "a MAINPID= that is none of its processes was ignored"
                 continue
             found.append((name, str(pid)))
@@ -52,6 +53,18 @@ def _main_pid(value: str, sender: int, members: Callable[[], Collection[int]]) -
         if _namespace(member) == home and _innermost_pid(member) == pid:
             return member
     return 0
+
+
+def _identity(pid: int) -> str:
+    """The inode of a process's pidfd, which no other process ever has (since Linux 6.9); "" if it is gone."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return ""
+    try:
+        return str(os.fstat(pidfd).st_ino)
+    finally:
+        os.close(pidfd)
 
 
 def _namespace(pid: int) -> str:

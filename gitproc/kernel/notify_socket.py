@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -25,7 +26,9 @@ _FDS_MAX = 253
 _PER_TURN = 64
 _TOLD_PER_MINUTE = 10  # of dropped messages: anybody can send them, and a log is soon full
 _CREDENTIALS = struct.Struct("3i")
-_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_FDS_MAX * 4)
+_PIDFD = struct.Struct("i")
+_SPACE = sum(map(socket.CMSG_SPACE, (_CREDENTIALS.size, _PIDFD.size, _FDS_MAX * 4)))
+_SO_PASSPIDFD, _SCM_PIDFD = 76, 4  # since Linux 6.5
 _FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
 
 Attribute: TypeAlias = Callable[[int], tuple[str, str] | None]
@@ -37,7 +40,8 @@ class NotifySocket:
     `attribute` gives (unit, invocation) of a sender's pid, None for strangers and for those already gone.
     `rejected` is told why a message was dropped, of a flood only the first few a minute. `after` calls back
     when everything delivered so far has been taken in. `keep` takes from the descriptors of a message that
-    is about stored ones those that are to stay open.
+    is about stored ones those that are to stay open. `gone` is `attribute` for a sender that may be gone,
+    by its pid and a pidfd (negative where the kernel gives none).
     """
 
     def __init__(
@@ -48,25 +52,30 @@ class NotifySocket:
         rejected: Callable[[str], None] | None = None,
         after: Callable[[Callable[[], None]], None] = lambda callback: callback(),
         keep: Callable[[Notified, list[int]], None] = lambda _event, _fds: None,
+        gone: Callable[[int, int], tuple[str, str] | None] = lambda _pid, _pidfd: None,
     ) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_PASSPIDFD, 1)
         self._attribute = attribute
         self._deliver = deliver
         self._rejected = rejected
         self._after = after
         self._keep = keep
+        self._gone = gone
         self._minute, self._told, self._untold = 0.0, 0, 0
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket, self._readable)
+        self._loop.add_reader(self._socket, self.read)
 
     def close(self) -> None:
         """Stop reading; what comes now waits for the next manager."""
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
-    def _readable(self) -> None:
+    def read(self) -> None:
+        """Take in what has been said so far."""
         # A bounded number at a time: a flood must not keep the loop from everything else.
         for _ in range(_PER_TURN):
             try:
@@ -78,18 +87,18 @@ class NotifySocket:
             except OSError as error:
                 self._reject(f"cannot read the notify socket: {error.strerror}")
                 return
-            pid, fds = _parse_ancillary(ancillary)
+            pid, pidfd, fds = _parse_ancillary(ancillary)
             try:
                 if len(fds) == 1 and parse_fields(data) == (("BARRIER", "1"),):
                     barrier = fds.pop()
                     self._after(partial(os.close, barrier))
                 else:
-                    self._take(data, pid, flags, fds)
+                    self._take(data, pid, pidfd, flags, fds)
             finally:
-                for fd in fds:
+                for fd in (pidfd, *fds) if pidfd >= 0 else fds:
                     os.close(fd)
 
-    def _take(self, data: bytes, pid: int, flags: int, fds: list[int]) -> None:
+    def _take(self, data: bytes, pid: int, pidfd: int, flags: int, fds: list[int]) -> None:
         if pid <= 0:
             return self._reject("a notification without credentials was dropped")
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(data) > MESSAGE_BYTES_MAX:
@@ -98,6 +107,8 @@ class NotifySocket:
         if not fields or all(name == "BARRIER" for name, _ in fields):
             return None
         found = self._attribute(pid)
+        if found is None:
+            found = self._gone(pid, pidfd)
         if found is None:
             return self._reject(f"a notification of process {pid}, which is no unit's, was dropped")
         event = Notified(found[0], found[1], pid, fields)
@@ -132,9 +143,10 @@ def parse_fields(data: bytes) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, equals, value in pairs if name and equals)
 
 
-def _parse_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, list[int]]:
-    """The sender's pid (0: not told, or outside our PID namespace) and the descriptors sent."""
-    pid, fds = 0, array.array("i")
+def _parse_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int, list[int]]:
+    """The sender's pid (0: not told, or outside our PID namespace), its pidfd (negative: none), and the
+    descriptors sent."""
+    pid, pidfd, fds = 0, -1, array.array("i")
     for level, kind, data in ancillary:
         if level != socket.SOL_SOCKET:
             continue
@@ -142,4 +154,6 @@ def _parse_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, list
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
         elif kind == socket.SCM_CREDENTIALS and len(data) >= _CREDENTIALS.size:
             pid = _CREDENTIALS.unpack_from(data)[0]
-    return pid, list(fds)
+        elif kind == _SCM_PIDFD and len(data) >= _PIDFD.size:
+            pidfd = _PIDFD.unpack_from(data)[0]
+    return pid, pidfd, list(fds)

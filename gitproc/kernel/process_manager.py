@@ -219,6 +219,10 @@ class ProcessManager:
         known = self._by_process.get(process)
         return known.pid if known else 0
 
+    def process_of(self, pid: int) -> Process | None:
+        """Whose pid it is, or was until its end has been delivered; it looks through all that there are."""
+        return next((x.process for x in self._by_process.values() if x.pid == pid), None)
+
     def init_pid(self, process: Process) -> int:
         """The init of its PID namespace (to be spared when a whole unit is signalled); 0 without one."""
         known = self._by_process.get(process)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from gitproc.errors import HostError
 from gitproc.immutable import immutable
-from gitproc.kernel import cgroup_base, cgroup_v2, processes
+from gitproc.kernel import cgroup_base, cgroup_v2, processes, reaped
 from gitproc.kernel.cgroup_layout import Kind, Layout, parse_membership
 from gitproc.kernel.empty_watch import EmptyWatch
 from gitproc.kernel.enforcement import Enforcement
@@ -237,6 +237,11 @@ class ResourceController:
         if below is None or not below.startswith(prefix):
             return None
         return unit_at(below[len(prefix) :])
+
+    def unit_of_gone(self, pidfd: int) -> str | None:
+        """The unit whose group a process was in that is gone; None if it was not ours, or nobody can tell."""
+        found = reaped.group_below(self._base, pidfd) if self._base else ""
+        return unit_at(found) if found else None
 
     def kill(self, unit: str, signo: int, spare: tuple[int, ...] = ()) -> None:
         """Signal every process of the unit but those of `spare`; SIGCONT follows where it makes sense.

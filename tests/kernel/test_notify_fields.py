@@ -72,3 +72,14 @@ def test_a_main_process_is_found_by_its_number_inside_its_namespace():
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def test_a_main_process_may_be_named_by_what_is_never_used_again():
+    pidfd = os.pidfd_open(os.getpid())
+    number = os.fstat(pidfd).st_ino
+    os.close(pidfd)
+    for identity, named in ((number, True), (number + 1, False), ("x", False)):
+        fields = (("MAINPIDFDID", str(identity)), ("MAINPID", str(os.getpid())))
+        told, problem = translate(fields, os.getpid(), all_ours, list)
+        assert ("MAINPID" in dict(told)) is named
+        assert bool(problem) is not named
