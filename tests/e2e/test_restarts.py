@@ -18,6 +18,18 @@ OUTCOMES = {
     "listed": ("success", " xx    ", shell("exit 9"), "SuccessExitStatus=9"),
     "status": ("exit-code", " x x   ", "/bin/false", ""),
     "signal": ("signal", " x xxx ", shell("kill -USR1 $$"), ""),
+    "core": (
+        "core-dump",
+        " x xxx ",
+        shell("kill -ABRT $$"),
+        "LimitCORE=infinity\nWorkingDirectory=ROOT",
+    ),
+    "memory": (
+        "oom-kill",
+        " x xx  ",
+        "/usr/bin/python3 -I -S -c 'bytearray(1 << 28)'",
+        "MemoryMax=32M\nMemorySwapMax=0",
+    ),
     "timeout": ("timeout", " x xx  ", SLEEP, "Type=notify\nTimeoutStartSec=50ms"),
     "watchdog": ("watchdog", " x xx x", SLEEP, "WatchdogSec=50ms"),
     "protocol": ("protocol", " x xx  ", "/bin/true", "Type=notify"),
@@ -31,9 +43,13 @@ def test_the_table_of_restarts_by_real_processes(machines):
     """systemd.service(5), "Restart=": every policy, every way to end, in one commit."""
     machine = machines(config=KEEP)
     files = {}
+    for policy in POLICIES:
+        (machine.root / policy).mkdir()  # a core file has the same name for all
     for outcome, (_, _, command, settings) in OUTCOMES.items():
         for policy in POLICIES:
-            how = f"Restart={policy}\nRestartSec=1h\nLimitCORE=0\n{settings}"
+            how = f"Restart={policy}\nRestartSec=1h\nLimitCORE=0\n{settings}".replace(
+                "ROOT", str(machine.root / policy)
+            )
             files[f"{outcome}.{policy}.service"] = service(command, how)
     machine.commit(files)
     ends = ("auto-restart", "failed", "dead")
