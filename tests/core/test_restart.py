@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitproc.core.events import ExitCode
+from gitproc.core.events import ExitCode, Verb
+from gitproc.core.properties import properties
 from gitproc.core.restart import (
     restart_delay,
     restart_reset,
@@ -13,9 +14,12 @@ from gitproc.core.restart import (
     start_limit_hit,
 )
 from gitproc.core.states import Result
+from gitproc.core.status import unit_status
 from gitproc.core.unit_state import LastExit, UnitState
 from gitproc.core.world import Settings
 from gitproc.units.unit import Unit
+from tests.core import fake_kernel
+from tests.core.fake_kernel import Machine
 from tests.units.trees import tree
 
 POLICIES = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
@@ -162,3 +166,41 @@ def test_every_result_is_in_the_table():
     own = {Result.HEALTH_CHECK, *limits}
     assert set(TABLE) | own == set(Result)
     assert all(len(row) == len(POLICIES) for row in TABLE.values())
+
+
+def test_a_loop_ends_at_the_limit_and_people_have_none():
+    """Decision 9: as many starts as StartLimitBurst= says, the first among them; an operator begins anew."""
+    limit = "StartLimitBurst=3"
+    machine = Machine(
+        {"a.service": fake_kernel.service("Restart=always", "ExecStart=/bin/crash", unit=limit)}
+    )
+    for starts in (3, 6):
+        machine.run(5)
+        assert machine.state("a.service").result is Result.START_LIMIT_HIT
+        assert machine.spawns("a.service") == ["crash"] * starts
+        machine.ask(Verb.START, "a.service")
+    machine = Machine({"a.service": fake_kernel.service("Restart=always", unit=limit)})
+    for _ in range(9):
+        machine.ask(Verb.RESTART, "a.service")
+        machine.run(0.2)
+        assert machine.sub("a.service") == "running"
+
+
+def test_restarts_are_forgotten_after_a_while_of_being_up():
+    own = "RestartResetSec=30"
+    text = fake_kernel.service("Restart=always", "RestartSec=1", own=own)
+    machine = Machine({"a.service": text})
+    machine.run(1)
+    machine.exit(machine.main("a.service"), 1)
+    machine.run(20)
+    assert shown(machine, "NRestarts", "RestartResetUSec") == ["1", "30s"]
+    machine.run(15)
+    assert shown(machine, "NRestarts") == ["0"]
+
+
+def shown(machine, *names):
+    status = unit_status(machine.world, "a.service", 0.0)
+    found = properties(
+        machine.world, "a.service", {**status, "cgroup": "", "memory": 0, "tasks": 0}
+    )
+    return [found[name] for name in names]
