@@ -7,6 +7,7 @@ verdict, and never walked. What is executed falls out of the rules in `schedule.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
@@ -22,7 +23,9 @@ from gitproc.units.conditions import conditions_of
 from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Change
 from gitproc.units.directives_resources import LIVE
+from gitproc.units.evaluate import targets_of
 from gitproc.units.loader import UnitSet
+from gitproc.units.timespan import format_span
 from gitproc.units.unit import Unit
 
 _RANK = {Change.NONE: 0, Change.LIVE: 1, Change.RELOAD: 2, Change.RESTART: 3}
@@ -77,7 +80,7 @@ class Comparison:
 def _texts(unit: Unit, key: str) -> str:
     texts: list[str] = []
     for setting in unit.settings:
-        if setting.key == key:
+        if key in targets_of(setting.key):
             texts = [*texts, setting.text] if setting.text else []
     return "; ".join(texts)
 
@@ -104,7 +107,9 @@ def compare(old: Unit, new: Unit) -> Comparison:
             change = Change.LIVE  # how its commands run is no reason to close it
         found = differences
         if texts[0] == texts[1]:
-            found, texts = derived, (_effective(old[directive]), _effective(new[directive]))
+            name = directive.name
+            found = derived
+            texts = _effective(old[directive], name), _effective(new[directive], name)
         found.append(Difference(directive.name, *texts, change, where))
     differences += _trigger_differences(old, new)
     reached = _RANK[_strongest(differences)] if differences else -1
@@ -116,8 +121,12 @@ def _strongest(differences: Iterable[Difference]) -> Change:
     return max((x.change for x in differences), key=_RANK.__getitem__, default=Change.NONE)
 
 
-def _effective(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+def _effective(value: Any, name: str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("Sec") and isinstance(value, float):
+        return "infinity" if value == math.inf else format_span(value)
+    return str(value)
 
 
 def _trigger_differences(old: Unit, new: Unit) -> Iterable[Difference]:

@@ -214,6 +214,12 @@ def lines(old, new, *, private_pids=(False, False)):
         ("TimeoutStopSec=1", "TimeoutStopSec=2", ["TimeoutStopSec 1 → 2"]),
         ("KillSignal=SIGINT", "", ["KillSignal SIGINT → (unset)"]),
         (
+            "",
+            "TimeoutSec=5min",
+            ["TimeoutStartSec (unset) → 5min", "TimeoutStopSec (unset) → 5min"],
+        ),
+        ("TimeoutAbortSec=10", "", ["TimeoutAbortSec 10 → (unset)"]),
+        (
             "TimeoutStopSec=1\nTimeoutAbortSec=3",
             "TimeoutStopSec=2",
             ["TimeoutAbortSec 3 → (unset)", "TimeoutStopSec 1 → 2"],
