@@ -87,6 +87,8 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
             world.units[state.name] = fresh
             world.touch(state.name)
             continue
+        if state.dialogue is not None and not event.same_shim:
+            state.dialogue.former = []
         for slot in (state.main, state.control):
             if slot is not None and slot.process not in world.announced:
                 _missing(world, state, slot, same_shim=event.same_shim)

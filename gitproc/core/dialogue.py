@@ -6,7 +6,7 @@ Few units say such things, so a unit has this object only once it has; it belong
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 RELOADING, STOPPING = "reloading", "stopping"
@@ -18,7 +18,8 @@ class Dialogue:
 
     `reload_begun`: when it was last asked to reload; `reload_seen`: it has begun to since. `leaving`: it
     ends by itself and gets no signal. `access`: NOTIFYACCESS= in place of NotifyAccess=. `watchdog`:
-    WATCHDOG_USEC= in place of WatchdogSec=; `watchdog_at`: until when it may be silent.
+    WATCHDOG_USEC= in place of WatchdogSec=; `watchdog_at`: until when it may be silent. `former`: pid, start
+    time and token of who was the main process before MAINPID= and may become it again.
     """
 
     phase: str = ""
@@ -31,11 +32,16 @@ class Dialogue:
     errno: int = 0
     bus_error: str = ""
     exit_status: int | None = None
+    former: list[list[Any]] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """The durable part: what is not as at first. How long it may be silent begins anew."""
         values = {name: getattr(self, name) for name in _DURABLE}
         return {name: value for name, value in values.items() if value != _FRESH[name]}
+
+    def forget(self, token: str) -> None:
+        """That process has ended."""
+        self.former = [x for x in self.former if x[2] != token]
 
     @staticmethod
     def restored(record: dict[str, Any]) -> Dialogue:

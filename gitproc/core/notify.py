@@ -12,7 +12,7 @@ import math
 from gitproc.core import deadlines, lifecycle, reload, watchdog
 from gitproc.core.actions import Adopt
 from gitproc.core.dialogue import STOPPING
-from gitproc.core.events import Notified, Slot
+from gitproc.core.events import Notified, Process, Slot
 from gitproc.core.states import RELOADING, SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.unit_state import Running, UnitState
@@ -122,7 +122,7 @@ _KEPT = ("ERRNO", "EXIT_STATUS", "BUSERROR", "NOTIFYACCESS")
 
 def _timed(world: World, state: UnitState, fields: dict[str, str]) -> None:
     seconds = _seconds(fields.get("EXTEND_TIMEOUT_USEC", ""))
-    if seconds is not None:
+    if seconds and seconds != math.inf:  # nobody can put its end off for ever
         deadlines.extend(world, state, seconds)
         watchdog.extend(world, state, seconds)
     beat = fields.get("WATCHDOG")
@@ -149,7 +149,17 @@ def _seconds(text: str) -> float | None:
 
 def _new_main(world: World, state: UnitState, pid: int) -> None:
     """MAINPID=: another process of the unit is the main one from now on (checked by who adopts it)."""
-    if state.main is not None and state.main.pid != pid and state.sub is not SubState.STOP_POST:
+    old = state.main
+    if old is None or old.pid == pid or state.sub is SubState.STOP_POST:
+        return
+    said = watchdog.dialogue(state)
+    known = next((x for x in said.former if x[0] == pid), None)
+    if known is not None:  # the shim has it in its table already
+        state.main = Running(Process.from_cookie(known[2]), pid, known[1], executed=True)
+        said.forget(known[2])
+    else:
         state.main = Running(world.new_process(state, Slot.MAIN), pid, executed=True)
         world.do(Adopt(state.main.process, pid, 0))
-        world.touch(state.name)
+    if old.pid:
+        said.former = [*said.former, [old.pid, old.start_time, old.process.cookie()]]
+    world.touch(state.name)

@@ -261,6 +261,9 @@ def _exited(world: World, event: Exited) -> None:
     state, slot = _find(world, event.process)
     if event.sequence:
         world.do(Acknowledge(event.sequence))
+    if state is not None and slot is None and state.dialogue is not None:
+        state.dialogue.forget(event.process.cookie())
+        world.dirty[state.name] = None
     if state is None or slot is None:
         return
     if event.successor is not None and slot is state.main and (state.up or state.starting):

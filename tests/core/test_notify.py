@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitproc.core.actions import WatchBusName
+from gitproc.core.actions import Adopt, WatchBusName
 from gitproc.core.events import BusNameSeen, Notified, Spawned, Verb
 from gitproc.core.properties import properties
 from gitproc.core.status import unit_status
@@ -228,3 +228,35 @@ def test_a_bus_name_alone_makes_a_service_one_of_the_bus():
     assert machine.sub("a.service") == "start"
     machine.run(3)
     assert machine.state("a.service").result == "timeout"
+
+
+def test_a_main_process_that_hands_over_may_take_over_again():
+    """It is in the shim's table once, by one token, however often it changes."""
+    machine = machine_of("NotifyAccess=all")
+    first, other = machine.main("a.service"), child(machine)
+    for pid in (other.pid, first.pid, other.pid, first.pid):
+        machine.say(first, MAINPID=str(pid))
+        machine.run(0.1)
+        assert machine.main("a.service").pid == pid
+    assert len(machine.orders(Adopt, "a.service")) == 1
+    machine.crash()
+    machine.restart()
+    machine.exit(other, 0)
+    machine.run(0.1)
+    dialogue = machine.state("a.service").dialogue
+    assert dialogue is not None
+    assert dialogue.former == []
+    assert machine.sub("a.service") == "running"
+    machine.exit(first, 1)
+    machine.run(0.1)
+    assert machine.sub("a.service") == "failed"
+
+
+def test_a_stop_is_not_put_off_for_ever():
+    machine = machine_of("NotifyAccess=all", "TimeoutStopSec=2", "ExecStart=/bin/stubborn")
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(0.5)
+    for usec in ("18446744073709551615", "0", "99999999999999999999"):
+        machine.say(machine.main("a.service"), EXTEND_TIMEOUT_USEC=usec)
+    machine.run(3)
+    assert machine.sub("a.service") == "failed"

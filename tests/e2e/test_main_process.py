@@ -69,6 +69,38 @@ def test_a_main_process_that_passes_its_work_on_is_followed_by_its_pid_file(shar
     until(lambda: not file.exists(), "its PID file goes with it")
 
 
+BACK = """
+import os, socket, sys, time
+s = socket.socket(1, 2)
+s.connect(os.environ["NOTIFY_SOCKET"])
+child = os.fork() or time.sleep(1000)
+while True:
+    for pid in (child, os.getpid()):
+        while not os.path.exists(sys.argv[1]): time.sleep(0.02)
+        os.unlink(sys.argv[1])
+        s.send(b"MAINPID=%d" % pid)
+"""
+
+
+def test_a_main_process_that_hands_over_may_take_over_again(shared):
+    order = shared.root / "order"
+    shared.repository.write({"back.py": BACK})
+    command = f"{PYTHON} ${{GITPROC_TREE}}/back.py {order}"
+    shared.commit({"back.service": service(command, "NotifyAccess=all")})
+    first = shared.wait("back")["main_pid"]
+    for kill in (False, True, False):
+        order.touch()
+        until(lambda: shared.unit("back")["main_pid"] not in (first, None), "the child is it")
+        if kill:
+            shared.kill_manager()
+        order.touch()
+        until(lambda: shared.unit("back")["main_pid"] == first, "the parent is it again")
+    assert shared.unit("back")["sub_state"] == "running"
+    assert shared.unit("back")["restarts"] == 0
+    os.kill(first, signal.SIGKILL)
+    assert shared.wait("back", "failed")["exec_main_pid"] == first
+
+
 SAY = "import os, socket, sys\nsocket.socket(1, 2).sendto(sys.argv[1].encode(), os.environ['NOTIFY_SOCKET'])\n"
 
 
