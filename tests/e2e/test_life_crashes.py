@@ -18,7 +18,7 @@ import pytest
 
 from tests.e2e.harness import CONFIG, Machine, made, until
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
 FREEZER = Path("/sys/fs/cgroup/freezer")
 STEP = r"""
@@ -200,10 +200,14 @@ class Walk:
         self.machine.commit({f"{name}.service": self.text(name) for name in self.names})
         hasty = [name for name, state in self.names.items() if state == "final-sigkill"]
         calm = [name for name in self.names if name not in hasty]
-        until(lambda: self.all_in(self.asked_to("reload") + self.asked_to("stop"), "running"), "up")
+        until(
+            lambda: self.all_in(self.asked_to("reload") + self.asked_to("stop"), "running"),
+            "up",
+            60,
+        )
         self.ask("reload", self.asked_to("reload"))
         self.ask("stop", [name for name in self.asked_to("stop") if name in calm])
-        until(lambda: self.all_in(calm), "they stand", 30)
+        until(lambda: self.all_in(calm), "they stand", 60)
         self.ask("stop", hasty)  # this state does not last
         try:
             until(lambda: self.all_in(calm + hasty), "all stand", 20)
