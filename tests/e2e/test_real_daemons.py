@@ -10,122 +10,21 @@ import pwd
 import re
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, Daemon
 from tests.e2e.harness import alive, until
 from tests.e2e.private import PrivateMachine
 
 pytestmark = [pytest.mark.root, pytest.mark.debian]
 
-SHIPPED = Path("/lib/systemd/system")
 CONFIG = 'settle_seconds = 0.3\nallow_unenforced = ["*"]\n'
-#: What Debian's own arrangement makes at boot, and what a bare machine lacks.
-PREPARE = """
-for package in haproxy postgresql-common dnsmasq memcached; do systemd-tmpfiles --create $package.conf; done
-test -d /etc/postgresql/15/main || pg_createcluster 15 main
-ssh-keygen -A
-printf 'address=/localhost/127.0.0.1\nno-resolv\n' >/etc/dnsmasq.d/test.conf
-echo '@reboot root touch /run/cron-works' >/etc/cron.d/test
-mkdir -p /var/www/html
-echo hello >/var/www/html/index.html
-rm -f /var/lib/logrotate/status
-"""
-OFF = {"ssh.service.d/90-not-enabled.conf": "[X-GitProc]\nEnabled=no\n"}
-
-
-@dataclass(frozen=True)
-class Daemon:
-    """A unit, the files it comes in, and a script that fails unless the daemon works.
-
-    `pid_file`: where the daemon itself says which process is the main one. `port`: one that only it listens on.
-    `reloads`: what reloads it, if anything. `killed`: the result when its main process is; empty: it starts again.
-    """
-
-    name: str
-    works: str
-    files: tuple[str, ...] = ()
-    links: tuple[tuple[str, str], ...] = ()
-    pid_file: str = ""
-    port: int = 0
-    reloads: str = ""
-    killed: str = ""
-
-    def shipped(self) -> dict[str, str]:
-        """Its unit files as the package has them."""
-        return {x: (SHIPPED / x).read_text() for x in self.files or (f"{self.name}.service",)}
-
-
-FLEET = [
-    Daemon(
-        "nginx",
-        "curl -fsS http://127.0.0.1/ -o /dev/null",
-        pid_file="/run/nginx.pid",
-        port=80,
-        reloads="nginx",
-        killed="signal",
-    ),
-    Daemon(
-        "postgresql@15-main",
-        "pg_isready -h /var/run/postgresql && su postgres -c 'psql -qc \"select 1\"'",
-        ("postgresql@.service", "postgresql.service"),
-        (("postgresql.service.wants/postgresql@15-main.service", "../postgresql@.service"),),
-        pid_file="/run/postgresql/15-main.pid",
-        port=5432,
-        reloads="postgresql",
-        killed="exit-code",  # of ExecStop=: ExecStart=- says that the main process may fail
-    ),
-    Daemon(
-        "ssh",
-        "nc -w 2 127.0.0.1 22 </dev/null | grep -q SSH-2.0",
-        pid_file="/run/sshd.pid",
-        port=22,
-        reloads="ssh",
-    ),
-    Daemon(
-        "prometheus-node-exporter",
-        "curl -fsS http://127.0.0.1:9100/metrics | grep -q node_load1",
-        port=9100,
-    ),
-    Daemon("cron", "test -e /run/cron-works", pid_file="/run/crond.pid"),
-    Daemon(
-        "dnsmasq",
-        "dig +time=1 +tries=1 @127.0.0.1 localhost A | grep -q NOERROR",
-        pid_file="/run/dnsmasq/dnsmasq.pid",
-        port=53,
-        reloads="dnsmasq",
-        killed="signal",
-    ),
-    Daemon(
-        "redis-server",
-        "redis-cli -h 127.0.0.1 ping | grep -q PONG",
-        pid_file="/run/redis/redis-server.pid",
-        port=6379,
-    ),
-    Daemon(
-        "memcached",
-        "printf 'version\\r\\nquit\\r\\n' | nc -w 2 127.0.0.1 11211 | grep -q VERSION",
-        pid_file="/run/memcached/memcached.pid",
-        port=11211,
-    ),
-    Daemon(
-        "haproxy",
-        "echo 'show info' | nc -w 2 -U /run/haproxy/admin.sock | grep -q Process_num",
-        pid_file="/run/haproxy.pid",
-        reloads="haproxy",
-    ),
-]
-NAMES = {daemon.name: daemon for daemon in FLEET}
-
-
-def installed(daemon: Daemon) -> bool:
-    return all((SHIPPED / x).exists() for x in daemon.files or (f"{daemon.name}.service",))
 
 
 def here(daemon: Daemon) -> Daemon:
-    if not installed(daemon):
+    if not daemon.installed:
         pytest.skip(f"{daemon.name} is not installed: tools/debian does it")
     return daemon
 
@@ -197,7 +96,7 @@ def private() -> Iterator[PrivateMachine]:
 def fleet() -> Iterator[PrivateMachine]:
     """All of the fleet in one commit, at work."""
     for machine in prepared():
-        members = [x for x in FLEET if installed(x)]
+        members = [x for x in FLEET if x.installed]
         files = {name: text for x in members for name, text in x.shipped().items()}
         for member in members:
             for name, target in member.links:
@@ -211,7 +110,7 @@ def fleet() -> Iterator[PrivateMachine]:
 
 def test_nobody_notices_that_the_manager_dies(fleet):
     before = {name: pid for name, pid in fleet.pids().items() if pid}
-    assert len(before) == sum(map(installed, FLEET))
+    assert len(before) == sum(x.installed for x in FLEET)
     for _ in range(2):
         fleet.kill_manager()
         assert {name: fleet.pids()[name] for name in before} == before
