@@ -95,7 +95,8 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
         _resume(world, state)
     for state in world.units.values():
         cured = restart.cured_at(world, state)
-        for at in (state.deadline, state.find_main_at, state.restart_at, cured):
+        overdue = state.job.until if state.job is not None else None
+        for at in (state.deadline, state.find_main_at, state.restart_at, overdue, cured):
             world.alarm(at, state.name)
     world.announced.clear()
     world.adopting = False

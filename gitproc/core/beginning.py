@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gitproc.core import job_timeout
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.lifecycle import describe, enter, move, next_command
 from gitproc.core.states import RESTS, Result, SubState
@@ -23,6 +24,7 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
             state.activation = None
             state.starts = []
     state.starts.append(world.now)
+    job_timeout.begins(world, state, unit)
     state.unit = unit
     state.invocation = world.new_invocation()
     state.result = Result.SUCCESS

@@ -85,11 +85,21 @@ def _missing(
             if problem:
                 where = relation.where(name, other)
                 findings.append(Diagnostic(where, "error", directive, problem))
+    among = "among these files" if partial else "in this commit"
+    for relation, directive in (
+        (graph.on_failure, "OnFailure"),
+        (graph.on_success, "OnSuccess"),
+        (graph.on_retry, "OnRetry"),
+    ):
+        for other in relation.of(name):
+            if other not in units.units and units.resolve(other) is None:
+                problem = f"{name} would start {other}, which is not {among}"
+                where = relation.where(name, other)
+                findings.append(Diagnostic(where, "warning", directive, problem))
     for other in graph.triggers.of(name):
         there = other in units.templates or other in units.units or units.resolve(other)
         if not there:
             where = graph.triggers.where(name, other)
-            among = "among these files" if partial else "in this commit"
             problem = f"{name} starts {other}, which is not {among}"
             severity: Severity = "warning" if partial else "error"
             findings.append(Diagnostic(where, severity, "Unit", problem))

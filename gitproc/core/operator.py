@@ -288,6 +288,14 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
             _answer(request, state, "dependency", text)
 
 
+def tired_of(world: World, state: UnitState, message: str) -> None:
+    """Nobody waits for this start any longer."""
+    for request in world.requests.values():
+        verbs = (Verb.START, Verb.RESTART, Verb.TRY_RESTART)
+        if request.verb in verbs and state.name in request.waiting:
+            _answer(request, state, "failed", message)
+
+
 def _simple(state: UnitState) -> bool:
     return state.unit is not None and state.unit[d.TYPE] in (ServiceType.SIMPLE, ServiceType.IDLE)
 

@@ -24,6 +24,7 @@ from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, Process
 from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
+from gitproc.core.start_job import StartJob
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import Activation, Health, Hold, LastExit, Running, UnitState
 from gitproc.core.world import World
@@ -92,6 +93,7 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         ]
         if state.activation
         else None,
+        "job": state.job.record() if state.job is not None else None,
         "path": state.path.record() if state.path is not None else None,
         "timer": state.timer.record() if state.timer is not None else None,
         "listening": [state.listening.accepted, state.listening.refused]
@@ -156,6 +158,8 @@ def unit_from(
     state.checked = checked_from(record.get("checked"))
     if "last_exit" in record:
         state.last_exit = LastExit(*record["last_exit"])
+    if "job" in record:
+        state.job = StartJob.restored(record["job"])
     if "path" in record:
         state.path = PathState.restored(record["path"])
     if "timer" in record:

@@ -12,7 +12,16 @@ whom it waits for and is looked at again when that one changes: work grows with 
 
 from __future__ import annotations
 
-from gitproc.core import beginning, deadlines, foreign, health, lifecycle, past_order, relations
+from gitproc.core import (
+    beginning,
+    deadlines,
+    foreign,
+    health,
+    job_timeout,
+    lifecycle,
+    past_order,
+    relations,
+)
 from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.listening import connection_over
 from gitproc.core.plan import compare
@@ -105,6 +114,7 @@ def _reconcile(world: World, name: str) -> None:
 
 def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
     if unit is None:
+        state.job = None
         if state.sub is SubState.AUTO_RESTART:
             state.restart_at = None
             lifecycle.move(world, state, Cause.HALT)
@@ -126,6 +136,8 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
     blocker, because = _start_blocker(world, state.name)
     if blocker is not None:
         _wait(world, state, blocker, because)
+        if job_timeout.waits(world, state, unit):
+            _forget_wait(world, state)
         return
     beginning.begin(world, state, unit)
 

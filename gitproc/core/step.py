@@ -20,6 +20,7 @@ from gitproc.core import (
     exits,
     foreign,
     idling,
+    job_timeout,
     lifecycle,
     operator,
     paths,
@@ -307,6 +308,8 @@ def _alarms(world: World) -> dict[str, None]:
         if state.deadline is not None and state.deadline <= world.now:
             state.deadline = None
             lifecycle.timed_out(world, state)
+        if late := job_timeout.overdue(world, state):
+            operator.tired_of(world, state, late)
         if watchdog.barked(world, state):
             lifecycle.hung(world, state, "no sign of life for longer than WatchdogSec=")
         if state.find_main_at is not None and state.find_main_at <= world.now:

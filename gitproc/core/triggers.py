@@ -41,7 +41,8 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
     state = world.state(name)
     along = operator.chosen(world, name)
     obstacle = _obstacle(world, state, along)
-    starter = world.units.get(by) or UnitState(by)
+    # A unit whose end starts another (OnFailure=) has a message already: why it ended.
+    starter = world.state(by) if world.graph.triggers.has(by, name) else UnitState(by)
     if obstacle:
         text = f"{by} would start {name}, but {obstacle}"
         if starter.message != text:  # said once, and not each time

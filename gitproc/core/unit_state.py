@@ -13,6 +13,7 @@ from gitproc.core.dialogue import Dialogue
 from gitproc.core.events import Process
 from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
+from gitproc.core.start_job import StartJob
 from gitproc.core.states import (
     ACTIVE_STATE,
     DOWN,
@@ -102,6 +103,7 @@ class UnitState:
     hold: Hold | None = None
     demanded: bool = False
     activation: Activation | None = None
+    job: StartJob | None = None  # where JobTimeoutSec= or its like is set
     timer: TimerState | None = None
     path: PathState | None = None
     listening: Listening | None = None  # of a socket

@@ -1,4 +1,5 @@
-"""What unit files take for granted of this host and is not here: programs, users and groups, files and folders.
+"""What unit files take for granted of this host and is not here: programs, users and groups, files and
+folders, time zones.
 
 Found before anything starts, and never more than a warning: a package may be installed, or a user made,
 between the check and the start, and the host that runs the check need not be the one that runs the unit.
@@ -7,17 +8,19 @@ between the check and the start, and the host that runs the check need not be th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gitproc.kernel.accounts import group_id, user_entry
 from gitproc.kernel.bus_names import SYSTEM_BUS, BusError, socket_path
+from gitproc.kernel.clock_watch import find_zone
 from gitproc.kernel.launch import LaunchError
 from gitproc.kernel.launch_environment import search_path
 from gitproc.units import directives as d
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives_exec import EXEC_SEARCH_PATH
+from gitproc.units.directives_timer import ON_CALENDAR
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 
@@ -32,9 +35,9 @@ def missing(unit: Unit, *, unless: str = "") -> Iterator[Diagnostic]:
 
     (A template is looked at by a sample instance, and what its name is part of says nothing.)
     """
-    if unit.kind != "service" or unit.masked:
+    if unit.masked or unit.kind not in _PROBLEMS:
         return
-    for directive, said, message in _problems(unit):
+    for directive, said, message in _PROBLEMS[unit.kind](unit):
         if not unless or unless not in message:
             yield Diagnostic(_place(unit, directive, said), "warning", directive.name, message)
 
@@ -83,6 +86,22 @@ def _problems(unit: Unit) -> Iterator[tuple[Directive[Any], str, str]]:
         ours = any(folder.path.endswith(f"/{own.path}") for owns in made for own in owns)
         if not ours and not os.path.isdir(folder.path):
             yield d.WORKING_DIRECTORY, folder.path, f"{folder.path} does not exist on this host"
+
+
+def _timer_problems(unit: Unit) -> Iterator[tuple[Directive[Any], str, str]]:
+    for calendar in unit[ON_CALENDAR]:
+        if calendar.zone and find_zone(calendar.zone) is None:
+            yield (
+                ON_CALENDAR,
+                calendar.zone,
+                f"this host does not know the time zone {calendar.zone}",
+            )
+
+
+_PROBLEMS: Mapping[str, Callable[[Unit], Iterator[tuple[Directive[Any], str, str]]]] = {
+    "service": _problems,
+    "timer": _timer_problems,
+}
 
 
 def _bus_socket() -> str:

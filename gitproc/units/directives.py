@@ -16,6 +16,7 @@ from gitproc.units import (
     directives_descriptors,
     directives_exec,
     directives_gitproc,
+    directives_job,
     directives_path,
     directives_resources,
     directives_sandbox,
@@ -325,6 +326,7 @@ def _build() -> dict[str, Directive[Any]]:
     table: dict[str, Directive[Any]] = {}
     for row in (
         *directives_unit.ROWS,
+        *directives_job.ROWS,
         *directives_service.ROWS,
         *directives_deadlines.ROWS,
         *directives_descriptors.ROWS,

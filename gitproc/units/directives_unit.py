@@ -191,19 +191,9 @@ def _condition(prefix: str, kind: str, what: str) -> Directive[tuple[Condition, 
     )
 
 
-_UNENFORCED = {
-    "JobTimeoutSec": "Longest wait for a queued start or stop: not limited yet.",
-    "JobRunningTimeoutSec": "Longest start or stop: not limited yet; see TimeoutStartSec=.",
-}
 _UNENFORCED_FLAGS = {
     "SurviveFinalKillSignal": "Survive the last kill of a shutdown: not arranged yet.",
     "DebugInvocation": "Raise the log level on a restart after a failure: not done yet.",
-}
-_UNENFORCED_ACTIONS = {
-    "JobTimeoutAction": "What to do to the machine when a job times out: nothing is done.",
-    "StartLimitAction": "What to do to the machine at the start limit: nothing is done.",
-    "FailureAction": "What to do to the machine when the unit fails: nothing is done.",
-    "SuccessAction": "What to do to the machine when the unit ends well: nothing is done.",
 }
 _NO_EFFECT = {
     "WantsMountsFor": "Paths whose mounts are wanted: what is not mounted is no obstacle.",
@@ -245,9 +235,7 @@ ROWS: tuple[Directive[Any], ...] = (
     START_LIMIT_INTERVAL_SEC,
     START_LIMIT_BURST,
     JOINS_NAMESPACE_OF,
-    *(known("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
     *(known_flag("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED_FLAGS.items()),
-    *(known("Unit", n, Support.UNENFORCED, d, str, "none") for n, d in _UNENFORCED_ACTIONS.items()),
     *(known("Unit", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
     *(_condition(prefix, kind, what) for prefix in _RULES for kind, what in KINDS.items()),
     WANTED_BY,

@@ -102,7 +102,7 @@ def verify(
 
     oneshot = _get(values, TYPE) is ServiceType.ONESHOT
     starts = _get(values, EXEC_START)
-    acts = any(word != "none" for word in values.get("Unit.SuccessAction", ()))
+    acts = values.get("Unit.SuccessAction", "none") != "none"
     if not starts and not _get(values, EXEC_STOP) and not acts:
         refuse(EXEC_START, "missing: a service needs ExecStart=, or ExecStop= with Type=oneshot")
     elif not starts and not oneshot:

@@ -132,6 +132,30 @@ def test_a_timer_alone_wants_for_its_service_only(tmp_path, gitproc):
     )
 
 
+def test_a_time_zone_that_this_host_does_not_know_is_a_warning(tmp_path, gitproc):
+    (tmp_path / "a.service").write_text(GOOD)
+    lines = "[Timer]\nOnCalendar=12:00 Europe/Berlin\nOnCalendar=12:00 Europe/Nowhere\n"
+    (tmp_path / "a.timer").write_text(lines)
+    found = gitproc("--root", tmp_path, "verify", tmp_path)
+    assert found.returncode == 0
+    assert b"a.timer:3: warning: OnCalendar: this host does not know the time zone" in found.stdout
+    assert found.stdout.count(b": warning: ") == 1
+
+
+def test_what_an_end_would_do_to_the_machine_is_warned_of_unless_it_is_nothing(tmp_path, gitproc):
+    unit = tmp_path / "a.service"
+    actions = ("JobTimeoutAction", "StartLimitAction", "FailureAction", "SuccessAction")
+    for word, severity in (("none", ""), ("reboot-force", "warning"), ("rebot", "error")):
+        unit.write_text("[Unit]\n" + "".join(f"{x}={word}\n" for x in actions) + GOOD)
+        found = gitproc("--root", tmp_path, "verify", unit).stdout.decode()
+        for line, action in enumerate(actions, 2):
+            assert (f"a.service:{line}: {severity}: {action}: " in found) is bool(severity)
+    unit.write_text("[Unit]\nSuccessAction=none\n[Service]\nType=oneshot\n")
+    assert (
+        b"missing: a service needs ExecStart=" in gitproc("--root", tmp_path, "verify", unit).stdout
+    )
+
+
 def test_a_file_too_large_is_no_mask(tmp_path, gitproc):
     (tmp_path / "a.service").write_text(GOOD + "#" * (1 << 20))
     found = gitproc("--root", tmp_path, "verify", tmp_path / "a.service")

@@ -104,6 +104,24 @@ def test_what_is_required_and_missing_is_refused_with_its_line_and_what_is_wante
     ]
 
 
+def test_a_reaction_that_nobody_has_is_a_warning_with_its_line():
+    found = findings(
+        {
+            "a.service": unit(
+                "OnFailure=alert@%n.service", "OnSuccess=gone.service alert@x.service"
+            ),
+            "alert@.service": unit(),
+            "b.service": unit("OnFailure=gone.service") + "[X-GitProc]\nOnRetry=gone.service\n",
+        }
+    )
+    missing = "gone.service, which is not in this commit"
+    assert [x for x in found if "[Service]" not in x] == [
+        f"a.service:3: warning: OnSuccess: a.service would start {missing}",
+        f"b.service:2: warning: OnFailure: b.service would start {missing}",
+        f"b.service:6: warning: OnRetry: b.service would start {missing}",
+    ]
+
+
 def test_two_units_that_would_run_may_not_conflict():
     wanted = "[Install]\nWantedBy=multi-user.target\n"
     files = {

@@ -41,6 +41,12 @@ def test_a_failure_for_good_starts_who_is_named_and_tells_it():
     assert found["MONITOR_INVOCATION_ID"] == machine.state("a.service").invocation
 
 
+@pytest.mark.parametrize("alert", [ALERT, None])
+def test_why_it_failed_is_still_said_after_that(alert):
+    machine = machine_of(a=BAD, **({"alert": alert} if alert else {}))
+    assert "exited with status 1" in machine.state("a.service").message
+
+
 def test_a_signal_is_told_by_name():
     text = service("ExecStart=/bin/dies", unit="OnFailure=alert.service")
     machine = machine_of(programs={"dies": Program(lasts=0.1, dies_of=9)}, a=text, alert=ALERT)
