@@ -22,7 +22,7 @@ JOB_RUNNING_TIMEOUT_SEC = one(
     "JobRunningTimeoutSec",
     parse_timeout,
     math.inf,
-    "Longest start, once it has begun (JobTimeoutSec=): then OnFailure= hears of it, and the start goes on.",
+    "Longest start once begun (JobTimeoutSec=): then OnFailure= is started, and the start goes on.",
     Change.NONE,
 )
 

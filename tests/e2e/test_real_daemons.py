@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, Daemon
+from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, UNENFORCED, Daemon
 from tests.e2e.harness import alive, until
 from tests.e2e.private import PrivateMachine
 
 pytestmark = [pytest.mark.root, pytest.mark.debian]
 
-CONFIG = 'settle_seconds = 0.3\nallow_unenforced = ["*"]\n'
+CONFIG = f"settle_seconds = 0.3\nallow_unenforced = {[*UNENFORCED]}\n"
 
 
 def here(daemon: Daemon) -> Daemon:
@@ -221,6 +221,14 @@ def test_a_session_of_ssh_outlives_a_restart(fleet):
     works(fleet, daemon)
     assert session.communicate("still\n", timeout=15)[0] == "still\n"
     assert session.wait(15) == 0
+
+
+def test_haproxy_has_the_log_in_its_own_tree(fleet):
+    main = works(fleet, here(NAMES["haproxy"]))
+    inside = Path(f"/proc/{main}/root/var/lib/haproxy/dev/log")
+    assert inside.is_socket()
+    assert os.stat(inside).st_ino == os.stat(f"/proc/{fleet.manager}/root/dev/log").st_ino
+    assert fleet.inside("test -S /var/lib/haproxy/dev/log").status == 1
 
 
 def test_logrotate_runs_and_its_timer_waits(fleet):

@@ -11,6 +11,7 @@ from gitproc.units import (
     directives_exec_scheduling,
     directives_exec_streams,
     directives_gitproc,
+    directives_job,
     directives_path,
     directives_resources,
     directives_sandbox,
@@ -27,6 +28,7 @@ from gitproc.units.spellings import STANDS_FOR
 MODULES = (
     d,
     directives_gitproc,
+    directives_job,
     directives_sandbox,
     directives_unit,
     directives_path,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED
+from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, UNENFORCED
 from tests.vm.inside.machine import (
     REPOSITORY,
     UNIT,
@@ -46,7 +46,7 @@ def fleet():
     """All of them in one commit, at work; in none again at the end."""
     up()
     before = CONFIG.read_text()
-    CONFIG.write_text(before + '\nallow_unenforced = ["*"]\n')
+    CONFIG.write_text(f"allow_unenforced = {[*UNENFORCED]}\n{before}")
     run("systemctl", "restart", UNIT)
     run("sh", "-c", PREPARE)
     for daemon in FLEET:
