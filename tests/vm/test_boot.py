@@ -10,7 +10,7 @@ from tests.vm import vm
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1000),
     pytest.mark.skipif(bool(vm.unavailable()), reason=vm.unavailable()),
 ]
 
@@ -76,7 +76,7 @@ def debs():
 
 
 def test_the_package_from_its_installation_to_its_purge(debs):
-    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=700)
+    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=800)
     assert shown(outcome)
 
 
