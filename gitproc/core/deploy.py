@@ -64,7 +64,7 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     host = foreign.heard_with_commit(world, event.host_units)
     has = foreign.elsewhere(host, again=event.again)
     findings = check_changed(world.graph, units, suspects, roots, world.pulled, elsewhere=has)
-    errors += [x for x in findings if x not in errors]
+    errors += [x for x in findings if x.severity == "error" and x not in errors]
     if errors:
         edges.undo(world.graph)
         _refuse(world, commit, errors)
