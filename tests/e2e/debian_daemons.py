@@ -6,12 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHIPPED = Path("/lib/systemd/system")
-#: What logrotate, memcached and redis-server ask for and is not enforced yet.
-UNENFORCED = (
-    "CapabilityBoundingSet", "LockPersonality", "MemoryDenyWriteExecute", "NoNewPrivileges", "ProtectClock",
-    "RestrictAddressFamilies", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
-    "SystemCallArchitectures", "SystemCallFilter",
-)  # fmt: skip
 #: What Debian's own arrangement makes at boot, and what a bare machine lacks.
 PREPARE = """
 for package in haproxy postgresql-common dnsmasq memcached; do systemd-tmpfiles --create $package.conf; done

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.debian_daemons import FLEET, PREPARE
 from tests.e2e.private import PrivateMachine
-from tests.e2e.test_real_daemons import FLEET, PREPARE, installed, works
+from tests.e2e.test_real_daemons import works
 
 pytestmark = [pytest.mark.root, pytest.mark.debian]
 
@@ -17,7 +18,7 @@ CONFINED = {
 
 
 def test_memcached_and_redis_are_confined_and_work():
-    members = [x for x in FLEET if x.name in CONFINED and installed(x)]
+    members = [x for x in FLEET if x.name in CONFINED and x.installed]
     assert len(members) == len(CONFINED)
     machine = PrivateMachine(config="settle_seconds = 0.3\n")
     try:

@@ -14,13 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, UNENFORCED, Daemon
+from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, Daemon
 from tests.e2e.harness import alive, until
 from tests.e2e.private import PrivateMachine
 
 pytestmark = [pytest.mark.root, pytest.mark.debian]
-
-CONFIG = f"settle_seconds = 0.3\nallow_unenforced = {[*UNENFORCED]}\n"
 
 
 def here(daemon: Daemon) -> Daemon:
@@ -78,7 +76,7 @@ def gone(machine: PrivateMachine, daemon: Daemon, everyone: set[int], group: Pat
 
 
 def prepared() -> Iterator[PrivateMachine]:
-    machine = PrivateMachine(config=CONFIG)
+    machine = PrivateMachine()
     try:
         machine.start()
         assert (done := machine.inside(PREPARE)).status == 0, done

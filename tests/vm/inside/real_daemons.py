@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, UNENFORCED
+from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED
 from tests.vm.inside.machine import (
     REPOSITORY,
     UNIT,
@@ -19,7 +19,6 @@ from tests.vm.inside.machine import (
     wait_for,
 )
 
-CONFIG = Path("/etc/gitproc/config.toml")
 SOCKETS = ("micro-httpd.socket", "micro-httpd@.service")
 
 
@@ -45,9 +44,6 @@ def listens(port):
 def fleet():
     """All of them in one commit, at work; in none again at the end."""
     up()
-    before = CONFIG.read_text()
-    CONFIG.write_text(f"allow_unenforced = {[*UNENFORCED]}\n{before}")
-    run("systemctl", "restart", UNIT)
     run("sh", "-c", PREPARE)
     for daemon in FLEET:
         assert run("systemctl", "is-active", daemon.name, check=False) == "inactive"
@@ -66,9 +62,6 @@ def fleet():
     )
     git("commit", "-qm", "No daemons")
     wait_for(lambda: not any(pid(daemon.name) for daemon in FLEET), 60)
-    CONFIG.write_text(before)
-    run("systemctl", "restart", UNIT)
-    up()
 
 
 def test_all_of_them_work_and_go_on_without_the_manager():
