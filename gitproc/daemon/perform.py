@@ -107,7 +107,7 @@ class Perform:
         self._e = effects
         self._post = post
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._kept: set[str] = set()
+        self._kept: dict[str, int] = {}  # fingerprint -> hash of the settings that are on disk
         self.bus = BusWatch(effects.config.user_mode, post)
         self._ipc = IpcObjects()
         self._dynamic_users = open_registry(str(effects.config.run_dir / "dynamic-users"))
@@ -175,7 +175,7 @@ class Perform:
             case Release(unit=definition, keep_runtime=keep_runtime, forget=forget):
                 self._release(definition, keep_runtime=keep_runtime)
                 if forget:
-                    self._kept.discard(definition.fingerprint)
+                    self._kept.pop(definition.fingerprint, None)
                     self._e.definitions.drop(definition.fingerprint)
             case Probe(unit=definition, invocation=invocation):
                 self._e.health.probe(
@@ -295,10 +295,14 @@ class Perform:
         self._post(Exited(process, ExitCode.EXITED, number, tree_empty=empty, realtime=time.time()))
 
     def _keep(self, unit: Unit) -> None:
-        """The definition must be on disk before anything of it runs: a stop after a crash needs it."""
-        if unit.fingerprint not in self._kept:
+        """The definition must be on disk before anything of it runs: a stop after a crash needs it.
+
+        Definitions of one fingerprint may differ in what does not decide how a unit runs (conditions).
+        """
+        settings = hash(unit.settings)
+        if self._kept.get(unit.fingerprint) != settings:
             self._e.definitions.put(unit.fingerprint, unit.freeze())
-            self._kept.add(unit.fingerprint)
+            self._kept[unit.fingerprint] = settings
 
     def _first(self, unit: Unit, process: Process) -> None:
         self.warnings.pop(unit.name, None)

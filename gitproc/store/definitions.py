@@ -26,11 +26,10 @@ class Definitions:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._known: set[str] = set()
 
     def put(self, fingerprint: str, frozen: dict[str, Any]) -> None:
-        """Keep a frozen unit. Having it already costs nothing. StateError if the disk refuses."""
-        if fingerprint in self._known or self.get(fingerprint) == frozen:
+        """Keep a frozen unit, in place of one of the same fingerprint. StateError if the disk refuses."""
+        if self.get(fingerprint) == frozen:
             return
         data = json.dumps({"fingerprint": fingerprint, "unit": frozen}).encode("ascii")
         path = self._path(fingerprint)
@@ -42,7 +41,6 @@ class Definitions:
                 files.replace(path, data, durable=False)
         except OSError as error:
             raise StateError(f"cannot write {path}: {error.strerror}", path=str(path)) from error
-        self._known.add(fingerprint)
 
     def get(self, fingerprint: str) -> dict[str, Any] | None:
         """The frozen unit; None if it is not kept, or damaged (then with a warning in the log)."""
@@ -59,12 +57,10 @@ class Definitions:
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("cannot use kept definition %s: %s", path, error)
             return None
-        self._known.add(fingerprint)
         return unit
 
     def drop(self, fingerprint: str) -> None:
         """Forget one that nothing will ask for again."""
-        self._known.discard(fingerprint)
         with suppress(OSError):
             self._path(fingerprint).unlink()
 
@@ -78,7 +74,6 @@ class Definitions:
         for path in names:
             if path.name.removesuffix(_SUFFIX) not in keep or path.suffix != _SUFFIX:
                 path.unlink(missing_ok=True)
-                self._known.discard(path.name.removesuffix(_SUFFIX))
                 removed += 1
         return removed
 

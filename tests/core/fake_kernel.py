@@ -70,9 +70,9 @@ class Machine(Manager):
             return
         match action:
             case Keep(unit):
-                self.definitions.setdefault(unit.fingerprint, unit)  # once, as `perform`
+                self.definitions[unit.fingerprint] = unit
             case Spawn(process, unit, command, _, first):
-                self.definitions.setdefault(unit.fingerprint, unit)  # once, as `perform`
+                self.definitions[unit.fingerprint] = unit
                 if first:
                     self._end_strangers(unit)
                 self._spawn(process, unit.name, command.path, command.argv)

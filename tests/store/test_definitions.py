@@ -64,3 +64,10 @@ def test_a_disk_that_refuses_is_a_state_error(tmp_path):
     (tmp_path / "kept").write_bytes(b"a file")
     with pytest.raises(StateError, match="cannot write"):
         Definitions(tmp_path / "kept").put(PRINT, UNIT)
+
+
+def test_a_definition_takes_the_place_of_one_that_runs_alike(tmp_path):
+    definitions = Definitions(tmp_path)
+    definitions.put("ab" * 32, {"name": "a", "settings": ["one"]})
+    definitions.put("ab" * 32, {"name": "a", "settings": ["one", "another condition"]})
+    assert definitions.get("ab" * 32) == {"name": "a", "settings": ["one", "another condition"]}
