@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -415,3 +416,50 @@ def test_stored_descriptors_come_back_with_the_next_start(machine, path):
     machine.gitproc("start", "v")
     fourth = until(lambda: len(lines()) == 4 and lines()[3])
     assert fourth[1:] == ["v.socket", "-"]
+
+
+# Answers whom it has accepted before it obeys SIGTERM.
+GRACEFUL = """
+import os, signal, socket, time
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+signal.set_wakeup_fd(os.open("/dev/null", os.O_WRONLY | os.O_NONBLOCK))
+listener = socket.socket(fileno=3)
+listener.settimeout(0.02)
+while not ended:
+    try:
+        connection, _ = listener.accept()
+    except TimeoutError:
+        continue
+    with connection:
+        connection.settimeout(None)
+        connection.sendall(b"%d - " % os.getpid() + connection.recv(100))
+"""
+
+
+def test_no_client_notices_a_deploy(machine, path):
+    (machine.root / "graceful.py").write_text(GRACEFUL)
+    command = f"[Service]\nExecStart=/usr/bin/python3 -I -S {machine.root}/graceful.py\n"
+    machine.deploy({"g.socket": socket_unit(f"ListenStream={path}"), "g.service": command})
+    answers: list[int] = []
+    errors: list[Exception] = []
+    over = threading.Event()
+
+    def hammer():
+        while not over.is_set():
+            try:
+                answers.append(ask(path)[0])
+            except Exception as error:
+                errors.append(error)
+
+    clients = [threading.Thread(target=hammer) for _ in range(2)]
+    for client in clients:
+        client.start()
+    until(lambda: answers, "it answers")
+    for number in range(30):
+        machine.deploy({"g.service": f"{command}Environment=N={number}\n"})
+    over.set()
+    for client in clients:
+        client.join(20)
+    assert errors == []
+    assert len(set(answers)) >= 25
