@@ -103,6 +103,8 @@ def _fields(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
         yield "Main PID", f"{unit.get('exec_main_pid') or 'n/a'} ({_ended(unit)})"
     if pid := unit.get("control_pid"):
         yield "Control PID", f"{pid}"
+    if second := unit.get("second"):
+        yield _second(second)
     if unit.get("status_text"):
         yield "Status", f'"{safe(unit["status_text"])}"'
     if error := unit.get("status_error"):
@@ -135,6 +137,19 @@ def _said_error(error: Unit) -> str:
     if number(error.get("exit_status")) is not None:
         said.append(f"exit status: {int(error['exit_status'])}")
     return "; ".join(said)
+
+
+def _second(second: Mapping[str, Any]) -> tuple[str, str]:
+    """The instance beside the one that serves (Update=overlap)."""
+    pid = f"PID {second['pid']}, " if second.get("pid") else ""
+    said = f": {safe(second['message'])}" if second.get("message") else ""
+    match second.get("role"):
+        case "draining":
+            return "Draining", f"{pid}{safe(second.get('sub_state'))}{said}"
+        case "updating":
+            return "Updating", f"{pid}{safe(second.get('sub_state'))}{said}"
+        case _:
+            return "Update", f"failed: {safe(second.get('message'))}"
 
 
 def _conditions(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:

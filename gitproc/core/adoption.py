@@ -9,7 +9,17 @@ unseen with its shim.
 
 from __future__ import annotations
 
-from gitproc.core import conditions, exits, health, reload, restart, schedule, spawning, watchdog
+from gitproc.core import (
+    conditions,
+    exits,
+    health,
+    overlap,
+    reload,
+    restart,
+    schedule,
+    spawning,
+    watchdog,
+)
 from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchBusName, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
@@ -25,8 +35,7 @@ from gitproc.units.unit import Unit
 
 def adopted(world: World, event: Adopted) -> None:
     """A process of ours is alive. One that nobody expects belongs to no instance and is ended."""
-    state = world.units.get(event.process.unit)
-    slot = state.running(event.process) if state is not None else None
+    state, slot = overlap.owner(world, event.process)
     if state is None or slot is None or state.unit is None:
         if not event.alive or (state is not None and _was_main(state, event.process)):
             return
@@ -62,7 +71,7 @@ def _was_main(state: UnitState, process: Process) -> bool:
 def _believe(world: World, event: Adopted, unit: Unit) -> None:
     """The disk was full when this instance began: what runs is believed, and that it had come up."""
     process = event.process
-    state = UnitState(process.unit, unit=unit, invocation=process.invocation)
+    state = UnitState(process.unit, unit=unit.seated(process.unit), invocation=process.invocation)
     state.main = Running(process, event.pid, event.start_time, executed=True)
     state.tree_empty = False
     state.born = True
@@ -82,7 +91,7 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
             continue
         if state.unit is None:
             # Its kept definition is lost: nothing can be said about it but that it must not go on.
-            world.do(SignalTree(state.name, state.invocation, SIGKILL))
+            world.do(SignalTree(state.seat, state.invocation, SIGKILL))
             fresh = UnitState(state.name, hold=state.hold, demanded=state.demanded)
             world.units[state.name] = fresh
             world.touch(state.name)
@@ -135,9 +144,9 @@ def _resume(world: World, state: UnitState) -> None:
     if state.definition.kind == "service" and state.main is None and state.control is None:
         if state.sub is SubState.START and state.definition[d.TYPE] is ServiceType.FORKING:
             world.do(FindMain(state.definition, state.invocation))
-            world.do(WatchTree(state.name, state.invocation))
+            world.do(WatchTree(state.seat, state.invocation))
         elif state.sub in UP:
-            world.do(WatchTree(state.name, state.invocation))
+            world.do(WatchTree(state.seat, state.invocation))
     if state.definition[d.TYPE] is ServiceType.DBUS and (state.up or state.starting):
         world.do(WatchBusName(state.name, state.invocation, state.definition[d.BUS_NAME]))
     if state.sub in watchdog.WATCHED:

@@ -34,7 +34,7 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     state.restart_at = None
     state.restart_wanted = state.reload_wanted = ""
     state.ordered_stop = state.forced_restart = state.oom = state.reload_failed = False
-    state.finished = False
+    state.finished = state.drains = False
     state.done = state.status_text = state.message = ""
     state.waits_for = state.waits_because = state.obstacle = ""
     state.health = Health()

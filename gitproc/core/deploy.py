@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from gitproc.core import (
     attribution,
     foreign,
+    overlap,
     past_order,
     plan,
     schedule,
@@ -241,6 +242,8 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
             return f"needs {obstacle}, which is not up"
     if state is None:
         return ""
+    if beside := overlap.failure(world, name, unit):
+        return beside
     if state.down and state.done == unit.fingerprint and state.result not in FINE:
         return state.message or state.result.value
     if state.sub is SubState.AUTO_RESTART and state.result is Result.HEALTH_CHECK:

@@ -13,6 +13,7 @@ from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.immutable import immutable
 from gitproc.units.directive import Change
+from gitproc.units.seats import is_second
 
 
 @immutable
@@ -31,7 +32,7 @@ class Drift:
 
 def drifts(world: World) -> list[Drift]:
     """Every difference, by unit."""
-    names = set(world.pulled) | world.units.keys()
+    names = set(world.pulled) | {name for name in world.units if not is_second(name)}
     return [found for name in sorted(names) if (found := _drift(world, name)) is not None]
 
 

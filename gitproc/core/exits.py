@@ -200,7 +200,7 @@ def _goes_on(world: World, state: UnitState, result: Result, message: str) -> bo
     whole = state.definition[d.EXIT_TYPE] is ExitType.CGROUP
     if not whole or state.tree_empty or not (state.up or state.starting):
         return False
-    world.do(WatchTree(state.name, state.invocation))
+    world.do(WatchTree(state.seat, state.invocation))
     if result is not Result.SUCCESS:
         note_failure(state, result, message)
     return True
@@ -212,7 +212,7 @@ def _control_exited(world: World, state: UnitState, result: Result, message: str
     if sub is SubState.START:  # the parent of a forking service
         if good:
             world.do(FindMain(state.definition, state.invocation))
-            world.do(WatchTree(state.name, state.invocation))
+            world.do(WatchTree(state.seat, state.invocation))
         else:
             fail(world, state, result, message, Cause.FAILED)
     elif sub in COMMANDS:

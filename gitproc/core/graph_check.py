@@ -6,8 +6,11 @@ from collections.abc import Container, Iterable
 from itertools import pairwise
 
 from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
+from gitproc.units import directives as d
 from gitproc.units.diagnostics import Diagnostic, Location, Severity
+from gitproc.units.directives_socket import ACCEPT
 from gitproc.units.loader import UnitSet
+from gitproc.units.service_types import Update
 
 
 def _edge_where(graph: DependencyResolver, source: str, target: str) -> tuple[Location, str]:
@@ -44,6 +47,7 @@ def check_changed(
     names = sorted(changed)
     for name in names:
         findings += _missing(graph, units, name, elsewhere, partial=partial)
+        findings += _overlap(graph, units, name, partial=partial)
         if name in cleared:
             continue
         cycle = graph.find_cycle(name, cleared)
@@ -104,6 +108,29 @@ def _missing(
             severity: Severity = "warning" if partial else "error"
             findings.append(Diagnostic(where, severity, "Unit", problem))
     return findings
+
+
+def _overlap(
+    graph: DependencyResolver, units: UnitSet, name: str, *, partial: bool
+) -> list[Diagnostic]:
+    """Whether two instances of it could be there at once, as Update=overlap asks for."""
+    unit = units.units.get(name) or (units.resolve(name) if "@" in name else None)
+    accepting = unit is not None and unit.kind == "socket" and unit[ACCEPT]
+    if accepting:  # what it starts is a template
+        unit = units.resolve(f"{name.removesuffix('.socket')}@0.service")
+    if unit is None or unit.kind != "service" or unit.masked:
+        return []
+    if unit[d.UPDATE] is not Update.OVERLAP:
+        return []
+    where, directive = unit.where(d.UPDATE), d.UPDATE.name
+    if accepting:
+        text = f"each instance serves one connection of {name} to its end: nothing could take over"
+        return [Diagnostic(where, "error", directive, text)]
+    sockets = {*unit[d.SOCKETS], *(x for x in graph.triggers.to(name) if x.endswith(".socket"))}
+    if sockets or partial:
+        return []
+    text = "no socket unit serves it: both instances would open their own sockets"
+    return [Diagnostic(where, "warning", directive, text)]
 
 
 def _cycle(graph: DependencyResolver, cycle: list[str]) -> Diagnostic:

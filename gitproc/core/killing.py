@@ -23,7 +23,7 @@ def order_signals(world: World, state: UnitState) -> None:
     unit = state.definition
     mode = unit[d.KILL_MODE]
     if state.sub is SubState.STOP_SIGTERM and state.dialogue is not None and state.dialogue.leaving:
-        world.do(WatchTree(state.name, state.invocation))  # it has said that it is about to end
+        world.do(WatchTree(state.seat, state.invocation))  # it has said that it is about to end
         return
     strong = state.sub in (SubState.STOP_SIGKILL, SubState.FINAL_SIGKILL)
     final = state.sub in FINAL_ROUND
@@ -38,13 +38,13 @@ def order_signals(world: World, state: UnitState) -> None:
         signal = unit[d.FINAL_KILL_SIGNAL]
     signals = (signal, 1) if unit[d.SEND_SIGHUP] and not strong and not aborting else (signal,)
     for number in signals if whole_tree else ():
-        world.do(SignalTree(state.name, state.invocation, number))
+        world.do(SignalTree(state.seat, state.invocation, number))
     for slot in (state.main, state.control):
         # One that has been ordered and is not seen yet may be born after the tree has been signalled.
         if slot is not None and mode is not KillMode.NONE and not (whole_tree and slot.pid):
             for number in signals:
                 world.do(Signal(slot.process, number))
-    world.do(WatchTree(state.name, state.invocation))
+    world.do(WatchTree(state.seat, state.invocation))
 
 
 def gone(state: UnitState, *, final: bool) -> bool:

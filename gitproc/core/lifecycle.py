@@ -36,6 +36,7 @@ from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
+from gitproc.units.seats import home, is_second
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 
@@ -92,7 +93,8 @@ def halt(world: World, state: UnitState) -> None:
 def describe(unit: Unit) -> str:
     """How a unit is spoken of: `name - Description=`."""
     text = unit[d.DESCRIPTION]
-    return f"{unit.name} - {text}" if text else unit.name
+    name = home(unit.name)
+    return f"{name} - {text}" if text else name
 
 
 # -- entering states ---------------------------------------------------------------------------------
@@ -197,7 +199,7 @@ def _enter_start(world: World, state: UnitState) -> None:
     if not state.tree_empty and unit[d.KILL_MODE].ends_all:
         # What ExecStartPre= left behind does not go on beside the service (systemd.service(5)). Where KillMode=
         # leaves processes alone, it may be those of an earlier instance: a session of sshd's.
-        world.do(SignalTree(state.name, state.invocation, SIGKILL))
+        world.do(SignalTree(state.seat, state.invocation, SIGKILL))
     deadlines.arm(world, state, deadlines.start_timeout(world, unit))
     if unit.kind == "socket":
         world.do(OpenSocket(unit, state.invocation))
@@ -240,7 +242,7 @@ def _enter_running(world: World, state: UnitState, *, fresh: bool) -> None:
         move(world, state, Cause.COMPLETED)
         return
     if state.main is None:
-        world.do(WatchTree(state.name, state.invocation))
+        world.do(WatchTree(state.seat, state.invocation))
     if fresh:
         world.tell("unit.started", state.name, f"Started {describe(unit)}")
     phase = state.dialogue.phase if state.dialogue is not None else ""
@@ -290,7 +292,7 @@ def finish(world: World, state: UnitState) -> None:
     again = False
     delay = restart_delay(unit, world.settings, state.restarts + 1)
     replaced = state.ordered_stop or bool(state.restart_wanted)
-    if not replaced and state.connection is None:
+    if not replaced and state.connection is None and not is_second(state.name):
         again = state.forced_restart or shall_restart(unit, state.result, state.last_exit)
         upheld = relations.upheld_by(world, state.name) is not None
         again = again or (upheld and state.result is not Result.EXEC_CONDITION)
@@ -342,8 +344,8 @@ def tell_failed(world: World, state: UnitState) -> None:
     """Announce a failure that no restart follows; OnFailure= hears of it, too."""
     relations.note_end(world, state, "on_failure")
     text = f"Failed: {describe(state.definition)}: {state.message or state.result}"
-    text += attribution.blame(world, state.name)
-    change = attribution.record(world.changes.get(state.name))
+    text += attribution.blame(world, home(state.name))
+    change = attribution.record(world.changes.get(home(state.name)))
     world.tell("unit.failed", state.name, text, result=state.result.value, change=change)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from gitproc.core.states import SubState
 from gitproc.immutable import immutable
 from gitproc.units import directives as d
+from gitproc.units.seats import home
 
 if TYPE_CHECKING:
     from gitproc.core.unit_state import UnitState
@@ -68,7 +69,7 @@ def sockets_for(world: World, state: UnitState) -> tuple[str, ...] | None:
     if state.connection is not None:
         return (state.name,)
     names = [*state.definition[d.SOCKETS]]
-    names += sorted(n for n in world.graph.triggers.to(state.name) if n.endswith(".socket"))
+    names += sorted(n for n in world.graph.triggers.to(home(state.name)) if n.endswith(".socket"))
     found = []
     for name in dict.fromkeys(names):
         other = world.units.get(name)

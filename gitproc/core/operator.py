@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import foreign, relations, schedule, standing
+from gitproc.core import foreign, overlap, relations, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
 from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
@@ -183,19 +183,18 @@ def _reload(world: World, request: Request, state: UnitState) -> None:
 
 
 def _kill(world: World, request: Request, state: UnitState, event: OperatorAsked) -> None:
-    slots = {"main": state.main, "control": state.control}
-    if event.whom == "all":
-        if state.tree_empty:
-            _answer(request, state, "failed", "no process to kill")
-            return
-        world.do(SignalTree(state.name, state.invocation, event.signal))
-    else:
-        slot = slots.get(event.whom)
-        if slot is None:
-            _answer(request, state, "failed", f"no {event.whom} process to kill")
-            return
-        world.do(Signal(slot.process, event.signal))
-    _answer(request, state, "done")
+    whom = "" if event.whom == "all" else f"{event.whom} "
+    found = False
+    for it in overlap.instances(world, state):
+        slot = {"main": it.main, "control": it.control}.get(event.whom)
+        if slot is not None:
+            world.do(Signal(slot.process, event.signal))
+        elif not whom and not it.tree_empty:
+            world.do(SignalTree(it.seat, it.invocation, event.signal))
+        else:
+            continue
+        found = True
+    _answer(request, state, *(("done",) if found else ("failed", f"no {whom}process to kill")))
 
 
 def _reset_failed(world: World, request: Request, state: UnitState) -> None:
@@ -244,7 +243,9 @@ def _look(world: World, request: Request, name: str) -> None:
         case Verb.START | Verb.RESTART | Verb.TRY_RESTART:
             _look_start(world, request, state)
         case Verb.STOP:
-            if state.down or state.invocation != request.invocations.get(name, ""):
+            if any(not it.down for it in [*overlap.instances(world, state)][1:]):
+                pass  # the one beside it has to stop, too
+            elif state.down or state.invocation != request.invocations.get(name, ""):
                 _answer(request, state, "done")
             elif not standing.must_stop(world, state):
                 _answer(request, state, "canceled", "started again meanwhile")

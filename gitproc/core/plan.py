@@ -25,6 +25,8 @@ from gitproc.units.directive import Change
 from gitproc.units.directives_resources import LIVE
 from gitproc.units.evaluate import targets_of
 from gitproc.units.loader import UnitSet
+from gitproc.units.seats import is_second
+from gitproc.units.service_types import Update
 from gitproc.units.timespan import format_span
 from gitproc.units.unit import Unit
 
@@ -38,11 +40,14 @@ class PlannedAction(StrEnum):
     LIVE = "live"
     RELOAD = "reload"
     RESTART = "restart"
+    UPDATE = "update"
     START = "start"
     STOP = "stop"
 
 
-_WEAKER = frozenset({PlannedAction.NONE, PlannedAction.LIVE, PlannedAction.RELOAD})
+_WEAKER = frozenset(
+    {PlannedAction.NONE, PlannedAction.LIVE, PlannedAction.RELOAD, PlannedAction.UPDATE}
+)
 
 
 @immutable
@@ -237,6 +242,8 @@ def _entry(world: World, units: UnitSet, name: str, *, run: bool) -> PlanEntry |
     """`run`: something wants the unit, and nothing keeps it down."""
     state = world.units.get(name)
     new = _definition(units, name)
+    if is_second(name):
+        return None  # it follows from the unit that it belongs to
     if state is not None and state.connection is not None:
         return None  # it serves its connection to the end
     run = run and new is not None and not new.masked
@@ -248,7 +255,7 @@ def _entry(world: World, units: UnitSet, name: str, *, run: bool) -> PlanEntry |
         if not run or new is None:
             gone = "removed" if new is None else "masked" if new.masked else "no longer wanted"
             return PlanEntry(name, PlannedAction.STOP, gone)
-        return _changed_entry(name, state.unit, new)
+        return _changed_entry(state, state.unit, new)
     if not run or new is None:
         return None
     if state is not None and state.done == new.fingerprint:
@@ -284,7 +291,17 @@ def look_again(state: UnitState, unit: Unit) -> bool:
     return old[d.EXEC_CONDITION] != unit[d.EXEC_CONDITION]
 
 
-def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:
+def overlaps(state: UnitState, new: Unit) -> bool:
+    """Whether the instance goes on until one of `new` takes over (Update=overlap).
+
+    Both definitions have to allow that, so the commit that introduces it still restarts.
+    """
+    old = state.unit
+    both = old is not None and old[d.UPDATE] is new[d.UPDATE] is Update.OVERLAP
+    return both and new.kind == "service" and state.connection is None
+
+
+def _changed_entry(state: UnitState, old: Unit, new: Unit) -> PlanEntry | None:
     comparison = compare(old, new)
     if not comparison.differences:
         return None
@@ -292,4 +309,6 @@ def _changed_entry(name: str, old: Unit, new: Unit) -> PlanEntry | None:
     reason = ", ".join(comparison.directives)
     if action is PlannedAction.RELOAD and not can_reload(new):
         action, reason = PlannedAction.RESTART, f"{reason}, and it has no ExecReload="
-    return PlanEntry(name, action, reason, comparison.differences)
+    if action is PlannedAction.RESTART and state.up and overlaps(state, new):
+        action = PlannedAction.UPDATE
+    return PlanEntry(state.name, action, reason, comparison.differences)

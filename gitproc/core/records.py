@@ -28,6 +28,7 @@ from gitproc.core.start_job import StartJob
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import Activation, Health, Hold, LastExit, Running, UnitState
 from gitproc.core.world import World
+from gitproc.units.seats import home, is_second
 from gitproc.units.unit import Unit
 
 VERSION = 1
@@ -107,6 +108,8 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         else None,
         "dialogue": state.dialogue.record() if state.dialogue is not None else None,
     }
+    if state.seat != state.name:
+        record["seat"] = state.seat
     if state.checked is not None:
         record["checked"] = state.checked.record()
     record.update(zip(_PLAIN, _plain_values(state), strict=True))
@@ -134,6 +137,7 @@ _PLAIN = (
     "reload_failed",
     "status_text",
     "message",
+    "drains",
 )
 _plain_values = attrgetter(*_PLAIN)
 
@@ -177,6 +181,8 @@ def unit_from(
     for fingerprint in (record.get("fingerprint", ""), *spawned_by):
         if state.unit is None and fingerprint:
             state.unit = definition(fingerprint)
+    if state.unit is not None:
+        state.unit = state.unit.seated(record.get("seat", name))
     if "listening" in record:
         accepted, refused = record["listening"]
         state.listening = Listening(accepted, refused)
@@ -342,6 +348,12 @@ def restore(
                     continue
                 state = UnitState(name, hold=state.hold)
             world.units[name] = state
+    for name in [x for x in world.units if is_second(x)]:
+        first = world.units.get(home(name))
+        if first is not None and first.invocation == world.units[name].invocation:
+            del world.units[name]  # of two that changed places only one record was written
+        else:
+            world.updating[home(name)] = None
     for change in sorted(changes, key=lambda x: int(x["number"])):
         by = CommitMeta(**change["commit"])
         for name, texts in change["units"].items():

@@ -19,6 +19,7 @@ from gitproc.core import (
     health,
     job_timeout,
     lifecycle,
+    overlap,
     past_order,
     relations,
 )
@@ -44,6 +45,7 @@ from gitproc.core.transitions import Cause
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.units.directive import Change
+from gitproc.units.seats import home, other_seat
 from gitproc.units.unit import Unit
 
 
@@ -55,6 +57,7 @@ def converge(world: World) -> dict[str, None]:
     """
     seen: dict[str, None] = {}
     if world.knowing:
+        world.look_at([other_seat(name) for name in world.updating if name in world.queue])
         for name in tuple(world.queue):
             state = world.units.get(name)
             unit = wanted(world, name)
@@ -133,7 +136,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
     elif state.done == unit.fingerprint and not _raised(world, state):
         _forget_wait(world, state)
         return
-    blocker, because = _start_blocker(world, state.name)
+    blocker, because = _start_blocker(world, home(state.name))
     if blocker is not None:
         _wait(world, state, blocker, because)
         if job_timeout.waits(world, state, unit):
@@ -196,8 +199,11 @@ def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
 def _adopt_definition(world: World, state: UnitState, unit: Unit) -> None:
     """The commit defines a running unit anew: take the smallest action that makes it so."""
     old = state.definition
-    if old is unit:
+    if old.values is unit.values:
         return
+    if overlap.begin_beside(world, state, unit):
+        return
+    unit = unit.seated(state.seat)
     comparison = compare(old, unit)
     if not comparison.differences:
         state.unit = unit
@@ -246,6 +252,9 @@ def want_restart(world: World, state: UnitState, reason: str) -> None:
 def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
     """Whom a unit that is to start waits for, and why."""
     graph = world.graph
+    second = overlap.second_of(world, name)
+    if second is not None and not second.down:
+        return second.name, "has to stop first"
     if world.foreign.present:
         abroad = foreign.blocker(world, name)
         if abroad[0] is not None:

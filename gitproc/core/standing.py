@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gitproc.core import foreign
+from gitproc.core import foreign, overlap
 from gitproc.core.states import SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
+from gitproc.units.seats import home, is_second
 from gitproc.units.service_types import RestartMode
 from gitproc.units.unit import Unit
 
@@ -24,6 +25,8 @@ def wanted(world: World, name: str, asked: frozenset[str] = frozenset()) -> Unit
     """
     if world.stopping:
         return None
+    if world.updating and is_second(name):
+        return overlap.beside(world, name, wanted(world, home(name), asked))
     state = world.units.get(name)
     if name not in world.pulled and (state is None or not state.demanded):
         return None

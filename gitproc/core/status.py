@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gitproc.core import attribution, standing, verdicts
+from gitproc.core import attribution, overlap, standing, verdicts
 from gitproc.core.health import has_check
 from gitproc.core.records import commit_record
 from gitproc.core.socket_status import socket_record
@@ -15,6 +15,7 @@ from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.control import ROOT, slices_of
+from gitproc.units.seats import is_second
 from gitproc.units.unit import Unit
 
 
@@ -52,6 +53,7 @@ def unit_status(world: World, name: str, wall: float) -> dict[str, Any]:
         "status_error": _status_error(state),
         "invocation": state.invocation,
         "slice": _slice(unit),
+        "second": _second(world, name),
         "wanted": standing.wanted(world, name) is not None,
         "timer": timer_status(world, state),
         "socket": socket_record(state, unit),
@@ -91,6 +93,23 @@ def _status_error(state: UnitState) -> dict[str, Any] | None:
 def _related(world: World, names: Iterable[str]) -> list[dict[str, str]]:
     states = [world.units.get(name) or UnitState(name) for name in sorted(names)]
     return [{"name": it.name, "active_state": it.active.value} for it in states]
+
+
+def _second(world: World, name: str) -> dict[str, Any] | None:
+    """What stands beside the serving instance (Update=overlap): `updating`, `draining`, or a `failed` update."""
+    second = overlap.second_of(world, name)
+    unit = standing.wanted(world, name)
+    if second is None:
+        return None
+    failed = overlap.failure(world, name, unit) if unit is not None else ""
+    if second.down and not failed:
+        return None
+    return {
+        "role": "failed" if failed else "draining" if second.drains else "updating",
+        "pid": second.main.pid if second.main is not None and second.main.pid else None,
+        "sub_state": second.sub.value,
+        "message": failed or second.message,
+    }
 
 
 def load_state(desired: Unit | None, unit: Unit | None) -> str:
@@ -167,6 +186,8 @@ def listed(world: World) -> list[str]:
 
 
 def _worth_showing(world: World, name: str) -> bool:
+    if is_second(name):
+        return False
     unit = world.wanted_unit(name)
     if unit is None:
         state = world.units.get(name)

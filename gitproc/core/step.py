@@ -23,11 +23,13 @@ from gitproc.core import (
     job_timeout,
     lifecycle,
     operator,
+    overlap,
     paths,
     records,
     restart,
     schedule,
     sockets,
+    swapping,
     timers,
     triggers,
     verdicts,
@@ -135,6 +137,8 @@ def _settle(world: World, seen: dict[str, None]) -> bool:
             if settle is not None:
                 settle(world, state)
         aftermath.act(world)
+        if world.updating:
+            swapping.act(world)
     return bool(world.queue)
 
 
@@ -205,8 +209,9 @@ def _take_in(world: World, event: Event) -> None:
             if state is not None:
                 exits.probed(world, state, detail)
         case LimitsFailed(unit, invocation, message):
-            if _instance(world, unit, invocation) is not None:
-                world.tell("unit.limits-failed", unit, message)
+            state = _instance(world, unit, invocation)
+            if state is not None:
+                world.tell("unit.limits-failed", state.name, message)
         case ConditionsChecked(unit, invocation):
             state = _instance(world, unit, invocation)
             if state is not None:
@@ -247,10 +252,8 @@ def _take_in(world: World, event: Event) -> None:
 
 def _instance(world: World, unit: str, invocation: str) -> UnitState | None:
     """The unit, if this very instance of it is the present one, and has not ended."""
-    state = world.units.get(unit)
-    if state is None or state.invocation != invocation or state.down:
-        return None
-    return state
+    state = overlap.present(world, unit, invocation)
+    return None if state is None or state.down else state
 
 
 def _find(world: World, process: Process) -> tuple[UnitState | None, Running | None]:

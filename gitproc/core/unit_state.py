@@ -130,6 +130,7 @@ class UnitState:
         ""  # the unit at the root of why this one stays down, as things stand; maybe itself
     )
     gate_index: int = 0
+    drains: bool = False  # it has given way to a new instance; see `overlap.py`
 
     @property
     def definition(self) -> Unit:
@@ -137,6 +138,11 @@ class UnitState:
         if self.unit is None:
             raise AssertionError(f"{self.name} is {self.sub} and has no definition")
         return self.unit
+
+    @property
+    def seat(self) -> str:
+        """By which name the kernel's side knows the instance."""
+        return self.unit.name if self.unit is not None else self.name
 
     @property
     def active(self) -> ActiveState:

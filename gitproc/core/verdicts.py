@@ -16,6 +16,7 @@ from gitproc.core.commit_states import HeldBack, Outcome
 from gitproc.core.events import ApplyAsked, CommitLoaded, CommitMeta, OutcomeTold
 from gitproc.core.states import FINE
 from gitproc.core.world import World
+from gitproc.units.seats import home
 
 
 def describe(commit: CommitMeta) -> str:
@@ -139,7 +140,7 @@ def given_up(world: World) -> list[str]:
     for name, state in world.units.items():
         if state.down and state.result not in FINE and state.hold is None:
             _try_again(world, name)
-            found.append(name)
+            found.append(home(name))
     return found
 
 

@@ -21,8 +21,10 @@ from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
+from gitproc.core.second_news import kind_of
 from gitproc.core.unit_state import UnitState
 from gitproc.units.loader import UnitSet
+from gitproc.units.seats import home, is_second, other_seat
 from gitproc.units.unit import Unit
 
 
@@ -77,6 +79,7 @@ class World:
     stamps: dict[str, float] = field(default_factory=dict)  # of persistent timers, since 1970
     requests: dict[int, Request] = field(default_factory=dict)
     postponed: list[OperatorAsked] = field(default_factory=list)
+    updating: dict[str, None] = field(default_factory=dict)  # see `overlap.py`
     ends: list[End] = field(default_factory=list)  # see `relations.py`
     signalled: float = 0.0  # up to when the former manager is known to have sent its signals
     adopting: bool = False
@@ -119,7 +122,7 @@ class World:
         if self.desired is None:
             return None
         unit = self.desired.units.get(name)
-        if unit is None and "@" in name:
+        if unit is None and "@" in name and not is_second(name):
             state = self.units.get(name)
             if state is not None and state.connection is not None:
                 return state.connection.unit
@@ -137,6 +140,10 @@ class World:
 
     def tell(self, kind: str, unit: str, message: str, **data: Any) -> None:
         """Announce something to people."""
+        if is_second(unit):
+            kind, unit = kind_of(self.units.get(unit), kind), home(unit)
+            if not kind:
+                return
         self.actions.append(Announce(kind, unit, message, tuple(sorted(data.items()))))
 
     def touch(self, name: str) -> None:
@@ -144,6 +151,10 @@ class World:
         self.dirty[name] = None
         self.look_at((name, *self.graph.binds_to.to(name), *self.graph.triggers.to(name)))
         self.look_at(self.graph.upholds.of(name))
+        if name in self.updating:
+            self.look_at((other_seat(name),))
+        elif self.updating and is_second(name):
+            self.look_at((home(name),))
         state = self.units.get(name)
         if state is not None and state.down:
             self.look_at(self.graph.requires.to(name))
@@ -170,7 +181,7 @@ class World:
         """A token for a process about to be ordered."""
         self.serial += 1
         fingerprint = state.unit.fingerprint if state.unit else ""
-        return Process(state.name, state.invocation, slot, self.serial, fingerprint)
+        return Process(state.seat, state.invocation, slot, self.serial, fingerprint)
 
     def new_invocation(self) -> str:
         """A fresh invocation id: 128 bit, in hex, unique to this world's seed (systemd.exec(5))."""

@@ -22,16 +22,16 @@ def counts(state: UnitState | None) -> bool:
     return state.unit.kind == "slice" or not state.tree_empty
 
 
-def usage(controller: ResourceController, name: str) -> dict[str, Any]:
+def usage(controller: ResourceController, seat: str) -> dict[str, Any]:
     """The few figures that every list of units shows."""
-    found = controller.usage(name)
+    found = controller.usage(seat)
     return {key: getattr(found, key) for key in _USAGE}
 
 
-def details(controller: ResourceController, name: str) -> dict[str, Any]:
+def details(controller: ResourceController, seat: str) -> dict[str, Any]:
     """The figures that are shown of one unit."""
-    found = controller.details(name)
-    place = controller.paths(name).directory
+    found = controller.details(seat)
+    place = controller.paths(seat).directory
     return {"cgroup": place, **{key: getattr(found, key) for key in _DETAILS}}
 
 
@@ -47,15 +47,17 @@ def top(effects: Effects) -> dict[str, Any]:
             continue
         around = slices_of(state.unit)
         slices.update(around)
-        rows.append(_row(controller, name, around[0] if around else ROOT))
+        rows.append(_row(controller, name, around[0] if around else ROOT, state.seat))
     rows += [_row(controller, name, parent_slice(name) or "") for name in sorted(slices)]
     return {"version": 1, "time": boottime(), "units": rows}
 
 
-def _row(controller: ResourceController, name: str, around: str) -> dict[str, Any]:
+def _row(
+    controller: ResourceController, name: str, around: str, seat: str = ""
+) -> dict[str, Any]:
     return {
         "unit": name,
         "slice": around,
-        **usage(controller, name),
-        **details(controller, name),
+        **usage(controller, seat or name),
+        **details(controller, seat or name),
     }

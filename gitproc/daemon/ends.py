@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gitproc.core.events import Event, Exited, MainFound, OutOfMemory
+from gitproc.core.overlap import present
 from gitproc.core.unit_state import Running, UnitState
 from gitproc.core.world import World
 from gitproc.daemon.senders import Senders
@@ -44,8 +45,8 @@ class Ends:
     def completed(self, event: Exited) -> Exited:
         """With all that is known of it here; of an instance that is over there is nothing to add."""
         unit, invocation = event.process.unit, event.process.invocation
-        state = self._world.units.get(unit)
-        if state is None or state.invocation != invocation:
+        state = present(self._world, unit, invocation)
+        if state is None:
             return event
         slot = state.running(event.process)
         self._senders.ending = (slot.pid, unit, invocation) if slot is not None else None

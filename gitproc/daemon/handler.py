@@ -36,6 +36,7 @@ from gitproc.errors import NoSuchUnit, SourceError, UsageError
 from gitproc.kernel import processes
 from gitproc.store.log_lines import LogLine
 from gitproc.store.logs import LogReader
+from gitproc.units.seats import is_second
 
 _TAIL = 10  # log lines that `status UNIT` shows
 _PROCESSES = 100  # that `status UNIT` lists
@@ -129,7 +130,7 @@ class RpcHandler:
             unit = desired.resolve(name)
             if unit is not None:
                 return unit.name
-        return name if name in self._world.units else None
+        return name if name in self._world.units and not is_second(name) else None
 
     def _known(self, name: str) -> str:
         found = self._canonical(name)
@@ -171,7 +172,8 @@ class RpcHandler:
         names: dict[str, None] = {}
         wanted = params.get("units") or []
         if verb is Verb.RESET_FAILED and not wanted:
-            wanted = sorted(n for n, s in self._world.units.items() if s.sub == "failed")
+            failed = (n for n, s in self._world.units.items() if s.sub == "failed")
+            wanted = sorted(n for n in failed if not is_second(n))
             if not wanted:
                 return {"version": 1, "units": {}}
         for name in wanted:
@@ -232,8 +234,8 @@ class RpcHandler:
     def _unit(self, name: str) -> dict[str, Any]:
         found = status.unit_status(self._world, name, time.time() - boottime())
         state = self._world.units.get(name)
-        if accounting.counts(state):
-            found.update(accounting.usage(self._e.controller, name))
+        if state is not None and accounting.counts(state):
+            found.update(accounting.usage(self._e.controller, state.seat))
         found["warnings"] = list(self._perform.warnings.get(name, ()))
         return found
 
@@ -261,9 +263,10 @@ class RpcHandler:
         found = self._unit(name)
         if found["load_state"] == "not-found":
             return found
-        if accounting.counts(self._world.units.get(name)):
-            found.update(accounting.details(self._e.controller, name))
-            pids = self._e.controller.pids(name)[:_PROCESSES]
+        state = self._world.units.get(name)
+        if state is not None and accounting.counts(state):
+            found.update(accounting.details(self._e.controller, state.seat))
+            pids = self._e.controller.pids(state.seat)[:_PROCESSES]
             found["processes"] = [{"pid": pid, "title": processes.title(pid)} for pid in pids]
         found["log"] = [x.text for x in LogReader(self._e.config.log_dir, name).tail(_TAIL)]
         changed = await self._commits.last_change(self._files(name))
@@ -290,8 +293,9 @@ class RpcHandler:
         for name in params.get("units") or status.listed(self._world):
             name = self._canonical(name) or name
             found = self._unit(name)
-            if accounting.counts(self._world.units.get(name)):
-                found.update(accounting.details(self._e.controller, name))
+            state = self._world.units.get(name)
+            if state is not None and accounting.counts(state):
+                found.update(accounting.details(self._e.controller, state.seat))
             shown = properties.properties(self._world, name, found)
             if wanted:
                 keys = [key for one in wanted for key in one.split(",")]

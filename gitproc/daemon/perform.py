@@ -47,6 +47,7 @@ from gitproc.core.events import (
     SpawnFailed,
     TreeEmptied,
 )
+from gitproc.core.overlap import present, sitting
 from gitproc.core.socket_orders import SocketOrder
 from gitproc.core.states import SubState
 from gitproc.core.world import World
@@ -75,6 +76,7 @@ from gitproc.store.event_log import EventLog
 from gitproc.units import directives as d
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.names import bare_name
+from gitproc.units.seats import home
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
@@ -253,7 +255,7 @@ class Perform:
 
     def _served(self, process: Process) -> bool:
         """Whether a process is the one for which its unit was started, not a command before it."""
-        state = self._e.world.units.get(process.unit)
+        state = present(self._e.world, process.unit, process.invocation)
         return state is not None and state.sub is SubState.START
 
     # -- orders ----------------------------------------------------------------------------------
@@ -305,17 +307,17 @@ class Perform:
             self._kept[unit.fingerprint] = settings
 
     def _first(self, unit: Unit, process: Process) -> None:
-        self.warnings.pop(unit.name, None)
+        self.warnings.pop(home(unit.name), None)
         self.limiting.first(unit, process)
 
     def _log_of(self, unit: Unit) -> str:
         """Instances that are made for a connection share their template's log."""
         state = self._e.world.units.get(unit.name)
         connection = state is not None and state.connection is not None
-        return bare_name(f"{unit.prefix}@.service" if connection else unit.name)
+        return bare_name(f"{unit.prefix}@.service" if connection else home(unit.name))
 
     def _signal_tree(self, unit: str, signal: int, spare: tuple[int, ...]) -> None:
-        state = self._e.world.units.get(unit)
+        state = sitting(self._e.world, unit)
         if state is not None and state.main is not None and signal != 9:
             # The init of a PID namespace passes signals on; it would pass this one twice.
             init = self._e.manager.init_pid(state.main.process)
@@ -330,20 +332,21 @@ class Perform:
         self.bus.forget(unit.name)
         self._e.controller.remove(unit.name)
         self._e.sockets.release(unit, restart=keep_runtime)
-        others = (x for x in self._e.world.units.values() if x.name != unit.name and not x.down)
-        running = [x.definition for x in others]
+        living = [x.definition for x in self._e.world.units.values() if not x.down]
+        running = [x for x in living if x.name != unit.name]
         self._ipc.ended(unit, running)
         if not keep_runtime:
             self._dynamic_users.ended(unit, running)
-        problems = directories.release(
-            unit, self.surroundings.base, keep_runtime=keep_runtime, trash=self.trash
-        )
-        problems += self.surroundings.leave(unit.name, self.trash)
+        problems = self.surroundings.leave(unit.name, self.trash)
+        if not any(home(x.name) == home(unit.name) for x in running):
+            problems += directories.release(
+                unit, self.surroundings.base, keep_runtime=keep_runtime, trash=self.trash
+            )
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
 
     def _warn(self, unit: str, text: str) -> None:
-        known = self.warnings.setdefault(unit, [])
+        known = self.warnings.setdefault(home(unit), [])
         if text not in known:
             known.append(text)
             log.warning("%s: %s", unit, text)

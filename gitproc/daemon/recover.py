@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 
 from gitproc.core.events import Adopted, AdoptionDone, Event, Process
+from gitproc.core.overlap import sitting
 from gitproc.core.records import restore
 from gitproc.core.socket_events import HoldingsFound
 from gitproc.core.world import World
@@ -111,18 +112,17 @@ async def adopt(
     definitions.prune(keep)
 
 
-def running_unit(world: World, name: str) -> Unit | None:
-    """The definition of a unit that is not down."""
-    state = world.units.get(name)
+def running_unit(world: World, seat: str) -> Unit | None:
+    """The definition of the instance in this seat, if it is not down."""
+    state = sitting(world, seat)
     return state.unit if state is not None and not state.down else None
 
 
 async def _take_holdings(
     world: World, manager: ProcessManager, sockets: Sockets, surroundings: Surroundings
 ) -> frozenset[str]:
-    running = {
-        name: unit for name in world.units if (unit := running_unit(world, name)) is not None
-    }
+    some = (state for state in world.units.values() if not state.down)
+    running = {state.seat: state.unit for state in some if state.unit is not None}
     surroundings.sweep(running)
     rows, fds = surroundings.take_over(*await manager.holdings())
     return sockets.restore(rows, fds, running.get)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gitproc.core.events import Event, Notified, Process
 from gitproc.core.notify import may_speak
+from gitproc.core.overlap import present, sitting
 from gitproc.core.world import World
 from gitproc.kernel import notify_fields, processes
 from gitproc.kernel.fd_store import FdStore
@@ -55,8 +56,8 @@ class Senders:
         return (process.unit, process.invocation) if process is not None else None
 
     def _instance(self, unit: str | None) -> tuple[str, str] | None:
-        state = self._world.units.get(unit) if unit is not None else None
-        return (state.name, state.invocation) if state is not None else None
+        state = sitting(self._world, unit) if unit is not None else None
+        return (state.seat, state.invocation) if state is not None else None
 
     def notified(self, event: Notified) -> None:
         """A notification, in the manager's own terms."""
@@ -73,8 +74,8 @@ class Senders:
 
     def keep(self, event: Notified, fds: list[int]) -> None:
         """FDSTORE=1 and FDSTOREREMOVE=1, where the sender may speak for its unit; what is kept leaves `fds`."""
-        state = self._world.units.get(event.unit)
-        if state is None or state.invocation != event.invocation or state.down:
+        state = present(self._world, event.unit, event.invocation)
+        if state is None or state.down:
             return
         if state.unit is None or not may_speak(state, event.pid):
             return

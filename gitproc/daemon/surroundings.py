@@ -19,8 +19,11 @@ from gitproc.kernel.shared_namespaces import SharedNamespaces
 from gitproc.kernel.spaces import Spaces
 from gitproc.kernel.spec_namespaces import granted
 from gitproc.kernel.trash import Trash
+from gitproc.units import directives as d
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units import directives_unit as u
+from gitproc.units.seats import other_seat
+from gitproc.units.service_types import Update
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
@@ -73,8 +76,8 @@ class Surroundings:
         own_tmp = unit[sandbox.PRIVATE_TMP] == "yes"
         if not kinds and not own_tmp:
             return context, []
-        joins: tuple[str, ...] = unit[u.JOINS_NAMESPACE_OF]
-        space = self._spaces.enter(unit.name, action.process.invocation, joins, first=action.first)
+        invocation = action.process.invocation
+        space = self._spaces.enter(unit.name, invocation, _joined(unit), first=action.first)
         if own_tmp and granted("mnt", context, []):
             context = replace(context, private_tmp=self._spaces.folders(space))
         given = [kind for kind in kinds if granted(kind, context, warnings)]
@@ -92,10 +95,14 @@ class Surroundings:
 
     def sweep(self, running: Mapping[str, Unit]) -> None:
         """Once it is known what runs: what is left of others goes."""
-        joins: dict[str, tuple[str, ...]] = {
-            name: unit[u.JOINS_NAMESPACE_OF] for name, unit in running.items()
-        }
-        self._spaces.sweep(joins)
+        self._spaces.sweep({seat: _joined(unit) for seat, unit in running.items()})
+
+
+def _joined(unit: Unit) -> list[str]:
+    """The seats whose space an instance shares: of the units that it joins, and of the one beside it."""
+    names: tuple[str, ...] = unit[u.JOINS_NAMESPACE_OF]
+    seats = [*names, *(other_seat(name) for name in names if name.endswith(".service"))]
+    return [other_seat(unit.name), *seats] if unit[d.UPDATE] is Update.OVERLAP else seats
 
 
 def _shared(unit: Unit) -> Iterable[str]:

@@ -18,7 +18,7 @@ from gitproc.errors import HostError
 from gitproc.immutable import immutable
 from gitproc.units import names
 
-_VALID_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_VALID_NAME = re.compile(r"[A-Za-z0-9:_.\\@~-]{1,255}")
 _V1_USED = ("memory", "cpu", "pids", "freezer", "cpuset", "blkio", "devices")
 _KERNEL_FILES = re.compile(
     r"(?:tasks|notify_on_release|release_agent)$|[._]|cgroup\."

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gitproc.immutable import immutable
-from gitproc.units import socket_rules, trigger_rules
+from gitproc.units import overlap_rules, socket_rules, trigger_rules
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
@@ -149,6 +149,7 @@ class Assembler:
                 found += socket_rules.verify(unit.values, unit.where)
         else:
             found += trigger_rules.verify(unit, broken)
+        found += overlap_rules.verify_kind(kind, unit.values, unit.where)
         found += self._missing(unit, RESTART_TRIGGERS)
         found += self._missing(unit, RELOAD_TRIGGERS)
         return unit, tuple(found)

@@ -110,6 +110,7 @@ from gitproc.units.directives_gitproc import (
     RELOAD_TRIGGERS,
     RESTART_RESET_SEC,
     RESTART_TRIGGERS,
+    UPDATE,
 )
 from gitproc.units.directives_resources import (
     CPU_QUOTA,
@@ -310,6 +311,7 @@ __all__ = [
     "TYPE",
     "UMASK",
     "UNSET_ENVIRONMENT",
+    "UPDATE",
     "UPHELD_BY",
     "UPHOLDS",
     "USER",

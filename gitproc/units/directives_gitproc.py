@@ -8,6 +8,8 @@ from typing import Any
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives_unit import parse_dependencies
 from gitproc.units.rows import flag, one, several
+from gitproc.units.scalars import choice
+from gitproc.units.service_types import Update
 from gitproc.units.timespan import parse_span
 from gitproc.units.values import ExecCommand, parse_command, parse_unsigned
 from gitproc.units.words import split_words
@@ -158,6 +160,14 @@ RESTART_RESET_SEC: Directive[float | None] = one(
     "Time up after which restarts are forgotten (ten times RestartSec=, at least 60 s).",
     Change.LIVE,
 )
+UPDATE: Directive[Update] = one(
+    SECTION,
+    "Update",
+    choice(Update),
+    Update.RESTART,
+    "overlap: a commit starts the new instance beside the old one, on the same sockets; restart: after it.",
+    Change.NONE,
+)
 
 ROWS: tuple[Directive[Any], ...] = (
     ENABLED,
@@ -173,4 +183,5 @@ ROWS: tuple[Directive[Any], ...] = (
     RESTART_TRIGGERS,
     RELOAD_TRIGGERS,
     RESTART_RESET_SEC,
+    UPDATE,
 )

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from gitproc.units import exec_rules, sandbox_rules
+from gitproc.units import exec_rules, overlap_rules, sandbox_rules
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives import (
@@ -124,6 +124,7 @@ def verify(
         warn(KILL_MODE, "KillMode=none leaves processes behind at every stop")
     exec_rules.verify(values, warn)
     sandbox_rules.verify(values, warn)
+    overlap_rules.verify(values, refuse)
     checks = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
     given = [check for check in checks if check.key in values]
     if len(given) > 1:

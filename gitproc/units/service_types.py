@@ -18,6 +18,13 @@ class ServiceType(StrEnum):
     IDLE = "idle"
 
 
+class Update(StrEnum):
+    """Update=: how a commit replaces a running instance."""
+
+    RESTART = "restart"
+    OVERLAP = "overlap"
+
+
 class Restart(StrEnum):
     """Restart=: after which results a service is started again."""
 

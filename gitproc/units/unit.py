@@ -7,6 +7,7 @@ are also all that has to be kept to bring the very definition of a running unit 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from typing import Any, TypeVar
 
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -19,6 +20,7 @@ from gitproc.units.directives import (
 from gitproc.units.evaluate import evaluate, fingerprint, targets_of
 from gitproc.units.names import split_name
 from gitproc.units.parser import Setting
+from gitproc.units.seats import home
 from gitproc.units.service_rules import derive
 from gitproc.units.specifiers import Host
 
@@ -124,12 +126,20 @@ class Unit:
     @property
     def prefix(self) -> str:
         """`foo` of `foo@bar.service` and of `foo.service`."""
-        return split_name(self.name)[0]
+        return split_name(home(self.name))[0]
 
     @property
     def instance(self) -> str | None:
         """`bar` of `foo@bar.service`; None for a plain unit."""
-        return split_name(self.name)[1]
+        return split_name(home(self.name))[1]
+
+    def seated(self, seat: str) -> Unit:
+        """The same definition for an instance in another seat; all but the name is shared."""
+        if seat == self.name:
+            return self
+        other = copy(self)
+        other.name = seat
+        return other
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Unit) and self._identity() == other._identity()
@@ -154,7 +164,7 @@ class Unit:
     def freeze(self) -> dict[str, Any]:
         """All there is to the unit as plain JSON data; `thaw` brings it back."""
         return {
-            "name": self.name,
+            "name": home(self.name),
             "fragment": self.fragment,
             "drop_ins": list(self.drop_ins),
             "settings": [[s.key, s.text, s.where.file, s.where.line] for s in self.settings],

@@ -36,6 +36,7 @@ from gitproc.core.events import (
     ShutdownAsked,
     Tick,
 )
+from gitproc.core.overlap import present
 from gitproc.core.records import restore
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import Settings, World
@@ -194,8 +195,7 @@ class Manager(Surroundings):
 
     def _is_present(self, process: Process) -> bool:
         """Whether it is of the unit's present instance."""
-        state = self.world.units.get(process.unit)
-        return state is not None and state.invocation == process.invocation
+        return present(self.world, process.unit, process.invocation) is not None
 
     def _write(self, record: Record) -> None:
         if record.value is None:

@@ -26,6 +26,7 @@ from gitproc.core.events import (
     TreeEmptied,
 )
 from gitproc.core.world import World
+from gitproc.core.overlap import sitting
 from gitproc.units import directives as d
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.unit import Unit
@@ -228,7 +229,7 @@ class Processes(ABC):
 
     def run_out_of_memory(self, proc: Proc) -> None:
         """The OOM killer ends a process. At once told of where there is a limit, else with the next exit."""
-        state = self.world.units.get(proc.unit)
+        state = sitting(self.world, proc.unit)
         if state is not None and state.unit is not None and state.unit.has(d.MEMORY_MAX):
             self.tell_shim(OutOfMemory(proc.unit, proc.invocation))
         else:
