@@ -154,7 +154,7 @@ def _resume(world: World, state: UnitState) -> None:
     if state.sub in FIRST_ROUND | FINAL_ROUND and state.entered > world.signalled:
         order_signals(world, state)
     elif state.sub in FIRST_ROUND | FINAL_ROUND:
-        world.do(WatchTree(state.name, state.invocation))  # a second signal may mean more than one
+        world.do(WatchTree(state.seat, state.invocation))  # a second signal may mean more than one
     if state.sub in (SubState.RELOAD, SubState.RELOAD_SIGNAL):
         reload.send_again(world, state)
     if state.sub is SubState.RUNNING and state.definition.kind == "service":

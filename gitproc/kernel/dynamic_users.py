@@ -18,7 +18,7 @@ from contextlib import suppress
 from gitproc.kernel.launch import LaunchError
 from gitproc.units import directives as d
 from gitproc.units.directives_sandbox import DYNAMIC_USER
-from gitproc.units.names import split_name
+from gitproc.units.seats import home
 from gitproc.units.unit import Unit
 from gitproc.units.user_names import is_valid_user_name
 
@@ -113,10 +113,10 @@ def is_dynamic(unit: Unit) -> bool:
 
 def name_of(unit: Unit) -> str:
     """User=, or the unit's own name, or where that cannot be a user's, one made from it."""
-    wanted: str = unit[d.USER] or split_name(unit.name)[0]
+    wanted: str = unit[d.USER] or unit.prefix
     if is_valid_user_name(wanted):
         return wanted
-    return f"_du{hashlib.blake2b(unit.name.encode(), digest_size=8).hexdigest()}"
+    return f"_du{hashlib.blake2b(home(unit.name).encode(), digest_size=8).hexdigest()}"
 
 
 def owners_of(unit: Unit) -> Iterator[int]:
