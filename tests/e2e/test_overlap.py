@@ -310,13 +310,26 @@ def test_a_shutdown_waits_for_both():
         machine.close()
 
 
-def test_runtime_directory_stays_while_one_lives(machine, site):
-    more = f"RuntimeDirectory={site.name}"
+def test_what_both_share_goes_with_the_last_one(machine, site):
+    more = f"RuntimeDirectory={site.name}\nPrivateTmp=yes\nPrivateNetwork=yes\nBindPaths={machine.root}"
     site.deploy("v1", more=more)
     folder = Path("/run") / site.name
     (folder / "mark").touch()
-    site.deploy("v2", more=more)
+    pid, _ = site.ask()
+    Path(f"/proc/{pid}/root/tmp/mark").touch()
+    network = os.readlink(f"/proc/{pid}/ns/net")
+    machine.commit(site.files("v2", 0.5, more=more))
+    site.role("updating")
+    machine.kill_manager()
     site.gone()
+    site.deploy("v3", more=more)
+    site.gone()
+    pid, version = site.ask()
+    assert version == "v3"
     assert (folder / "mark").exists()
+    assert Path(f"/proc/{pid}/root/tmp/mark").exists()
+    assert os.readlink(f"/proc/{pid}/ns/net") == network
+    assert list(Path("/tmp").glob(f"gitproc-private-*-{site.name}*"))
     machine.gitproc("stop", f"{site.name}.service")
     assert not folder.exists()
+    until(lambda: not list(Path("/tmp").glob(f"gitproc-private-*-{site.name}*")))
