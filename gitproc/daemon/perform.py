@@ -337,11 +337,14 @@ class Perform:
         self._ipc.ended(unit, running)
         if not keep_runtime:
             self._dynamic_users.ended(unit, running)
-        problems = self.surroundings.leave(unit.name, self.trash)
-        if not any(home(x.name) == home(unit.name) for x in running):
-            problems += directories.release(
-                unit, self.surroundings.base, keep_runtime=keep_runtime, trash=self.trash
-            )
+        problems = directories.release(
+            unit,
+            self.surroundings.base,
+            keep_runtime=keep_runtime,
+            shared=any(home(x.name) == home(unit.name) for x in running),
+            trash=self.trash,
+        )
+        problems += self.surroundings.leave(unit.name, self.trash)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
 

@@ -37,18 +37,20 @@ def release(
     context: LaunchContext,
     *,
     keep_runtime: bool = False,
+    shared: bool = False,
     trash: Trash | None = None,
 ) -> list[str]:
     """Remove what the ended instance leaves; returns what could not be removed, one sentence each.
 
     `keep_runtime`: a restart follows, over which RuntimeDirectoryPreserve=restart keeps the directory.
+    `shared`: another instance of the unit lives, whose directories these are, too.
     `trash` takes a directory in which there is very much, so that nobody waits for that.
     """
     problems = spec_credentials.release(unit, context)
     if unit[d.PID_FILE]:
         problems += remove_pid_file(unit[d.PID_FILE])
     preserve = unit[d.RUNTIME_DIRECTORY_PRESERVE]
-    if preserve == "no" or (preserve == "restart" and not keep_runtime):
+    if not shared and (preserve == "no" or (preserve == "restart" and not keep_runtime)):
         for own in unit[d.RUNTIME_DIRECTORY]:
             if own.link and not context.is_own(f"{context.host.run}/{own.link}"):
                 problems += remove_link(context.host.run, own.link)

@@ -16,6 +16,7 @@ from gitproc.kernel.accounts import Account
 from gitproc.kernel.launch import LaunchContext
 from gitproc.units import directives_exec_credentials as c
 from gitproc.units.credentials import Imported, is_credential_name
+from gitproc.units.seats import home
 from gitproc.units.unit import Unit
 
 STORES = ("/etc/credstore", "/run/credstore", "/usr/local/lib/credstore", "/usr/lib/credstore")
@@ -48,7 +49,7 @@ def credentials_of(unit: Unit, context: LaunchContext, account: Account) -> dict
     return {
         "credentials": {
             "path": folder_of(unit, context),
-            "unit": unit.name,
+            "unit": home(unit.name),
             "uid": account.uid,
             "gid": account.gid,
             "load": load,

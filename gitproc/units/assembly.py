@@ -149,7 +149,7 @@ class Assembler:
                 found += socket_rules.verify(unit.values, unit.where)
         else:
             found += trigger_rules.verify(unit, broken)
-        found += overlap_rules.verify_kind(kind, unit.values, unit.where)
+        found += overlap_rules.verify_unit(kind, unit.values, settings, unit.where)
         found += self._missing(unit, RESTART_TRIGGERS)
         found += self._missing(unit, RELOAD_TRIGGERS)
         return unit, tuple(found)

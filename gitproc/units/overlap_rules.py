@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -10,8 +11,10 @@ from gitproc.units.directive import Directive
 from gitproc.units.directives_descriptors import FILE_DESCRIPTOR_STORE_MAX
 from gitproc.units.directives_gitproc import UPDATE
 from gitproc.units.directives_service import BUS_NAME, PID_FILE, REMAIN_AFTER_EXIT, TYPE
+from gitproc.units.parser import Setting
 from gitproc.units.service_types import ServiceType, Update
 
+_CREDENTIALS = re.compile(r"(?<!%)(?:%%)*%d")
 _TYPES = (ServiceType.SIMPLE, ServiceType.EXEC, ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD)
 _ALONE: tuple[tuple[Directive[Any], str], ...] = (
     (BUS_NAME, "a name on the bus has one owner"),
@@ -24,12 +27,22 @@ _ALONE: tuple[tuple[Directive[Any], str], ...] = (
 )
 
 
-def verify_kind(
-    kind: str, values: Mapping[str, Any], where: Callable[[Directive[Any]], Location]
+def verify_unit(
+    kind: str,
+    values: Mapping[str, Any],
+    settings: Iterable[Setting],
+    where: Callable[[Directive[Any]], Location],
 ) -> list[Diagnostic]:
-    """Refuse it in units of other kinds: they have no instances."""
-    if kind == "service" or values.get(UPDATE.key) is not Update.OVERLAP:
+    """Refuse it in units of other kinds, which have no instances, and where a text is about one of two."""
+    if values.get(UPDATE.key) is not Update.OVERLAP:
         return []
+    if kind == "service":
+        text = "each instance has its own credentials: use $CREDENTIALS_DIRECTORY instead of %d"
+        return [
+            Diagnostic(x.where, "error", x.key.rpartition(".")[2], text)
+            for x in settings
+            if _CREDENTIALS.search(x.text)
+        ]
     return [Diagnostic(where(UPDATE), "error", UPDATE.name, "Update=overlap is for services")]
 
 

@@ -317,7 +317,7 @@ def test_what_both_share_goes_with_the_last_one(machine, site):
     (folder / "mark").touch()
     pid, _ = site.ask()
     Path(f"/proc/{pid}/root/tmp/mark").touch()
-    network = os.readlink(f"/proc/{pid}/ns/net")
+    network = str(Path(f"/proc/{pid}/ns/net").readlink())
     machine.commit(site.files("v2", 0.5, more=more))
     site.role("updating")
     machine.kill_manager()
@@ -328,7 +328,7 @@ def test_what_both_share_goes_with_the_last_one(machine, site):
     assert version == "v3"
     assert (folder / "mark").exists()
     assert Path(f"/proc/{pid}/root/tmp/mark").exists()
-    assert os.readlink(f"/proc/{pid}/ns/net") == network
+    assert str(Path(f"/proc/{pid}/ns/net").readlink()) == network
     assert list(Path("/tmp").glob(f"gitproc-private-*-{site.name}*"))
     machine.gitproc("stop", f"{site.name}.service")
     assert not folder.exists()

@@ -23,6 +23,7 @@ def service(*lines: str) -> str:
 @pytest.mark.parametrize("kind", ["simple", "exec", "notify", "notify-reload"])
 def test_it_is_accepted_where_a_socket_serves(kind):
     assert not found({"a.socket": SOCKET, "a.service": service(f"Type={kind}")})
+    assert not found({"a.socket": SOCKET, "a.service": service("Environment=A=%%d")})
     other = {"b.socket": f"{SOCKET}Service=b.service\n", "b.service": service()}
     assert not found({**other, "a.service": service("Sockets=b.socket")})
 
@@ -38,6 +39,7 @@ def test_it_is_accepted_where_a_socket_serves(kind):
         (("PIDFile=/run/a.pid",), 5, "PIDFile= cannot be used"),
         (("RemainAfterExit=yes",), 5, "RemainAfterExit= cannot be used"),
         (("FileDescriptorStoreMax=3",), 5, "FileDescriptorStoreMax= cannot be used"),
+        (("Environment=A=%%%d/x",), 5, "CREDENTIALS_DIRECTORY"),
     ],
 )
 def test_what_cannot_have_two_instances_is_refused_at_its_line(lines, line, words):
