@@ -25,8 +25,8 @@ from gitproc.core.events import (
     SpawnFailed,
     TreeEmptied,
 )
-from gitproc.core.world import World
 from gitproc.core.overlap import sitting
+from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.exit_status import EXIT_STATUS_NAMES
 from gitproc.units.unit import Unit
