@@ -91,7 +91,7 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
             continue
         if state.unit is None:
             # Its kept definition is lost: nothing can be said about it but that it must not go on.
-            world.do(SignalTree(state.seat, state.invocation, SIGKILL))
+            world.do(SignalTree(overlap.seat_of(world, state), state.invocation, SIGKILL))
             fresh = UnitState(state.name, hold=state.hold, demanded=state.demanded)
             world.units[state.name] = fresh
             world.touch(state.name)

@@ -51,6 +51,15 @@ def sitting(world: World, seat: str) -> UnitState | None:
     return None
 
 
+def seat_of(world: World, state: UnitState) -> str:
+    """Where an instance sits, also one whose definition is lost: not where the one beside it does."""
+    if state.unit is None and state.name.endswith(".service"):
+        mate = world.units.get(other_seat(state.name))
+        if mate is not None and mate.unit is not None:
+            return other_seat(mate.seat)
+    return state.seat
+
+
 def second_of(world: World, name: str) -> UnitState | None:
     """What stands beside the serving instance of a unit, if anything does."""
     return world.units.get(other_seat(name)) if name in world.updating else None
