@@ -52,9 +52,7 @@ def top(effects: Effects) -> dict[str, Any]:
     return {"version": 1, "time": boottime(), "units": rows}
 
 
-def _row(
-    controller: ResourceController, name: str, around: str, seat: str = ""
-) -> dict[str, Any]:
+def _row(controller: ResourceController, name: str, around: str, seat: str = "") -> dict[str, Any]:
     return {
         "unit": name,
         "slice": around,
