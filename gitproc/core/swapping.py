@@ -50,7 +50,8 @@ def _exchange(world: World, first: UnitState, second: UnitState) -> None:
     second.activation = first.activation
     for state in (first, second):
         said = state.dialogue.watchdog_at if state.dialogue is not None else None
-        times = (state.deadline, state.find_main_at, state.health.next_probe, said)
+        job = state.job.until if state.job is not None else None
+        times = (job, state.deadline, state.find_main_at, state.health.next_probe, said)
         for at in (*times, cured_at(world, state)):
             world.alarm(at, state.name)
         world.touch(state.name)

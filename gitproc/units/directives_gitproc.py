@@ -165,7 +165,7 @@ UPDATE: Directive[Update] = one(
     "Update",
     choice(Update),
     Update.RESTART,
-    "overlap: a commit starts the new instance beside the old one, on the same sockets; restart: after it.",
+    "overlap: a commit starts the new instance beside the old one, on its sockets; restart: after it.",
     Change.NONE,
 )
 
