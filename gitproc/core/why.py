@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from gitproc.core import standing
+from gitproc.core import overlap, standing
 from gitproc.core.dependency_resolver import Relation
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import UnitState
@@ -21,7 +21,11 @@ def why(world: World, name: str, wall: float, now: float | None = None) -> dict[
     state = world.units.get(name) or UnitState(name)
     chain = pulled_by(world, name)
     now = world.now if now is None else now
-    reasons = [*_wanted(world, state, chain), *_obstacles(world, state, now)]
+    reasons = [
+        *_wanted(world, state, chain),
+        *_beside(world, state),
+        *_obstacles(world, state, now),
+    ]
     return {
         "unit": name,
         "active_state": state.active.value,
@@ -31,6 +35,22 @@ def why(world: World, name: str, wall: float, now: float | None = None) -> dict[
         "chain": chain,
         "since": state.entered + wall if state.entered else None,
     }
+
+
+def _beside(world: World, state: UnitState) -> list[str]:
+    """What is there beside the instance that serves, or has failed to be (Update=overlap)."""
+    second = overlap.second_of(world, state.name)
+    unit = standing.wanted(world, state.name)
+    if second is None:
+        return []
+    if unit is not None and (failed := overlap.failure(world, state.name, unit)):
+        return [f"the commit in force is not what runs: {failed}"]
+    if second.down:
+        return []
+    pid = f" (PID {second.main.pid})" if second.main is not None and second.main.pid else ""
+    if second.drains:
+        return [f"it has taken over from an instance that drains{pid}"]
+    return [f"a new instance{pid} takes over from it once that is ready and healthy"]
 
 
 def _verdict(world: World, state: UnitState) -> str:

@@ -8,6 +8,7 @@ from gitproc.core import status
 from gitproc.core.actions import SetLimits, Spawn
 from gitproc.core.events import Verb
 from gitproc.core.states import SubState
+from gitproc.core.why import why
 from tests.core.fake_kernel import KILL, Machine, Proc, Program, service
 
 OVERLAP = "Update=overlap"
@@ -59,9 +60,11 @@ def test_the_new_instance_is_ready_before_the_old_one_is_told_to_end():
     machine.run(0.9)
     assert living(machine) == ["notify 1", "notify 2"]
     assert status.unit_status(machine.world, "a.service", 0)["second"]["role"] == "updating"
+    assert "takes over from it" in str(why(machine.world, "a.service", 0)["reasons"])
     machine.run(0.5)
     assert living(machine) == ["notify 2", "notify 1"]
     assert status.unit_status(machine.world, "a.service", 0)["second"]["role"] == "draining"
+    assert "instance that drains" in str(why(machine.world, "a.service", 0)["reasons"])
     assert machine.verdict(sha) is None
     machine.run(10)
     assert living(machine) == ["notify 2"]
@@ -126,6 +129,7 @@ def test_a_new_instance_that_fails_leaves_the_old_one_serving_and_fails_the_comm
     assert words in machine.told("unit.update-failed")[0]
     second = status.unit_status(machine.world, "a.service", 0)["second"]
     assert second["role"] == "failed" and words in second["message"]
+    assert words in str(why(machine.world, "a.service", 0)["reasons"])
     machine.crash()
     machine.restart()
     machine.run(60)
