@@ -344,3 +344,23 @@ def test_who_follows_a_restart_is_left_alone():
     machine.run(20)
     assert machine.main("b.service").pid == pid
     assert machine.verdict(sha) == "good"
+
+
+def test_who_has_taken_over_is_probed_on_and_restarted_when_it_is_unhealthy():
+    machine = machine_of(own=HEALTH)
+    update(machine, 2, own=HEALTH)
+    machine.run(10)
+    assert living(machine) == ["notify 2"]
+    machine.healthy["a~.service"] = False
+    machine.run(20)
+    assert machine.told("unit.restarting")
+
+
+def test_a_commit_is_about_units_and_not_about_instances():
+    machine = machine_of()
+    update(machine, 2)
+    machine.run(1.2)
+    assert len(living(machine)) == 2
+    machine.commit({"a.service": text(3), "a.socket": SOCKET, "b.service": service()})
+    assert machine.world.deploy is not None
+    assert set(machine.world.deploy.touched) == {"a.service", "b.service"}
