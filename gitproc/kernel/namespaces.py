@@ -1,4 +1,4 @@
-"""Which namespaces this host lets us make. The door to pyroute2, once units get networks of their own."""
+"""Which namespaces this host lets us make. The door to pyroute2, too, which nothing needs yet (decision 16)."""
 
 from __future__ import annotations
 
