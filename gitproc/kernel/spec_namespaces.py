@@ -28,7 +28,7 @@ _NAMES = {
     "net": "networks",
     "ipc": "IPC",
     "mnt": "mounts",
-    "uts": "the host's name",
+    "uts": "host names",
     "user": "users",
     "cgroup": "the cgroup tree",
     "pid": "processes",

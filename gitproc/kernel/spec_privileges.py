@@ -40,6 +40,9 @@ def privileges_of(unit: Unit, context: LaunchContext, warnings: list[str]) -> di
         bits |= bit
     if bits:
         spec["secure_bits"] = bits
+    if spec and not context.privileged and context.warn_isolation:
+        spec.clear()
+        warnings.append("capabilities are as they are: the manager is not root")
     if unit[s.RESTRICT_REALTIME] and unit[LIMIT_RTPRIO] is None:
         spec["rlimits"] = [[_RLIMIT_RTPRIO, 0, 0]]
     filtered = any(unit[row] != row.default for row in s.FILTERING)

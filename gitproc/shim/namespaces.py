@@ -43,7 +43,7 @@ def enter(setup: Setup) -> None:
 def own_host_name(setup: Setup) -> None:
     """A host name of its own: what is set there, nobody else sees."""
     if setup.spec.get("own_host_name"):
-        setup.have_own(calls.CLONE_NEWUTS, "the host's name")
+        setup.have_own(calls.CLONE_NEWUTS, "host names")
 
 
 def own_users(setup: Setup) -> None:

@@ -78,3 +78,12 @@ def test_programs_are_for_every_architecture_that_runs_here():
 def test_a_call_that_the_library_has_not_heard_of_is_left_out():
     assert not seccomp.knows_call("no_such_call")
     assert filters.programs_of(unit("SystemCallFilter=no_such_call read"))
+
+
+def test_an_unprivileged_manager_leaves_capabilities_as_they_are_where_the_host_says_warn():
+    text = "CapabilityBoundingSet=\nNoNewPrivileges=yes"
+    warnings: list[str] = []
+    found = spec(text, warnings=warnings, privileged=False, warn_isolation=True)
+    assert found == {"no_new_privs": True}
+    assert warnings == ["capabilities are as they are: the manager is not root"]
+    assert spec(text, privileged=False)["bounding"] == 0  # and the start fails: 218
