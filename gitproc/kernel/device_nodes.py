@@ -49,9 +49,8 @@ def nodes_of(policy: str, rules: Iterable[DeviceRule]) -> Nodes | None:
     problems = []
     for rule in (*(() if policy == "strict" else _PSEUDO), *rules):
         found = _group(rule) if not rule.device.startswith("/") else _node(rule)
-        brought = (
-            rule.device == "char-rtc"
-        )  # by ProtectClock=; a machine may well have no such clock
+        # ProtectClock= brings it along; a machine may well have no such clock.
+        brought = rule.device == "char-rtc"
         if not found and rule in rules and not brought:
             problems.append(
                 f"DeviceAllow={rule.device} allows nothing: there is no such device now"
