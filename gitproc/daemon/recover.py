@@ -102,10 +102,13 @@ async def adopt(
         unit = definition(process.fingerprint) if process.serial > recorded else None
         keep.add(process.fingerprint)
         alive = entry.alive or not entry.pid
+        if entry.pid and entry.alive:
+            effects.controller.attach(process.unit, process.invocation, entry.pid)
         post(Adopted(process, entry.pid, entry.start_time, alive, entry.executed, unit))
     if not same_shim:
         for process, pid, started in _survivors(world):
             manager.adopt(process, pid, started)
+            effects.controller.attach(process.unit, process.invocation, pid)
             post(Adopted(process, pid, started))
     post(HoldingsFound(owners))
     post(AdoptionDone(same_shim))
