@@ -94,7 +94,7 @@ class Hierarchies:
     def joined(self, group: str) -> list[str]:
         """The controllers in which the unit has a group, each hierarchy once."""
         seen: dict[str, str] = {}
-        for controller in self._in_use:
+        for controller in sorted(self._in_use):
             path = self.path(controller, group)
             if os.path.isdir(path):
                 seen.setdefault(path, controller)
