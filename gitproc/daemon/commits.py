@@ -159,7 +159,9 @@ class Commits:
             with contextlib.suppress(SourceError):  # it may be gone from the repository
                 found += [git.commit_info(sha)] if sha not in known else []
         if also:
-            found.sort(key=lambda commit: commit.time, reverse=True)
+            # Git knows whole seconds only; those that are named come in the order of their deploys.
+            place = {sha: number for number, sha in enumerate(also)}
+            found.sort(key=lambda x: (x.time, place.get(x.sha, -1)), reverse=True)
         notes = {}
         for commit in found:
             with contextlib.suppress(ValueError):  # not of our making
