@@ -29,16 +29,16 @@ def test_what_is_forbidden_is_tried_in_vain():
         tried = "" if number == 0 else " ".join(name.replace(" ", "_") for name in wanted)
         text = f"[Service]\nType=oneshot\nExecStart={prefix}{run} {tried}\n{settings}\n"
         # Not to the journal, which may lag behind.
-        text += f"StandardOutput=truncate:{ROOT}/p{number}.out\n"
-        (UNITS / f"p{number}.service").write_text(text)
+        text += f"StandardOutput=truncate:{ROOT}/privileges-{number}.out\n"
+        (UNITS / f"privileges-{number}.service").write_text(text)
     subprocess.run(["systemctl", "daemon-reload"], check=True)
-    names = [f"p{number}" for number in range(len(cases))]
+    names = [f"privileges-{number}" for number in range(len(cases))]
     subprocess.run(["systemctl", "start", *names], check=False)
     problems = []
     plain: dict[str, object] = {}
     for number, (_, settings, wanted) in enumerate(cases):
-        answer = (ROOT / f"p{number}.out").read_text()
-        assert answer, (settings, journal(f"p{number}"))
+        answer = (ROOT / f"privileges-{number}.out").read_text()
+        assert answer, (settings, journal(f"privileges-{number}"))
         found = json.loads(answer)
         plain = plain or found
         wanted = {name: wish for name, wish in wanted.items() if name not in LEFT_OUT}
