@@ -158,10 +158,11 @@ class Commits:
         for sha in also:
             with contextlib.suppress(SourceError):  # it may be gone from the repository
                 found += [git.commit_info(sha)] if sha not in known else []
-        if also:
-            # Git knows whole seconds only; those that are named come in the order of their deploys.
-            place = {sha: number for number, sha in enumerate(also)}
-            found.sort(key=lambda x: (x.time, place.get(x.sha, -1)), reverse=True)
+        if also and found:
+            # Commits know whole seconds only: those of one second come as the branch has them.
+            order = git.newest_first(min(commit.time for commit in found))
+            place = {sha: number for number, sha in enumerate(order)}
+            found.sort(key=lambda x: (-x.time, place.get(x.sha, 0)))
         notes = {}
         for commit in found:
             with contextlib.suppress(ValueError):  # not of our making

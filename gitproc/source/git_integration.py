@@ -179,6 +179,11 @@ class GitIntegration:
         first = start or self.head()
         return [] if first is None else self._history.log(first, count, paths)
 
+    def newest_first(self, since: float) -> list[str]:
+        """The branch's commits back to an instant (seconds since 1970), children before parents."""
+        head = self.head()
+        return [] if head is None else self._history.newest_first(head, since)
+
     def last_change(self, paths: Sequence[str], commit: str) -> CommitMeta | None:
         """The commit, seen from `commit`, that last changed one of `paths`. About 2 ms, then kept."""
         with self._lock:

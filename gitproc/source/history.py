@@ -74,6 +74,12 @@ class History:
         )  # fmt: skip
         return [_commit(record) for record in text.split("\0") if record]
 
+    def newest_first(self, start: str, since: float) -> list[str]:
+        """Commits from `start` back to an instant (seconds since 1970), children before their parents."""
+        return self._command.text(
+            "rev-list", "--topo-order", f"--max-age={int(since)}", "--end-of-options", start
+        ).split()
+
     def last_change(self, paths: Iterable[str], commit: str) -> CommitMeta | None:
         """The commit that last changed one of `paths`, seen from `commit`; None if none ever did.
 

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.e2e.harness import CONFIG, service, until
+from tests.e2e.harness import CONFIG, IDENTITY, service, until
 
 pytestmark = pytest.mark.root
 
@@ -196,7 +196,8 @@ def test_rollback_needs_a_commit_that_was_good(machine):
     assert "gitproc history" in err
 
 
-def test_verdicts_are_notes_on_the_commits(machine):
+def test_verdicts_are_notes_on_the_commits(machine, monkeypatch):
+    monkeypatch.setitem(IDENTITY, "GIT_COMMITTER_DATE", "@1600000000 +0000")  # all of one second
     shas = {
         machine.deploy({"a.service": service()}): "good",
         machine.deploy({"a.service": service("/bin/false")}, "failed"): "failed",
