@@ -60,7 +60,7 @@ from gitproc.daemon.senders import Senders
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.errors import HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
-from gitproc.kernel import directories
+from gitproc.kernel import directories, spec_terminal
 from gitproc.kernel.dynamic_users import open_registry
 from gitproc.kernel.ipc_objects import IpcObjects
 from gitproc.kernel.launch import LaunchError
@@ -345,6 +345,7 @@ class Perform:
             trash=self.trash,
         )
         problems += self.surroundings.leave(unit.name, self.trash)
+        problems += spec_terminal.leave(unit)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
 

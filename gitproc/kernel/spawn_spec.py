@@ -24,10 +24,12 @@ from gitproc.kernel.launch_environment import (
     search_path,
 )
 from gitproc.kernel.spec_credentials import credentials_of
+from gitproc.kernel.spec_memory import memory_of
 from gitproc.kernel.spec_namespaces import namespaces_of
 from gitproc.kernel.spec_privileges import privileges_of
 from gitproc.kernel.spec_scheduling import scheduling_of
 from gitproc.kernel.spec_streams import streams_of
+from gitproc.kernel.spec_terminal import terminal_of
 from gitproc.units import directives as d
 from gitproc.units import directives_exec as e
 from gitproc.units.environment import expand_argv
@@ -69,6 +71,8 @@ def compile_spec(
         "ignore_sigpipe": unit[d.IGNORE_SIGPIPE],
         **streams_of(unit, process.slot, context),
         **scheduling_of(unit, context, warnings),
+        **memory_of(unit),
+        **terminal_of(unit, process.slot),
         **credentials_of(unit, context, account),
     }
     keyring = unit[e.KEYRING_MODE]

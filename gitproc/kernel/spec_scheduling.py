@@ -7,6 +7,7 @@ import resource
 from typing import Any
 
 from gitproc.kernel.launch import LaunchContext
+from gitproc.kernel.spec_memory import processors_of
 from gitproc.units import directives as d
 from gitproc.units import directives_exec_scheduling as e
 from gitproc.units.unit import Unit
@@ -31,6 +32,8 @@ def scheduling_of(unit: Unit, context: LaunchContext, warnings: list[str]) -> di
     if unit.has(e.CPU_SCHEDULING_POLICY) or unit.has(e.CPU_SCHEDULING_PRIORITY):
         spec["scheduling"] = _policy(unit)
     cpus = unit[e.CPU_AFFINITY]
+    if e.OF_NODES in cpus:
+        cpus = cpus - {e.OF_NODES} | processors_of(unit)
     if cpus:
         spec["cpus"] = sorted(cpus)
     if unit.has(e.IO_SCHEDULING_CLASS) or unit.has(e.IO_SCHEDULING_PRIORITY):

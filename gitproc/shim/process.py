@@ -23,6 +23,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _NR_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
+_NR_SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237, "riscv64": 237}
 _IOPRIO_WHO_PROCESS = 1
 _MNT_DETACH = 2
 _CAPABILITY_VERSION = 0x20080522
@@ -79,6 +80,16 @@ def become_subreaper() -> None:
 def set_io_priority(kind: int, level: int) -> None:
     """ioprio_set(2) for this process: class (1 real-time, 2 best-effort, 3 idle) and level (0 to 7)."""
     _call(_NR_IOPRIO_SET, _IOPRIO_WHO_PROCESS, 0, kind << 13 | level)
+
+
+def set_memory_policy(policy: int, nodes: list[int]) -> None:
+    """set_mempolicy(2) for this process; OSError if refused."""
+    words = [0] * (max(nodes, default=0) // 64 + 1)
+    for node in nodes:
+        words[node // 64] |= 1 << node % 64
+    mask = (ctypes.c_uint64 * len(words))(*words)
+    bits = len(words) * 64 + 1 if nodes else 0
+    _call(_NR_SET_MEMPOLICY, policy, ctypes.addressof(mask) if nodes else 0, bits)
 
 
 def keyctl(operation: int, *args: int) -> None:

@@ -40,7 +40,8 @@ credentials {"path", "unit", "uid", "gid", "load": [[name, path, may be missing]
 "fresh": whether to read anew}, directories [[step, path, mode, uid, gid]] (-1: leave), links [[step, target, path]],
 moves [[step, source, target]] (folders, before all others are made),
 scheduling [policy, priority, reset on fork], cpus [int], io_priority [class, level], timer_slack int (ns),
-memory_ksm bool, join_fds [(kind, index)], join_paths [(kind, path)] (kinds "net", "ipc"), own_host_name bool,
+memory_ksm bool, coredump_filter int, numa [policy, [node]], terminal: see `terminals.make_fit`,
+join_fds [(kind, index)], join_paths [(kind, path)] (kinds "net", "ipc"), own_host_name bool,
 own_users "" | "self" | "identity" | "full", own_cgroups bool, lenient bool (go on without a namespace that
 cannot be made), mounts {hidden: folder, entries: see `mount_order`, root: path, propagation: "shared" | "slave" |
 "private"}, keyring "" | "private" | "shared", pid_namespace "" | "init" | "direct", mount_proc bool,

@@ -8,8 +8,10 @@ from gitproc.units import (
     directives_exec_credentials,
     directives_exec_directories,
     directives_exec_limits,
+    directives_exec_memory,
     directives_exec_scheduling,
     directives_exec_streams,
+    directives_exec_terminal,
 )
 from gitproc.units.directive import Change, Directive, Specifiers, Support
 from gitproc.units.environment import parse_assignments, parse_variable_names
@@ -131,10 +133,6 @@ KEYRING_MODE = one(
     "Session keyring: a new one (private), with the user's linked in (shared), or the manager's.",
 )
 
-_REFUSED = {
-    "CoredumpFilter": "Which memory goes into a core dump.",
-}
-
 ROWS: tuple[Directive[Any], ...] = (
     USER,
     GROUP,
@@ -152,11 +150,12 @@ ROWS: tuple[Directive[Any], ...] = (
     REMOVE_IPC,
     KEYRING_MODE,
     *directives_exec_scheduling.ROWS,
+    *directives_exec_memory.ROWS,
     *directives_exec_streams.ROWS,
+    *directives_exec_terminal.ROWS,
     *directives_exec_limits.LIMITS,
     *directives_exec_directories.ROWS,
     *directives_exec_credentials.ROWS,
-    *(known("Service", n, Support.REFUSED, d) for n, d in _REFUSED.items()),
     known(
         "Service",
         "PAMName",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.units.directive import Change, Directive, Repeat, Support
-from gitproc.units.rows import exactly, flag, known, one
+from gitproc.units.rows import exactly, flag, one
 from gitproc.units.timespan import parse_nanoseconds
 from gitproc.units.values import (
     parse_boolean,
@@ -15,6 +15,8 @@ from gitproc.units.values import (
     parse_unsigned,
 )
 
+OF_NODES = -1
+"""In place of a processor's number: those of the nodes of NUMAMask=."""
 _IO_CLASSES = ("none", "realtime", "best-effort", "idle")  # in the kernel's order
 
 
@@ -44,10 +46,8 @@ def parse_io_priority(value: str) -> int:
 
 
 def parse_cpus(value: str) -> frozenset[int]:
-    """Processors: `0-3 8,9`. ValueError for `numa`."""
-    if value == "numa":
-        raise ValueError("numa is not supported: name the processors")
-    return parse_cpu_set(value)
+    """Processors: `0-3 8,9`; `numa` is OF_NODES."""
+    return frozenset({OF_NODES}) if value == "numa" else parse_cpu_set(value)
 
 
 NICE = one("Service", "Nice", parse_nice, 0, "Nice level, -20 to 19.")
@@ -83,7 +83,7 @@ CPU_AFFINITY: Directive[frozenset[int]] = Directive(
     Repeat.LIST,
     Change.RESTART,
     Support.ENFORCED,
-    "Processors to run on: 0-3 8,9.",
+    "Processors to run on: 0-3 8,9; numa: those of NUMAMask=.",
 )
 IO_SCHEDULING_CLASS = one(
     "Service",
@@ -117,13 +117,4 @@ ROWS: tuple[Directive[Any], ...] = (
     IO_SCHEDULING_PRIORITY,
     TIMER_SLACK_NSEC,
     MEMORY_KSM,
-    known(
-        "Service",
-        "NUMAPolicy",
-        Support.REFUSED,
-        "NUMA memory policy.",
-        exactly("default", "preferred", "bind", "interleave", "local"),
-        "default",
-    ),
-    known("Service", "NUMAMask", Support.REFUSED, "NUMA nodes to take memory from."),
 )

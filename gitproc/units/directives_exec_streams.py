@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.units.directive import Change, Directive, Specifiers, Support
-from gitproc.units.rows import flag, known, known_flag, one, several
+from gitproc.units.rows import flag, known, one, several
 from gitproc.units.streams import (
     INHERIT,
     JOURNAL,
@@ -113,15 +113,6 @@ _NO_EFFECT = {
     "SyslogIdentifier": "Tag of log lines; each unit has a log of its own.",
     "SyslogFacility": "Facility of log lines; logs have no facilities.",
 }
-_REFUSED = {
-    "TTYRows": "Rows of the terminal.",
-    "TTYColumns": "Columns of the terminal.",
-}
-_UNENFORCED_FLAGS = {
-    "TTYReset": "Reset of the terminal: it is used as it is.",
-    "TTYVHangup": "Hang-up of the terminal: it is used as it is.",
-    "TTYVTDisallocate": "Release of the virtual terminal: it is used as it is.",
-}
 
 ROWS: tuple[Directive[Any], ...] = (
     STANDARD_INPUT,
@@ -137,6 +128,4 @@ ROWS: tuple[Directive[Any], ...] = (
     LOG_RATE_LIMIT_BURST,
     *(known("Service", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
     *(known("Service", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
-    *(known("Service", n, Support.REFUSED, d) for n, d in _REFUSED.items()),
-    *(known_flag("Service", n, Support.UNENFORCED, d) for n, d in _UNENFORCED_FLAGS.items()),
 )

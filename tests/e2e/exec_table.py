@@ -9,6 +9,7 @@ import base64
 import grp
 import os
 import pwd
+from pathlib import Path
 from typing import Any, NamedTuple
 
 NOBODY = pwd.getpwnam("nobody")
@@ -25,6 +26,8 @@ print(json.dumps({
     'oom': int(open('/proc/self/oom_score_adj').read()),
     'policy': os.sched_getscheduler(0), 'cpus': sorted(os.sched_getaffinity(0)),
     'io': ctypes.CDLL(None).syscall(252 if os.uname().machine == 'x86_64' else 31, 1, 0),
+    'dump': int(open('/proc/self/coredump_filter').read(), 16),
+    'memory': open('/proc/self/numa_maps').readline().split()[1],
     'slack': int(open('/proc/self/timerslack_ns').read()),
     'limits': {x[7:]: resource.getrlimit(getattr(resource, x)) for x in dir(resource)
                if x.startswith('RLIMIT_')},
@@ -33,6 +36,7 @@ print(json.dumps({
 }))
 """
 ALLOWED = sorted(os.sched_getaffinity(0))
+NODES = Path("/sys/devices/system/node/online").read_text().strip()
 
 
 class Place(NamedTuple):
@@ -90,6 +94,12 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     (f"CPUAffinity={ALLOWED[0]}", {"cpus": ALLOWED[:1]}),
     ("IOSchedulingClass=idle", {"io": 3 << 13 | 4}),
     ("IOSchedulingPriority=6", {"io": 2 << 13 | 6}),
+    ("", {"dump": 0x33, "memory": "default"}),
+    ("CoredumpFilter=elf-headers\nCoredumpFilter=shared-dax 1", {"dump": 0x111}),
+    ("CoredumpFilter=all\nCoredumpFilter=\nCoredumpFilter=default", {"dump": 0x33}),
+    ("NUMAPolicy=bind\nNUMAMask=0\nCPUAffinity=numa", {"memory": "bind:0", "cpus": ALLOWED}),
+    ("NUMAPolicy=interleave\nNUMAMask=all", {"memory": f"interleave:{NODES}"}),
+    ("NUMAPolicy=local\nNUMAMask=0", {"memory": "local"}),
     ("TimerSlackNSec=1ms", {"slack": 1_000_000}),
     ("LimitCORE=1K:2K\nLimitNOFILE=99", {"limits.CORE": [1024, 2048], "limits.NOFILE": [99, 99]}),
     ("LimitFSIZE=1G\nLimitCPU=1min", {"limits.FSIZE": [1 << 30] * 2, "limits.CPU": [60, 60]}),
@@ -129,6 +139,8 @@ FAILURES = [
     ("StandardInput=tty\nTTYPath=/dev/null", 208),
     ("CPUAffinity=8000", 215),
     ("WorkingDirectory=/no/such", 200),
+    ("NUMAPolicy=bind", 242),
+    ("NUMAPolicy=bind\nNUMAMask=1000", 242),
     ("User=nobody-at-all", 217),
     ("Group=nobody-at-all", 216),
     ("StateDirectory={unique}/a:{unique}/file", 238),

@@ -8,8 +8,10 @@ from gitproc.units import directives as d
 from gitproc.units import (
     directives_exec,
     directives_exec_credentials,
+    directives_exec_memory,
     directives_exec_scheduling,
     directives_exec_streams,
+    directives_exec_terminal,
     directives_gitproc,
     directives_job,
     directives_path,
@@ -37,8 +39,10 @@ MODULES = (
     directives_socket,
     directives_exec,
     directives_exec_credentials,
+    directives_exec_memory,
     directives_exec_scheduling,
     directives_exec_streams,
+    directives_exec_terminal,
     directives_resources,
     directives_sandbox,
 )
