@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gitproc.api.protocol import LIFECYCLE, METHODS, InvalidRequest, Request, check_params
+from gitproc.api.methods import LIFECYCLE, METHODS
+from gitproc.api.protocol import InvalidRequest, Request, check_params
 from gitproc.errors import GitProcError
 
 _STATES = {

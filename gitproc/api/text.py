@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from gitproc.api.protocol import LIFECYCLE
+from gitproc.api.methods import LIFECYCLE
 from gitproc.api.text_changes import apply, history, plan, rollback, sync
+from gitproc.api.text_dependencies import dependencies
 from gitproc.api.text_reasons import diff, timeline, why
 from gitproc.api.text_security import above, security
 from gitproc.api.text_sockets import sockets
@@ -71,6 +72,8 @@ _DONE = {
     "restart": "restarted",
     "try-restart": "restarted",
     "reload": "reloaded",
+    "reload-or-restart": "reloaded or restarted",
+    "try-reload-or-restart": "reloaded or restarted",
     "kill": "signalled",
     "reset-failed": "reset",
 }
@@ -88,7 +91,7 @@ def _jobs(method: str, data: Mapping[str, Any]) -> Rendered:
                 if method not in {"kill", "reset-failed"}:
                     pid = outcome.get("pid")
                     running = f" (PID: {pid})" if pid and method != "stop" else ""
-                    out.append(f"{prefix}{kind} {_DONE[method]}{running}")
+                    out.append(f"{prefix}{kind} {_DONE[outcome.get('verb') or method]}{running}")
             case "skipped":
                 out.append(f"{prefix}{said or f'{kind} has nothing to do'}")
             case "queued":
@@ -148,6 +151,15 @@ def _is(wanted: str, otherwise: int, data: Mapping[str, Any]) -> Rendered:
     else:
         status = otherwise
     return Rendered(status, _lines(states))
+
+
+_ENABLED = {"enabled", "static"}  # for systemctl a unit that nothing can enable counts as well
+
+
+def _is_enabled(data: Mapping[str, Any]) -> Rendered:
+    states = [str(unit.get("unit_file_state")) for unit in data.get("units") or ()]
+    status = 0 if _ENABLED.intersection(states) else 1
+    return Rendered(UNKNOWN if {*states} == {"not-found"} else status, _lines(states))
 
 
 def _show(data: Mapping[str, Any], style: Style) -> Rendered:
@@ -288,6 +300,8 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Style], Rendered]] = {
     "list": _list,
     "is-active": lambda data, _: _is("active", NOT_ACTIVE, data),
     "is-failed": lambda data, _: _is("failed", 1, data),
+    "is-enabled": lambda data, _: _is_enabled(data),
+    "list-dependencies": lambda data, style: Rendered(0, _lines(dependencies(data, style))),
     "show": _show,
     "cat": _cat,
     "logs": _logs,

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import gitproc
 from gitproc.cli import calendar, commits, house, look, security, take, top, units
+from gitproc.cli.systemctl_words import instead_of
 from gitproc.errors import UsageError
 
 _CHOICE = re.compile(r"argument VERB: invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
@@ -26,7 +27,8 @@ class Parser(argparse.ArgumentParser):
 
             verbs = found[2].replace("'", "").split(", ")
             close = get_close_matches(found[1], verbs, 1)
-            hint = f"did you mean `gitproc {close[0]}`?" if close else "see `gitproc --help`"
+            guess = f"did you mean `gitproc {close[0]}`?" if close else "see `gitproc --help`"
+            hint = instead_of(found[1]) or guess
             raise UsageError(f"unknown verb {found[1]!r}: {hint}")
         raise UsageError(f"{message}; see `{self.prog} --help`")
 

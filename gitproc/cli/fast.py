@@ -24,13 +24,15 @@ BROKEN_PIPE = 141
 _JOB = ("no-block",)
 # verb: (least and most units, options)
 _VERBS = {
-    "status": (0, 1 << 20, ()),
+    "status": (0, 1 << 20, ("lines",)),
     "list": (0, 1 << 20, ()),
     "start": (1, 1 << 20, _JOB),
     "stop": (1, 1 << 20, _JOB),
     "restart": (1, 1 << 20, _JOB),
     "reload": (1, 1 << 20, _JOB),
     "try-restart": (1, 1 << 20, _JOB),
+    "reload-or-restart": (1, 1 << 20, _JOB),
+    "try-reload-or-restart": (1, 1 << 20, _JOB),
     "is-active": (1, 1 << 20, ()),
     "is-failed": (1, 1 << 20, ()),
     "show": (1, 1 << 20, ("property", "value")),

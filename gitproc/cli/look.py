@@ -1,4 +1,4 @@
-"""Verbs that only look: status, list, is-active, is-failed, show, cat, logs, events."""
+"""Verbs that only look: status, list and its kin, is-active and its kin, show, cat, logs, events."""
 
 from __future__ import annotations
 
@@ -14,6 +14,28 @@ from gitproc.cli.ask import ask, client
 
 def _units(args: argparse.Namespace) -> int:
     return ask(args, args.verb, {"units": args.units} if args.units else {})
+
+
+def _status(args: argparse.Namespace) -> int:
+    params: dict[str, Any] = {"units": args.units} if args.units else {}
+    return ask(args, "status", params if args.lines is None else {**params, "lines": args.lines})
+
+
+def _list(args: argparse.Namespace) -> int:
+    """The units, by name, kind and state."""
+    states = ["failed"] if args.failed else []
+    params = {
+        "units": args.units,
+        "types": [kind for part in args.type for kind in part.split(",")],
+        "states": states + [state for part in args.state for state in part.split(",")],
+    }
+    return ask(args, "list", {key: value for key, value in params.items() if value})
+
+
+def _dependencies(args: argparse.Namespace) -> int:
+    params = {"unit": args.unit} if args.unit else {}
+    flags = {key: True for key in ("reverse", "all", "after", "before") if getattr(args, key)}
+    return ask(args, "list-dependencies", {**params, **flags})
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -74,14 +96,34 @@ def _count(text: str) -> int:
 
 def register(add: Any) -> None:
     """Add the verbs."""
-    for name, least, aliases, help in (
-        ("status", "*", (), "show units as they are, or without UNIT the commit and everything"),
-        ("list", "*", ("list-units",), "list units in a table"),
-        ("is-active", "+", (), "exit 0 if any of the units is active"),
-        ("is-failed", "+", (), "exit 0 if any of the units has failed"),
+    status = add(
+        "status", _status, "show units as they are, or without UNIT the commit and everything"
+    )
+    status.add_argument("units", nargs="*", metavar="UNIT", help="name or shell-style pattern")
+    status.add_argument("-n", "--lines", type=_count, metavar="N", help="lines of the log (10)")
+    status.add_argument("-l", "--full", action="store_true", help="accepted: nothing is ever cut")
+    for name, help in (
+        ("is-active", "exit 0 if any of the units is active"),
+        ("is-failed", "exit 0 if any of the units has failed"),
+        ("is-enabled", "exit 0 if the commit has any of the units started"),
     ):
-        verb = add(name, _units, help, aliases=aliases)
-        verb.add_argument("units", nargs=least, metavar="UNIT", help="name or shell-style pattern")
+        verb = add(name, _units, help)
+        verb.add_argument("units", nargs="+", metavar="UNIT", help="name or shell-style pattern")
+    table = add("list", _list, "list units in a table", aliases=("list-units",))
+    table.add_argument("units", nargs="*", metavar="UNIT", help="name or shell-style pattern")
+    table.add_argument("-t", "--type", action="append", default=[], metavar="TYPE[,TYPE]",
+                       help="of these kinds: service, timer, ...")  # fmt: skip
+    table.add_argument("--state", action="append", default=[], metavar="STATE[,STATE]",
+                       help="in these states: active, failed, running, ...")  # fmt: skip
+    table.add_argument("--failed", action="store_true", help="the same as --state=failed")
+    table.add_argument("-a", "--all", action="store_true", help="accepted: all are shown")
+    tree = add("list-dependencies", _dependencies, "show what a unit pulls in, as a tree")
+    tree.add_argument("unit", nargs="?", metavar="UNIT", help="the default target unless given")
+    tree.add_argument("--reverse", action="store_true", help="what pulls it in")
+    way = tree.add_mutually_exclusive_group()
+    way.add_argument("--after", action="store_true", help="what it is ordered after")
+    way.add_argument("--before", action="store_true", help="what is ordered after it")
+    tree.add_argument("-a", "--all", action="store_true", help="open all units, not just targets")
     show = add("show", _show, "show properties of units, as Name=value")
     show.add_argument("units", nargs="+", metavar="UNIT")
     show.add_argument("-p", "--property", action="append", default=[], metavar="NAME[,NAME]")

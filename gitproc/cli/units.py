@@ -1,4 +1,4 @@
-"""Verbs that change what runs: start, stop, restart, reload, try-restart, kill, reset-failed."""
+"""Verbs that change what runs: start, stop, restart, reload and their kin, kill, reset-failed."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def register(add: Any) -> None:
         ("restart", "stop, then start units"),
         ("reload", "ask units to read their configuration again"),
         ("try-restart", "restart units that run"),
+        ("reload-or-restart", "reload units that can, restart the others"),
+        ("try-reload-or-restart", "the same for units that run"),
     ):
         verb = add(name, _job, help)
         verb.add_argument("units", nargs="+", metavar="UNIT")

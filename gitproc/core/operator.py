@@ -28,32 +28,49 @@ def asked(world: World, event: OperatorAsked) -> None:
     if not world.knowing:
         world.postponed.append(event)
         return
-    request = Request(event.verb, event.who, set(event.units))
+    request = Request({}, event.who, set(event.units))
     world.requests[event.request] = request
     for name in event.units:
         world.tell("operator.asked", name, f"{event.who} asked: {event.verb} {name}", who=event.who)
         state = world.state(name)
+        verb = request.verbs[name] = _comes_to(world, event.verb, state)
         # A start that is under way is what `start` asks for; every other verb is about what follows.
-        underway = event.verb is Verb.START and state.starting
+        underway = verb is Verb.START and state.starting
         request.invocations[name] = "" if underway else state.invocation
-        refusal = _refusal(world, event.verb, state)
+        refusal = _refusal(world, verb, state)
         if refusal:
             _answer(request, state, "failed", refusal)
             continue
-        match event.verb:
+        match verb:
             case Verb.START:
                 _start(world, request, state)
             case Verb.STOP:
                 _stop(world, name, event.who, event.realtime)
             case Verb.RESTART | Verb.TRY_RESTART:
-                _restart(world, request, state, only_if_up=event.verb is Verb.TRY_RESTART)
+                _restart(world, request, state, only_if_up=verb is Verb.TRY_RESTART)
             case Verb.RELOAD:
                 _reload(world, request, state)
             case Verb.KILL:
                 _kill(world, request, state, event)
             case Verb.RESET_FAILED:
                 _reset_failed(world, request, state)
+            case Verb.RELOAD_OR_RESTART | Verb.TRY_RELOAD_OR_RESTART:
+                pass  # has come to another
         world.touch(name)
+
+
+def _comes_to(world: World, verb: Verb, state: UnitState) -> Verb:
+    """What a verb means for a unit: to reload it where it can, or else to restart it (systemctl(1))."""
+    if verb not in (Verb.RELOAD_OR_RESTART, Verb.TRY_RELOAD_OR_RESTART):
+        return verb
+    if state.up and _reloads(world, state):
+        return Verb.RELOAD
+    return Verb.RESTART if verb is Verb.RELOAD_OR_RESTART else Verb.TRY_RESTART
+
+
+def _reloads(world: World, state: UnitState) -> bool:
+    own = state.unit is not None and can_reload(state.unit)
+    return own or any(world.graph.reloads.of(state.name))
 
 
 _STARTS = frozenset({Verb.START, Verb.RESTART, Verb.TRY_RESTART})
@@ -92,7 +109,8 @@ def _outcome(state: UnitState, result: str, message: str = "") -> dict[str, Any]
 
 def _answer(request: Request, state: UnitState, result: str, message: str = "") -> None:
     request.waiting.discard(state.name)
-    request.outcomes[state.name] = _outcome(state, result, message)
+    verb = request.verbs[state.name].value
+    request.outcomes[state.name] = {"verb": verb, **_outcome(state, result, message)}
 
 
 def _start(world: World, request: Request, state: UnitState) -> bool:
@@ -176,7 +194,7 @@ def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bo
 def _reload(world: World, request: Request, state: UnitState) -> None:
     if not state.up or state.unit is None:
         _answer(request, state, "failed", "not running")
-    elif not can_reload(state.unit) and not any(world.graph.reloads.of(state.name)):
+    elif not _reloads(world, state):
         _answer(request, state, "failed", "it has no ExecReload= and no Type=notify-reload")
     else:
         relations.want_reload(world, state, f"asked by {request.who}")
@@ -239,7 +257,7 @@ def _look(world: World, request: Request, name: str) -> None:
     state = world.units.get(name)
     if state is None:
         state = UnitState(name)
-    match request.verb:
+    match request.verbs[name]:
         case Verb.START | Verb.RESTART | Verb.TRY_RESTART:
             _look_start(world, request, state)
         case Verb.STOP:
@@ -253,7 +271,7 @@ def _look(world: World, request: Request, name: str) -> None:
             if state.down or (state.sub not in RELOADING and not state.reload_wanted):
                 bad = state.reload_failed or not state.up
                 _answer(request, state, "failed" if bad else "done", "reload failed" if bad else "")
-        case Verb.KILL | Verb.RESET_FAILED:
+        case _:
             pass  # answered at once
 
 
@@ -269,13 +287,14 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
         if state.down:
             _answer(request, state, "canceled", held)
         return
-    fresh = request.verb is Verb.START or state.invocation != request.invocations.get(state.name)
+    former = request.invocations.get(state.name)
+    fresh = request.verbs[state.name] is Verb.START or state.invocation != former
     if state.up and fresh and not state.restart_wanted:
         # A simple service counts as up once forked; for people it is up once its program runs.
         if state.main is None or state.main.executed or not _simple(state):
             _answer(request, state, "done")
     elif state.down:
-        tried = state.invocation != request.invocations.get(state.name)
+        tried = state.invocation != former
         if tried and (state.sub is not SubState.DEAD or state.done):
             good = state.result in FINE and state.sub is SubState.DEAD
             result = "skipped" if state.skipped else "done" if good else "failed"
@@ -292,8 +311,7 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
 def tired_of(world: World, state: UnitState, message: str) -> None:
     """Nobody waits for this start any longer."""
     for request in world.requests.values():
-        verbs = (Verb.START, Verb.RESTART, Verb.TRY_RESTART)
-        if request.verb in verbs and state.name in request.waiting:
+        if state.name in request.waiting and request.verbs[state.name] in _STARTS:
             _answer(request, state, "failed", message)
 
 

@@ -16,6 +16,8 @@ class Verb(StrEnum):
     RESTART = "restart"
     TRY_RESTART = "try-restart"
     RELOAD = "reload"
+    RELOAD_OR_RESTART = "reload-or-restart"
+    TRY_RELOAD_OR_RESTART = "try-reload-or-restart"
     KILL = "kill"
     RESET_FAILED = "reset-failed"
 

@@ -135,11 +135,10 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
         key = title.title().replace("_", "")
         found[key] = " ".join(one["name"] for one in status[title])
     if unit is not None and not unit.masked:
-        found["UnitFileState"] = _file_state(unit)
         for key, value in unit_properties(unit, world.settings).items():
             found.setdefault(key, value)
-    elif unit is not None:
-        found["UnitFileState"] = "masked"
+    if unit is not None:
+        found["UnitFileState"] = unit_file_state(unit)
     return found
 
 
@@ -185,7 +184,10 @@ def _host_defaults(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _file_state(unit: Unit) -> str:
+def unit_file_state(unit: Unit) -> str:
+    """`enabled`, `disabled`, `static` or `masked` (systemctl(1), "is-enabled")."""
+    if unit.masked:
+        return "masked"
     if not unit[d.ENABLED]:
         return "disabled"
     installs = (unit[d.WANTED_BY], unit[d.REQUIRED_BY], unit[d.ALIAS])

@@ -44,9 +44,12 @@ class Settings:
 
 @dataclass(slots=True)
 class Request:
-    """An operator's verb under way: which units it still waits for, and what came of the others."""
+    """An operator's verb under way: which units it still waits for, and what came of the others.
 
-    verb: Verb
+    `verbs`: what it comes down to for each unit.
+    """
+
+    verbs: dict[str, Verb]
     who: str
     waiting: set[str]
     invocations: dict[str, str] = field(default_factory=dict)

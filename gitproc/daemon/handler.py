@@ -212,7 +212,7 @@ class RpcHandler:
         return {"version": 1, "units": outcomes, "warnings": warnings}
 
     def _cannot(self, verb: Verb, name: str) -> str | None:
-        if verb not in (Verb.START, Verb.RESTART, Verb.RELOAD):
+        if verb not in (Verb.START, Verb.RESTART, Verb.RELOAD, Verb.RELOAD_OR_RESTART):
             return None
         unit = self._world.wanted_unit(name)
         if unit is None:
@@ -243,7 +243,7 @@ class RpcHandler:
         patterns = params.get("units")
         if patterns:
             names = self._matching(patterns)
-            units = [await self._detailed(name) for name in names]
+            units = [await self._detailed(name, params.get("lines", _TAIL)) for name in names]
         else:
             units = [self._unit(name) for name in status.listed(self._world)]
         return {
@@ -259,7 +259,7 @@ class RpcHandler:
             "units": units,
         }
 
-    async def _detailed(self, name: str) -> dict[str, Any]:
+    async def _detailed(self, name: str, lines: int) -> dict[str, Any]:
         found = self._unit(name)
         if found["load_state"] == "not-found":
             return found
@@ -268,7 +268,8 @@ class RpcHandler:
             found.update(accounting.details(self._e.controller, state.seat))
             pids = self._e.controller.pids(state.seat)[:_PROCESSES]
             found["processes"] = [{"pid": pid, "title": processes.title(pid)} for pid in pids]
-        found["log"] = [x.text for x in LogReader(self._e.config.log_dir, name).tail(_TAIL)]
+        reader = LogReader(self._e.config.log_dir, name)
+        found["log"] = [x.text for x in reader.tail(lines)]
         changed = await self._commits.last_change(self._files(name))
         found["commit"] = commit_record(changed)
         return found
@@ -280,7 +281,11 @@ class RpcHandler:
     async def _list(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         patterns = params.get("units")
         names = self._matching(patterns) if patterns else status.listed(self._world)
-        return {"version": 1, "units": [self._unit(name) for name in names]}
+        kinds, states = params.get("types"), params.get("states")
+        units = [self._unit(x) for x in names if not kinds or x.rpartition(".")[2] in kinds]
+        told = ("active_state", "sub_state", "load_state")
+        found = [x for x in units if not states or any(x[key] in states for key in told)]
+        return {"version": 1, "units": found}
 
     async def _is_active(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         return {"version": 1, "units": [self._unit(n) for n in self._matching(params["units"])]}

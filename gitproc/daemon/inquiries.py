@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gitproc.api.caller import Caller
+from gitproc.core.dependency_resolver import roots_of
+from gitproc.core.dependency_tree import dependency_tree
 from gitproc.core.drift import Drift, drifts
 from gitproc.core.events import Event, SyncAsked
 from gitproc.core.exposure import expose
+from gitproc.core.properties import unit_file_state
 from gitproc.core.records import commit_record
 from gitproc.core.socket_status import sockets
 from gitproc.core.status_timers import timers
@@ -50,7 +53,7 @@ class Inquiries:
         self.methods = {
             "why": self.why, "diff": self.diff, "history": self.history, "cat": self.cat,
             "list-timers": self.list_timers, "list-sockets": self.list_sockets, "security": self.security,
-            "top": self.top,
+            "top": self.top, "is-enabled": self.is_enabled, "list-dependencies": self.list_dependencies,
         }  # fmt: skip
 
     async def why(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -60,6 +63,33 @@ class Inquiries:
             raise NoSuchUnit(f"no unit {params['unit']} in the applied commit", unit=params["unit"])
         now = boottime()
         return {"version": 1, **why(self._world, name, time.time() - now, now)}
+
+    async def is_enabled(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """What the commit in force says of units: whether something is to start them."""
+        units = []
+        for name in params["units"]:
+            unit = self._world.wanted_unit(self._canonical(name) or name)
+            state = "not-found" if unit is None else unit_file_state(unit)
+            units.append({"name": name, "unit_file_state": state})
+        return {"version": 1, "units": units}
+
+    async def list_dependencies(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """The tree of units below one, or above it; of the default target, unless one is named."""
+        before, after = params.get("before", False), params.get("after", False)
+        tree = dependency_tree(
+            self._world,
+            self._wanted(params["unit"]).name if params.get("unit") else self._default_target(),
+            ordering=before or after,
+            reverse=before or params.get("reverse", False),
+            recursive=params.get("all", False),
+        )
+        return {"version": 1, **tree}
+
+    def _default_target(self) -> str:
+        desired = self._world.desired
+        if desired is None:
+            raise NoSuchUnit("no commit is in force: commit unit files to the branch")
+        return roots_of(desired, self._world.settings.default_target)[0]
 
     async def list_timers(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Timers that are active (or all), the next to elapse first."""

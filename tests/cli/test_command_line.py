@@ -204,7 +204,7 @@ def test_help_and_version(gitproc):
     verbs = (
         "init", "daemon", "status", "list", "start", "stop", "restart", "reload",
         "try-restart", "kill", "reset-failed", "is-active", "is-failed", "show", "cat", "logs",
-        "verify", "plan", "sync", "rollback", "history", "events", "doctor",
+        "reload-or-restart", "is-enabled", "list-dependencies", "verify", "plan", "sync", "rollback", "history", "events", "doctor",
         "daemon-reexec",
     )
     # fmt: on

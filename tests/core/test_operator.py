@@ -237,6 +237,28 @@ def test_reload_is_refused_where_it_cannot_be():
     assert asked(machine, Verb.RELOAD, "b.service") == "failed"
 
 
+@pytest.mark.parametrize("verb", [Verb.RELOAD_OR_RESTART, Verb.TRY_RELOAD_OR_RESTART])
+def test_what_cannot_reload_is_restarted(verb):
+    machine = machine_of(a=service("ExecReload=/bin/true"), b=service())
+    mains = [machine.main(name).pid for name in ("a.service", "b.service")]
+    number = machine.ask(verb, "a.service", "b.service")
+    machine.run(10)
+    answers = machine.replies[number]
+    done = {name: (one["verb"], one["result"]) for name, one in answers.items()}
+    restart = "restart" if verb is Verb.RELOAD_OR_RESTART else "try-restart"
+    assert done == {"a.service": ("reload", "done"), "b.service": (restart, "done")}
+    assert machine.main("a.service").pid == mains[0]
+    assert machine.main("b.service").pid != mains[1]
+
+
+def test_what_is_down_is_started_or_left_alone_instead_of_reloaded():
+    machine = machine_of(a=service("ExecReload=/bin/true", install=False))
+    assert asked(machine, Verb.TRY_RELOAD_OR_RESTART, "a.service") == "skipped"
+    assert machine.sub("a.service") == "dead"
+    assert asked(machine, Verb.RELOAD_OR_RESTART, "a.service") == "done"
+    assert machine.sub("a.service") == "running"
+
+
 def test_reload_of_what_goes_down_meanwhile_is_answered():
     machine = machine_of(a=service("ExecReload=/bin/run"))
     number = machine.ask(Verb.RELOAD, "a.service")

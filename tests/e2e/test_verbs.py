@@ -76,6 +76,64 @@ def test_restart_try_restart_reload_kill_and_reset_failed(two):
     assert two.gitproc("sync").status == 0
 
 
+def test_reload_or_restart(machine):
+    mark = machine.root / "reloaded"
+    machine.deploy({
+        "a.service": service(settings=f"ExecReload=/usr/bin/touch {mark}"),
+        "b.service": service(),
+    })  # fmt: skip
+    before = machine.pids()
+    assert machine.gitproc("reload-or-restart", "a") == (
+        0,
+        f"Service reloaded (PID: {before['a']})\n",
+        "",
+    )
+    assert mark.exists()
+    status, out, _ = machine.gitproc("reload-or-restart", "b")
+    assert (status, out) == (0, f"Service restarted (PID: {machine.pids()['b']})\n")
+    assert machine.pids()["b"] != before["b"]
+    machine.gitproc("stop", "b")
+    assert machine.gitproc("try-reload-or-restart", "b").status == 0
+    assert machine.unit("b")["active_state"] == "inactive"
+
+
+def test_lists_by_kind_and_state_and_relation(machine):
+    off = "[X-GitProc]\nEnabled=no\n"
+    machine.deploy({
+        "a.service": service("/bin/false") + off,
+        "b.service": service(unit="Requires=c.service\nAfter=c.service"),
+        "c.service": service().partition("[Install]")[0],
+        "m.service": "",
+    })  # fmt: skip
+    machine.gitproc("start", "a")
+    machine.wait("a", "failed")
+
+    def names(*options: str) -> set[str]:
+        out = machine.gitproc("list", *options).out
+        return {line.split()[0] for line in out.splitlines()[1:]}
+
+    assert names("--failed") == names("--state=failed") == {"a.service"}
+    assert names("--state", "running,failed") == {"a.service", "b.service", "c.service"}
+    assert names("-t", "service", "--state=active") == {"b.service", "c.service"}
+    assert not names("--type=timer")
+    enabled = machine.gitproc("is-enabled", "a", "b", "c", "m", "nobody")
+    assert enabled == (0, "disabled\nenabled\nstatic\nmasked\nnot-found\n", "")
+    assert [machine.gitproc("is-enabled", x).status for x in "abcm"] == [1, 0, 0, 1]
+    assert machine.gitproc("is-enabled", "nobody").status == 4
+    tree = machine.gitproc("list-dependencies").out
+    assert tree.startswith("● multi-user.target\n")
+    assert "● ├─b.service\n" in tree
+    assert "c.service" not in tree  # targets alone are opened
+    assert "● │ └─c.service\n" in machine.gitproc("list-dependencies", "--all").out
+    up = machine.gitproc("list-dependencies", "--reverse", "c").out
+    assert up == "● c.service\n● └─b.service\n"
+    assert "c.service\n" in machine.gitproc("list-dependencies", "b", "--after").out
+    assert "─b.service\n" in machine.gitproc("list-dependencies", "c", "--before").out
+    assert machine.gitproc("list-dependencies", "nobody").status == 4
+    machine.gitproc("logs", "b")
+    assert machine.gitproc("status", "-n", "0", "-l", "b").status == 0
+
+
 def test_what_is_not_there(two):
     assert two.gitproc("start", "nobody").status == 5
     status, _, err = two.gitproc("status", "nobody")
@@ -85,6 +143,8 @@ def test_what_is_not_there(two):
     assert two.gitproc("logs", "nobody").status != 0
     assert two.gitproc("sttart", "a").status == 2
     assert "did you mean" in two.gitproc("sttart", "a").err
+    assert "gitproc sync" in two.gitproc("daemon-reload").err
+    assert "[Install]" in two.gitproc("enable", "a").err
 
 
 def test_without_a_daemon(machines):

@@ -133,7 +133,7 @@ def terminal(request, completions, path, tmp_path):
 
 
 def test_verbs(terminal):
-    terminal.complete("gitproc try-r", "try-restart ")
+    terminal.complete("gitproc try-res", "try-restart ")
     terminal.complete("gitproc roll", "rollback ")
 
 
@@ -182,7 +182,7 @@ def fish(completions, path, typed):
 
 
 def test_fish(completions, path, machine):
-    assert fish(completions, path, "gitproc try-r") == ["try-restart"]
+    assert fish(completions, path, "gitproc try-res") == ["try-restart"]
     assert fish(completions, path, "gitproc start --no-b") == ["--no-block"]
     assert fish(completions, path, "gitproc kill --kill-whom con") == ["control"]
     where = f"gitproc --root {machine.root}"
