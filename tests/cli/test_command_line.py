@@ -204,8 +204,8 @@ def test_help_and_version(gitproc):
     verbs = (
         "init", "daemon", "status", "list", "start", "stop", "restart", "reload",
         "try-restart", "kill", "reset-failed", "is-active", "is-failed", "show", "cat", "logs",
-        "reload-or-restart", "is-enabled", "list-dependencies", "verify", "plan", "sync", "rollback", "history", "events", "doctor",
-        "daemon-reexec",
+        "reload-or-restart", "is-enabled", "list-dependencies", "verify", "plan", "sync", "rollback",
+        "history", "events", "doctor", "daemon-reexec",
     )
     # fmt: on
     for verb in verbs:
