@@ -226,12 +226,9 @@ class Daemon:
         outcomes = Outcomes(effects, desired, mailbox.post)
         perform.look_outbox = outcomes.look
 
-        def polled() -> None:
-            if config.resync == "heal":
-                resync(effects, mailbox.post)
-            loop.run_in_executor(None, partial(write_hooks, config, again=True))
-
-        desired.polled = polled
+        if config.resync == "heal":
+            desired.polled = partial(resync, effects, mailbox.post)
+        desired.chore = partial(write_hooks, config, again=True)
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
         access = self._access()

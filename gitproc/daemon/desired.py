@@ -82,6 +82,8 @@ class Desired:
         self._looked = asyncio.Event()
         self.polled: Callable[[], None] = lambda: None
         """Called at each slow poll."""
+        self.chore: Callable[[], None] = lambda: None
+        """Called at each slow poll, in the thread that then looks: two would wake each other in turns."""
         self.trees = config.state_dir / "trees"
         self.head: str | None = None
         """The commit the branch named at the last look."""
@@ -119,9 +121,9 @@ class Desired:
         if self._hinted is None:
             self._hinted = self._loop.call_later(_DEBOUNCE, self._look_soon)
 
-    def _look_soon(self) -> None:
+    def _look_soon(self, chore: Callable[[], None] | None = None) -> None:
         self._hinted = None
-        task = self._loop.create_task(self.look())
+        task = self._loop.create_task(self.look(chore=chore))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -129,7 +131,7 @@ class Desired:
         self._poll = self._loop.call_later(self._config.poll_interval, self._polled)
 
     def _polled(self) -> None:
-        self._look_soon()
+        self._look_soon(self.chore)
         self.polled()
         self._poll_again()
 
@@ -159,13 +161,16 @@ class Desired:
 
     # -- looks -----------------------------------------------------------------------------------
 
-    async def look(self, *, anew: bool = False) -> None:
-        """Resolve the branch and post what is new. `anew`: its commit, even if nothing is new."""
+    async def look(self, *, anew: bool = False, chore: Callable[[], None] | None = None) -> None:
+        """Resolve the branch and post what is new. `anew`: its commit, even if nothing is new.
+
+        `chore` is done first, in the same thread.
+        """
         async with self._lock:
             if self._monitor is None:
                 await self._start_monitor()
             try:
-                await self._look(anew=anew)
+                await self._look(anew=anew, chore=chore)
             except GitProcError as error:
                 self._post(SourceFailed(error.message))
             except Exception as error:
@@ -175,8 +180,8 @@ class Desired:
             if self._world.undecided or astray(self._world) is not None:
                 await self._fall_back()
 
-    async def _look(self, *, anew: bool) -> None:
-        head = await self._loop.run_in_executor(None, self._resolve)
+    async def _look(self, *, anew: bool, chore: Callable[[], None] | None) -> None:
+        head = await self._loop.run_in_executor(None, self._resolve, chore)
         if head is not None and await self._reverted(head):
             head = await self._loop.run_in_executor(None, self._resolve)
         self.head = head
@@ -224,7 +229,9 @@ class Desired:
             return False
         return True
 
-    def _resolve(self) -> str | None:
+    def _resolve(self, chore: Callable[[], None] | None = None) -> str | None:
+        if chore is not None:
+            chore()
         git = self.git()
         head = git.head()
         if head is not None:

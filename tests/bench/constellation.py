@@ -1,5 +1,6 @@
 """A daemon of one's own over a repository of tiny units: started, pushed to, watched from outside, ended."""
 
+import contextlib
 import os
 import re
 import select
@@ -138,10 +139,10 @@ class Constellation:
 
     def settle(self) -> None:
         """Until the last push has its verdict and nothing is under way."""
-        log = self.root / "var/log/gitproc/events.log"
+        folder = self.root / "var/log/gitproc"
         verdict = re.compile(rb'"kind":"commit\.(good|failed|refused)".*' + self.sha.encode())
         deadline = time.monotonic() + DEADLINE
-        while not (found := verdict.search(log.read_bytes())):
+        while not (found := verdict.search(_all_of(folder, "events.log"))):
             assert time.monotonic() < deadline, f"no verdict on {self.sha}"
             time.sleep(0.2)
         assert found[1] == b"good", found[0]
@@ -151,7 +152,7 @@ class Constellation:
         """Ours, by role."""
         found = {"shim": self.shim}
         for pid in _children(self.shim):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            line = _command_line(pid)
             if b"gitproc-logger" in line:
                 found["logger"] = pid
             elif b"gitprocd" in line:
@@ -163,9 +164,11 @@ class Constellation:
         """Kill -9 it; the instants its successor has been exec'd and answers."""
         known = {*_children(self.shim)}
         os.kill(self.processes()["manager"], signal.SIGKILL)
+        deadline = time.monotonic() + DEADLINE
         while True:
+            assert time.monotonic() < deadline, (self.root / "output").read_text()
             fresh = {*_children(self.shim)} - known
-            if any(b"gitprocd" in Path(f"/proc/{pid}/cmdline").read_bytes() for pid in fresh):
+            if any(b"gitprocd" in _command_line(pid) for pid in fresh):
                 return time.monotonic(), self.wait_ready()
             time.sleep(0.001)
 
@@ -212,6 +215,23 @@ _DAEMON = "import sys; from gitproc.cli.main import main; sys.exit(main(sys.argv
 
 def _children(pid: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _command_line(pid: int) -> bytes:
+    """As the kernel has it; empty for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def _all_of(folder: Path, name: str) -> bytes:
+    """A log with what has been rotated away, newest first; nothing of one that is not there (yet)."""
+    parts = []
+    for path in sorted(folder.glob(f"{name}*")):
+        with contextlib.suppress(FileNotFoundError):
+            parts.append(path.read_bytes())
+    return b"\n".join(parts)
 
 
 def _cpu(pid: int) -> float:
