@@ -242,7 +242,7 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
             return f"needs {obstacle}, which is not up"
     if state is None:
         return ""
-    if beside := overlap.failure(world, name, unit):
+    if beside := overlap.failure(world, name):
         return beside
     if state.down and state.done == unit.fingerprint and state.result not in FINE:
         return state.message or state.result.value

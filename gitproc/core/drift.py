@@ -53,7 +53,7 @@ def _drift(world: World, name: str) -> Drift | None:
     if state.down and state.done == unit.fingerprint and not (state.finished or state.skipped):
         return _ended(name, state)
     if state.up and state.unit is not None and not state.restart_wanted:
-        comparison = compare(state.unit, unit)
+        comparison = compare(state.unit, world.wanted_unit(name) or unit)
         if comparison.change in (Change.RESTART, Change.RELOAD):
             changed = ", ".join(comparison.directives)
             return Drift(

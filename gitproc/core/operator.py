@@ -159,6 +159,8 @@ def _free(world: World, name: str, along: dict[str, None], who: str) -> None:
     for current in along:
         state = world.state(current)
         state.hold = None
+        if state.down:
+            overlap.try_again(world, current)
         if current == name:
             state.activation = None  # from here on it is the operator's
         if not state.finished or current == name:
@@ -188,6 +190,7 @@ def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bo
         _answer(request, state, "skipped", "not running")
         return
     if _start(world, request, state) and not state.down and not state.stopping:
+        overlap.try_again(world, state.name)
         schedule.want_restart(world, state, f"restart asked by {request.who}")
 
 
@@ -234,6 +237,12 @@ def sync_asked(world: World, event: SyncAsked) -> None:
     tried = []
     for name in sorted(world.pulled):
         state = world.units.get(name)
+        if overlap.failure(world, name):
+            overlap.try_again(world, name)
+            tried.append(
+                (name, _outcome(world.state(name), "started", "the update is tried again"))
+            )
+            continue
         if state is not None and state.down and state.done and not state.finished:
             if state.result in FINE and not event.thorough:
                 continue

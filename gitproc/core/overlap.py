@@ -105,15 +105,39 @@ def beside(world: World, second: str, unit: Unit | None) -> Unit | None:
     if unit is None or first is None or first.unit is None or not overlaps(first, unit):
         return None
     there = state is not None and not state.down and not state.stopping
+    there = there or _failed(state, unit)  # what is known of it counts as long as it is wanted
     if not (there or _serves(first)) or not replaces(first.unit, unit):
         return None
     return unit.seated(other_seat(first.seat))
 
 
-def failure(world: World, name: str, unit: Unit) -> str:
-    """How the new instance of `unit` has failed before it could take over; empty if it has not."""
+def _failed(second: UnitState | None, unit: Unit) -> bool:
+    return second is not None and second.down and second.done == unit.fingerprint
+
+
+def kept_to(world: World, name: str, unit: Unit) -> Unit:
+    """The definition by which the serving instance goes on: its own once a new one of `unit` has failed.
+
+    What has been tried and found bad is not tried again by itself, nor in place of what was found good.
+    """
+    first = world.units.get(name)
+    if first is None or first.unit is None or not _failed(second_of(world, name), unit):
+        return unit
+    return first.unit
+
+
+def try_again(world: World, name: str) -> None:
+    """Whatever has failed beside this unit is nobody's reason any more."""
     second = second_of(world, name)
-    if second is None or not second.down or second.done != unit.fingerprint:
+    if second is not None and second.down and second.done:
+        second.done = ""
+        world.touch(second.name)
+
+
+def failure(world: World, name: str) -> str:
+    """How the new instance that the commit in force asks for has failed before it could take over; or empty."""
+    second, unit = second_of(world, name), world.wanted_unit(name)
+    if second is None or unit is None or not _failed(second, unit):
         return ""
     how = second.message or (
         second.result.value if second.result not in FINE else "it ended before it could take over"

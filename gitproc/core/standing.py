@@ -23,10 +23,17 @@ def wanted(world: World, name: str, asked: frozenset[str] = frozenset()) -> Unit
 
     `asked`: units for whose sake the question is asked (StopWhenUnneeded=).
     """
+    if not world.updating:
+        return _by_commit(world, name, asked)
+    if is_second(name):
+        return overlap.beside(world, name, _by_commit(world, home(name), asked))
+    unit = _by_commit(world, name, asked)
+    return overlap.kept_to(world, name, unit) if unit is not None else None
+
+
+def _by_commit(world: World, name: str, asked: frozenset[str]) -> Unit | None:
     if world.stopping:
         return None
-    if world.updating and is_second(name):
-        return overlap.beside(world, name, wanted(world, home(name), asked))
     state = world.units.get(name)
     if name not in world.pulled and (state is None or not state.demanded):
         return None

@@ -98,10 +98,9 @@ def _related(world: World, names: Iterable[str]) -> list[dict[str, str]]:
 def _second(world: World, name: str) -> dict[str, Any] | None:
     """What stands beside the serving instance (Update=overlap): `updating`, `draining`, or a `failed` update."""
     second = overlap.second_of(world, name)
-    unit = standing.wanted(world, name)
     if second is None:
         return None
-    failed = overlap.failure(world, name, unit) if unit is not None else ""
+    failed = overlap.failure(world, name)
     if second.down and not failed:
         return None
     return {

@@ -40,10 +40,9 @@ def why(world: World, name: str, wall: float, now: float | None = None) -> dict[
 def _beside(world: World, state: UnitState) -> list[str]:
     """What is there beside the instance that serves, or has failed to be (Update=overlap)."""
     second = overlap.second_of(world, state.name)
-    unit = standing.wanted(world, state.name)
     if second is None:
         return []
-    if unit is not None and (failed := overlap.failure(world, state.name, unit)):
+    if failed := overlap.failure(world, state.name):
         return [f"the commit in force is not what runs: {failed}"]
     if second.down:
         return []

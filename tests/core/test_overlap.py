@@ -328,22 +328,44 @@ def test_an_update_waits_for_what_its_definition_requires_and_fails_with_it():
     assert machine.verdict(sha) == "failed"
 
 
-def test_who_follows_a_restart_is_left_alone():
-    machine = Machine({
-        "a.service": text(1),
-        "b.service": service(unit="PartOf=a.service\nAfter=a.service"),
-    }, PROGRAMS)  # fmt: skip
+FOLLOWERS = {
+    "b.service": service(unit="PartOf=a.service\nAfter=a.service"),
+    "c.service": service(unit="Requires=a.service\nAfter=a.service"),
+    "d.service": service(unit="BindsTo=a.service\nAfter=a.service"),
+    "e.service": service(unit="PropagatesStopTo=f.service\nStopPropagatedFrom=a.service"),
+    "f.service": service(unit="Requisite=a.service\nAfter=a.service"),
+}
+
+
+@pytest.mark.parametrize("command", ["/bin/notify", "/bin/crash"])
+def test_who_follows_a_restart_is_left_alone(command):
+    machine = Machine({"a.service": text(1), **FOLLOWERS}, PROGRAMS)
     machine.run(10)
-    pid = machine.main("b.service").pid
-    sha = machine.commit({
-        "a.service": text(2),
-        "b.service": service(unit="PartOf=a.service\nAfter=a.service"),
-    })  # fmt: skip
+    pids = {name: machine.main(name).pid for name in FOLLOWERS}
+    sha = machine.commit({"a.service": text(2, command=command), **FOLLOWERS})
     assert len(machine.told("commit.plan", "b.service")) == 1  # when it was new
     assert machine.told("commit.plan", "a.service")[-1].startswith("commit.plan a.service: update")
     machine.run(20)
-    assert machine.main("b.service").pid == pid
-    assert machine.verdict(sha) == "good"
+    assert {name: machine.main(name).pid for name in FOLLOWERS} == pids
+    assert machine.verdict(sha) == ("good" if command == "/bin/notify" else "failed")
+    machine.ask(Verb.RESTART, "a.service")
+    machine.run(20)
+    followed = {x for x in FOLLOWERS if not machine.procs[pids[x]].alive}
+    assert followed >= {"b.service", "c.service", "d.service"}
+
+
+def test_who_is_to_follow_an_update_says_so():
+    own = "RestartTriggers=a.service"
+    follower = service(unit="PartOf=a.service\nAfter=a.service", own=own)
+    machine = Machine({"a.service": text(1), "b.service": follower}, PROGRAMS)
+    machine.run(10)
+    pid, follows = machine.main("a.service").pid, machine.main("b.service").pid
+    machine.commit({"a.service": text(2), "b.service": follower})
+    machine.run(0.5)
+    assert machine.procs[pid].alive
+    machine.run(20)
+    assert living(machine) == ["notify 2"]
+    assert machine.main("b.service").pid != follows
 
 
 def test_who_has_taken_over_is_probed_on_and_restarted_when_it_is_unhealthy():

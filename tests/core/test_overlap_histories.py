@@ -12,7 +12,7 @@ from tests.core.test_overlap import HEALTH, SEATS, living, machine_of, update
 
 LINES = ("ExecStop=/bin/true", "ExecStartPre=/bin/true", "Restart=always", "TimeoutStartSec=5")
 GENTLE = ("commit", "commit", "bad", "crash", "orders")  # these leave no moment without an instance
-ROUGH = ("kill", "verb", "sick", "shim")
+ROUGH = ("kill", "verb", "sick", "shim", "stands")
 
 
 class Life:
@@ -36,6 +36,13 @@ class Life:
                 self.commit(chance.choice(("/bin/crash", "/bin/mute", "/bin/missing")))
                 machine.run(chance.random() * 4)
                 self.commit()
+            case "stands":  # a bad one that stays in force, whose old instance ends now and then
+                self.commit(chance.choice(("/bin/crash", "/bin/missing")))
+                machine.run(8)
+                if (
+                    main := machine.state("a.service").main
+                ) is not None and main.pid in machine.procs:
+                    machine.kill(machine.procs[main.pid], KILL)
             case "crash" if machine.manager_up:
                 machine.crash()
                 machine.run(chance.random())
