@@ -20,7 +20,7 @@ IMPURE = {  # `signal` is pure as long as only its numbers are used
     "subprocess", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 DOORS = {
-    "git": {"source/git_integration.py"},
+    "git": {"source/gitpython.py"},
     "watchdog": {"source/git_monitor.py"},
     "psutil": {"kernel/processes.py"},
     "pyroute2": {"kernel/namespaces.py"},

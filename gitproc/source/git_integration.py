@@ -3,8 +3,7 @@
 Unit files are read from tree objects, never from a work tree: a bare repository serves as well, and no
 half-saved edit is ever seen. One `git cat-file --batch`, kept by GitPython, answers what is asked often
 (which commit, which objects); what is asked rarely (history, rollback) starts a git process of its own.
-This is the only module that imports GitPython, and only once it is needed: adoption of running services
-does not wait for it.
+GitPython is imported once it is needed (see `gitpython.py`): adoption of running services does not wait for it.
 """
 
 from __future__ import annotations
@@ -13,12 +12,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gitproc.core.events import CommitMeta
 from gitproc.errors import SourceError
 from gitproc.source import layout, trust
 from gitproc.source.command import Command, end
+from gitproc.source.gitpython import owners_git
 from gitproc.source.history import History, parse_commit
 from gitproc.source.measure import laid_out_bytes
 from gitproc.source.notes import Notes
@@ -27,9 +27,6 @@ from gitproc.source.place import Place, locate
 from gitproc.source.pushed import Overlay, Pushed
 from gitproc.source.reading import Reader, TreeChange, read_commit
 from gitproc.source.rollback import Rollback
-
-if TYPE_CHECKING:
-    import git
 
 __all__ = ["BranchState", "GitIntegration", "TreeChange"]
 
@@ -307,7 +304,7 @@ class GitIntegration:
         self._identity = identity
 
     def _start_batch(self) -> Batch:
-        batch: Batch = _owners_git()(self._command).start_batch()
+        batch: Batch = owners_git()(self._command).start_batch()
         return batch
 
 
@@ -316,34 +313,3 @@ def _stop_batch(batch: Batch) -> None:
     if process.proc is not None:
         end(process.proc)
         process.proc = None  # GitPython would otherwise close and wait once more
-
-
-_class: type[Any] | None = None
-
-
-def _owners_git() -> type[Any]:
-    """GitPython's command object, its processes started by `Command`: as the owner, environment clean."""
-    global _class
-    if _class is None:
-        try:
-            import git
-        except ImportError as error:  # GitPython refuses to be imported where there is no git
-            raise SourceError(f"cannot use git: {error}") from error
-
-        class OwnersGit(git.Git):
-            """A `git.Git` that starts every process through one Command."""
-
-            def __init__(self, command: Command) -> None:
-                super().__init__(str(command.trust.place.git_dir))
-                self._owners_command = command
-
-            def execute(self, command: Sequence[str], *_: Any, **__: Any) -> git.Git.AutoInterrupt:  # type: ignore[override]
-                process = self._owners_command.popen(*command[1:])
-                return self.AutoInterrupt(process, command)
-
-            def start_batch(self) -> git.Git.AutoInterrupt:
-                """The persistent `cat-file --batch`."""
-                return self._get_persistent_cmd("cat_file_all", "cat_file", batch=True)
-
-        _class = OwnersGit
-    return _class
