@@ -12,6 +12,7 @@ from gitproc.core import foreign, overlap, relations, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
 from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
+from gitproc.core.job import JobKind
 from gitproc.core.reload import can_reload
 from gitproc.core.states import FINE, RELOADING, Result, SubState
 from gitproc.core.unit_state import Hold, UnitState
@@ -317,10 +318,18 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
             _answer(request, state, "dependency", text)
 
 
-def tired_of(world: World, state: UnitState, message: str) -> None:
-    """Nobody waits for this start any longer."""
+_RESTARTS = {Verb.RESTART, Verb.TRY_RESTART}
+_ORDERS = {
+    JobKind.START: {Verb.START, *_RESTARTS},
+    JobKind.STOP: {Verb.STOP, *_RESTARTS},
+    JobKind.RELOAD: {Verb.RELOAD},
+}
+
+
+def tired_of(world: World, state: UnitState, kind: JobKind, message: str) -> None:
+    """Nobody waits for this start, stop or reload any longer."""
     for request in world.requests.values():
-        if state.name in request.waiting and request.verbs[state.name] in _STARTS:
+        if state.name in request.waiting and request.verbs[state.name] in _ORDERS[kind]:
             _answer(request, state, "failed", message)
 
 

@@ -22,9 +22,9 @@ from gitproc.core.commit_states import Deploy, HeldBack, Outcome, UnitChange
 from gitproc.core.dialogue import Dialogue
 from gitproc.core.ends import End
 from gitproc.core.events import CommitMeta, Process
+from gitproc.core.job import Job
 from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
-from gitproc.core.start_job import StartJob
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import Activation, Health, Hold, LastExit, Running, UnitState
 from gitproc.core.world import World
@@ -163,7 +163,7 @@ def unit_from(
     if "last_exit" in record:
         state.last_exit = LastExit(*record["last_exit"])
     if "job" in record:
-        state.job = StartJob.restored(record["job"])
+        state.job = Job.restored(record["job"])
     if "path" in record:
         state.path = PathState.restored(record["path"])
     if "timer" in record:

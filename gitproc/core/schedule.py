@@ -185,12 +185,17 @@ def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
         blocker = _stop_blocker(world, state.name)
         if blocker is not None:
             _wait(world, state, blocker, "has to stop first")
+            job_timeout.stops(world, state, begun=False)
             return
         _forget_wait(world, state)
+        job_timeout.stops(world, state, begun=True)
         lifecycle.halt(world, state)
-    elif state.reload_wanted and state.sub in (SubState.RUNNING, SubState.EXITED):
+        return
+    job_timeout.goes_on(world, state)
+    if state.reload_wanted and state.sub in (SubState.RUNNING, SubState.EXITED):
         state.reload_wanted = ""
         state.reload_failed = False
+        job_timeout.reloads(world, state)
         lifecycle.move(world, state, Cause.RELOAD)
     else:
         _forget_wait(world, state)

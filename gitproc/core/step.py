@@ -312,7 +312,7 @@ def _alarms(world: World) -> dict[str, None]:
             state.deadline = None
             lifecycle.timed_out(world, state)
         if late := job_timeout.overdue(world, state):
-            operator.tired_of(world, state, late)
+            operator.tired_of(world, state, *late)
         if watchdog.barked(world, state):
             lifecycle.hung(world, state, "no sign of life for longer than WatchdogSec=")
         if state.find_main_at is not None and state.find_main_at <= world.now:

@@ -11,9 +11,9 @@ from gitproc.core.checked import Checked
 from gitproc.core.clock import TimerState
 from gitproc.core.dialogue import Dialogue
 from gitproc.core.events import Process
+from gitproc.core.job import Job
 from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
-from gitproc.core.start_job import StartJob
 from gitproc.core.states import (
     ACTIVE_STATE,
     DOWN,
@@ -103,7 +103,7 @@ class UnitState:
     hold: Hold | None = None
     demanded: bool = False
     activation: Activation | None = None
-    job: StartJob | None = None  # where JobTimeoutSec= or its like is set
+    job: Job | None = None  # where JobTimeoutSec= or its like is set
     timer: TimerState | None = None
     path: PathState | None = None
     listening: Listening | None = None  # of a socket

@@ -14,7 +14,7 @@ JOB_TIMEOUT_SEC = one(
     "JobTimeoutSec",
     parse_timeout,
     math.inf,
-    "Longest wait of a start for what comes first or is required: then it fails (timeout).",
+    "Longest wait for a start to begin: then it fails; longest stop or restart.",
     Change.NONE,
 )
 JOB_RUNNING_TIMEOUT_SEC = one(
@@ -22,7 +22,7 @@ JOB_RUNNING_TIMEOUT_SEC = one(
     "JobRunningTimeoutSec",
     parse_timeout,
     math.inf,
-    "Longest start once begun (JobTimeoutSec=): then OnFailure= is started, and the start goes on.",
+    "Longest start, stop or reload once begun (JobTimeoutSec=): nobody waits, OnFailure= starts.",
     Change.NONE,
 )
 

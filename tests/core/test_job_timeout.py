@@ -6,11 +6,17 @@ import pytest
 
 from gitproc.core.actions import Reply
 from gitproc.core.events import Verb
+from gitproc.core.job import Job, JobKind
 from tests.core.fake_kernel import Machine, Program, service
 
 ALERT = service("Type=oneshot", "ExecStart=/bin/true", install=False)
 SLOW = service("Type=oneshot", "ExecStart=/bin/slow", "RemainAfterExit=yes")
-PROGRAMS = {"slow": Program(lasts=20)}
+PROGRAMS = {"slow": Program(lasts=20), "tardy": Program(takes=15, on_signal=0)}
+LIMITS = [
+    ("JobRunningTimeoutSec=3", 3),
+    ("JobTimeoutSec=4", 4),
+    ("JobTimeoutSec=9\nJobRunningTimeoutSec=3", 3),
+]
 ORDERS = ("After=slow.service", "Requires=slow.service\nAfter=slow.service")
 
 
@@ -62,10 +68,7 @@ def test_a_start_that_has_waited_in_time_is_not_touched():
     assert machine.state("a.service").job is None
 
 
-@pytest.mark.parametrize(
-    "limits, at",
-    [("JobRunningTimeoutSec=3", 3), ("JobTimeoutSec=4", 4), ("JobTimeoutSec=9\nJobRunningTimeoutSec=3", 3)],
-)  # fmt: skip
+@pytest.mark.parametrize("limits, at", LIMITS)
 def test_a_start_that_takes_too_long_goes_on_and_nobody_waits_for_it(limits, at):
     text = SLOW.replace("[Service]", f"OnFailure=alert.service\n{limits}\n[Service]", 1)
     machine = machine_of(0.0, a=text)
@@ -118,3 +121,107 @@ def test_a_wait_that_a_stop_has_ended_does_not_count_for_the_next():
     assert end_of(machine, "a.service") == ("dead", "success")
     machine.run(1.1)
     assert end_of(machine, "a.service") == ("failed", "timeout")
+
+
+def asked(machine: Machine, verb: Verb, name: str, seconds: float) -> list[str]:
+    """What has been answered to a verb after so many seconds."""
+    machine.ask(verb, name)
+    machine.run(seconds)
+    return [str(outcome) for reply in machine.orders(Reply) for _, outcome in reply.outcomes]
+
+
+TARDY = ("ExecStart=/bin/tardy",)
+
+
+@pytest.mark.parametrize("limits, at", LIMITS)
+@pytest.mark.parametrize("verb", [Verb.STOP, Verb.RESTART])
+def test_a_stop_that_takes_too_long_goes_on_and_nobody_waits_for_it(verb, limits, at):
+    machine = machine_of(a=service(*TARDY, unit=f"{limits}\nOnFailure=alert.service"))
+    assert asked(machine, verb, "a.service", at - 0.1) == []
+    machine.run(0.2)
+    [reply] = machine.orders(Reply)
+    assert "its stop takes longer than" in str(reply)
+    assert machine.spawns("alert.service") == ["true"]
+    assert machine.sub("a.service") == "stop-sigterm"
+    machine.run(20)
+    assert machine.sub("a.service") == ("dead" if verb is Verb.STOP else "running")
+    assert machine.state("a.service").job is None
+    assert machine.spawns("alert.service") == ["true"], "told once"
+
+
+def test_a_stop_counts_while_others_have_to_stop_first():
+    """JobRunningTimeoutSec= does not: it begins with the stop itself."""
+    after = service(*TARDY, unit="After=a.service b.service\nPartOf=a.service b.service")
+    unit = "{}=5\nOnFailure=alert.service"
+    a = service(unit=unit.format("JobTimeoutSec"))
+    machine = machine_of(a=a, late=after)
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(4.9)
+    assert machine.orders(Reply) == []
+    machine.run(0.2)
+    assert "its stop takes longer than 5 s (JobTimeoutSec=)" in str(machine.orders(Reply))
+    assert machine.sub("a.service") == "running" and machine.spawns("alert.service") == ["true"]
+    machine.run(20)
+    assert end_of(machine, "a.service") == ("dead", "success")
+    assert machine.spawns("alert.service") == ["true"], "told once"
+    machine = machine_of(b=service(unit=unit.format("JobRunningTimeoutSec")), late=after)
+    machine.ask(Verb.STOP, "b.service")
+    machine.run(30)
+    assert end_of(machine, "b.service") == ("dead", "success")
+    assert machine.spawns("alert.service") == []
+
+
+def test_a_stop_that_is_taken_back_is_not_limited_any_more():
+    late = service(*TARDY, unit="After=a.service\nPartOf=a.service")
+    machine = machine_of(a=service(unit="JobTimeoutSec=5\nOnFailure=alert.service"), late=late)
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(3)
+    machine.ask(Verb.START, "a.service")
+    machine.run(1)
+    assert machine.state("a.service").job is None
+    machine.run(30)
+    assert machine.spawns("alert.service") == []
+    assert machine.sub("a.service") == "running"
+
+
+def test_a_restart_is_one_job_from_its_order_to_its_end():
+    slow = ("ExecStart=/bin/tardy", "ExecStartPre=/bin/slow")
+    machine = machine_of(0.0, a=service(*slow, unit="JobTimeoutSec=30\nOnFailure=alert.service"))
+    machine.run(21)
+    assert machine.sub("a.service") == "running"
+    assert asked(machine, Verb.RESTART, "a.service", 29.9) == []
+    assert machine.sub("a.service") == "start-pre", "15 s for the stop, 20 for the start"
+    machine.run(0.2)
+    assert "its start takes longer than 30 s" in str(machine.orders(Reply))
+    assert machine.spawns("alert.service") == ["true"]
+
+
+@pytest.mark.parametrize("limits, at", LIMITS)
+def test_a_reload_that_takes_too_long_goes_on_and_nobody_waits_for_it(limits, at):
+    lines = ("ExecStart=/bin/run", "ExecReload=/bin/slow")
+    machine = machine_of(a=service(*lines, unit=f"{limits}\nOnFailure=alert.service"))
+    assert asked(machine, Verb.RELOAD, "a.service", at - 0.1) == []
+    machine.run(0.2)
+    assert "its reload takes longer than" in str(machine.orders(Reply))
+    assert machine.spawns("alert.service") == ["true"]
+    assert machine.sub("a.service") == "reload"
+    machine.run(20)
+    assert machine.sub("a.service") == "running" and machine.state("a.service").job is None
+    assert machine.told("unit.reloaded")
+
+
+def test_a_new_manager_goes_on_counting_a_stop():
+    machine = machine_of(a=service(*TARDY, unit="JobTimeoutSec=9\nOnFailure=alert.service"))
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(4)
+    machine.crash()
+    machine.restart()
+    machine.run(4.9)
+    assert machine.spawns("alert.service") == []
+    machine.run(0.3)
+    assert machine.spawns("alert.service") == ["true"]
+
+
+def test_what_an_older_manager_wrote_of_a_job_is_a_start():
+    assert Job.restored([1.0, 2.0]) == Job(1.0, 2.0, JobKind.START)
+    assert Job.restored(Job(1.0, None, JobKind.STOP).record()) == Job(1.0, None, JobKind.STOP)
