@@ -17,7 +17,13 @@ from pathlib import Path
 from gitproc.errors import SourceError
 from gitproc.immutable import immutable
 from gitproc.units.dropins import all_owners
-from gitproc.units.names import is_valid_name, split_name, template_of
+from gitproc.units.names import (
+    instantiate,
+    is_valid_instance,
+    is_valid_name,
+    split_name,
+    template_of,
+)
 from gitproc.units.parser import parse
 from gitproc.units.tree import NULL_DEVICE, SourceFile, is_needs_folder
 
@@ -109,6 +115,10 @@ class SystemdFolders:
         if installs and not wanted and "@." not in file:
             at = f"{name}.d/{NOT_ENABLED}"
             files[at] = SourceFile(at, at, _NOT_ENABLED_TEXT)
+        usual = _usual_instance(taken, file) if installs else ""
+        if usual and usual not in self._needs:
+            at = f"{usual}.d/{NOT_ENABLED}"
+            files[at] = SourceFile(at, at, _NOT_ENABLED_TEXT)
         return Taken(name, taken.origin, files, enabled=bool(wanted) if installs else None)
 
     def _find(self, name: str) -> Path | None:
@@ -195,13 +205,24 @@ def _entries(folder: Path) -> Iterable[Path]:
 def _installs(taken: Taken, what: str) -> bool:
     """Whether the unit's [Install] section says `KEY=WORD`, or with `KEY=` anything by that key."""
     key, _, word = what.partition("=")
+    found = _install_words(taken, key)
+    return word in found if word else bool(found)
+
+
+def _usual_instance(taken: Taken, file: str) -> str:
+    """The instance that a template enables in its own name (DefaultInstance=); empty if none."""
+    words = _install_words(taken, "DefaultInstance") if "@." in file else []
+    return instantiate(file, words[-1]) if words and is_valid_instance(words[-1]) else ""
+
+
+def _install_words(taken: Taken, key: str) -> list[str]:
     found: list[str] = []
     for file in taken.files.values():
         if file.link is None:
             for setting in parse(file.data, file.path).settings:
                 if setting.key == f"Install.{key}":
                     found = [*found, *setting.text.split()] if setting.text else []
-    return word in found if word else bool(found)
+    return found
 
 
 def _link(path: str, target: str) -> SourceFile:

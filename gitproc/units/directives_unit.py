@@ -13,7 +13,7 @@ from gitproc.units.conditions import (
     parser_of,
 )
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
-from gitproc.units.names import is_valid_name
+from gitproc.units.names import is_valid_instance, is_valid_name
 from gitproc.units.rows import flag, known, known_flag, one, text, words
 from gitproc.units.timespan import parse_span
 from gitproc.units.values import parse_unsigned
@@ -36,6 +36,13 @@ def parse_dependencies(value: str) -> tuple[str, ...]:
         if "@." in name:
             raise ValueError(f"{name!r} is a template: name an instance of it")
     return names
+
+
+def parse_instance(value: str) -> str:
+    """The instance part of a unit name."""
+    if not is_valid_instance(value):
+        raise ValueError(f"'{value}' is not a valid instance name")
+    return value
 
 
 def _dependency(
@@ -173,6 +180,15 @@ ALIAS = _install("Alias", "Further names of this unit.")
 ALSO = _install(
     "Also", "Units to enable together; every unit of a commit is enabled.", Support.NO_EFFECT
 )
+DEFAULT_INSTANCE = one(
+    "Install",
+    "DefaultInstance",
+    parse_instance,
+    "",
+    "Of a template: the instance that being in the commit enables.",
+    Change.NONE,
+    Specifiers.TEXT,
+)
 
 _RULES = {CONDITION: "Start only if", ASSERT: "Fail the start unless"}
 
@@ -201,8 +217,6 @@ _NO_EFFECT = {
     "AllowIsolate": "May be isolated; there is no isolate verb.",
     "IgnoreOnIsolate": "Survive an isolate; there is no isolate verb.",
     "CollectMode": "When to forget an ended unit; units of a commit are never forgotten.",
-    "OnFailureJobMode": "How OnFailure= jobs are queued.",
-    "OnSuccessJobMode": "How OnSuccess= jobs are queued.",
     "JobTimeoutRebootArgument": "Argument of the reboot of JobTimeoutAction=.",
     "FailureActionExitStatus": "Exit status of the manager for FailureAction=exit.",
     "SuccessActionExitStatus": "Exit status of the manager for SuccessAction=exit.",
@@ -243,5 +257,5 @@ ROWS: tuple[Directive[Any], ...] = (
     UPHELD_BY,
     ALIAS,
     ALSO,
-    known("Install", "DefaultInstance", Support.NO_EFFECT, "Instance that enabling would make."),
+    DEFAULT_INSTANCE,
 )

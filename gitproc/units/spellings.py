@@ -31,7 +31,6 @@ STANDS_FOR: Mapping[str, tuple[str, ...]] = {
     "Unit.PropagateReloadFrom": ("Unit.ReloadPropagatedFrom",),
     "Unit.RequiresOverridable": ("Unit.Requires",),
     "Unit.RequisiteOverridable": ("Unit.Requisite",),
-    "Unit.OnFailureIsolate": ("Unit.OnFailureJobMode",),
     "Unit.IgnoreOnSnapshot": ("Unit.IgnoreOnIsolate",),
     "Service.StartLimitInterval": ("Unit.StartLimitIntervalSec",),
     "Service.StartLimitBurst": ("Unit.StartLimitBurst",),

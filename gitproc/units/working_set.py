@@ -22,11 +22,13 @@ from gitproc.units.directives import (
     BEFORE,
     BINDS_TO,
     CONFLICTS,
+    DEFAULT_INSTANCE,
     PART_OF,
     RELOAD_TRIGGERS,
     REQUIRED_BY,
     REQUIRES,
     RESTART_TRIGGERS,
+    UPHELD_BY,
     WANTED_BY,
     WANTS,
 )
@@ -39,6 +41,7 @@ from gitproc.units.unit import Unit
 
 _PULLS: tuple[Directive[tuple[str, ...]], ...] = (REQUIRES, WANTS, BINDS_TO)
 _POINTS = (*_PULLS, AFTER, BEFORE, PART_OF, CONFLICTS, WANTED_BY, REQUIRED_BY)
+_INSTALLS = (WANTED_BY, REQUIRED_BY, UPHELD_BY, ALIAS)
 _SAMPLE = "instance"
 """Instance name by which a template is checked before it has instances."""
 
@@ -46,7 +49,8 @@ _SAMPLE = "instance"
 class WorkingSet:
     """Units of one tree and the indexes between them.
 
-    `templates` holds, by name, the sample instance each was checked by; `claims` are the Alias= of
+    `templates` holds, by name, the sample instance each was checked by, `defaults` the instance that each
+    enables by DefaultInstance=; `claims` are the Alias= of
     each unit, `counts` how many units mention a name, `users` the units that a trigger file concerns,
     `touched` the names looked at since the copy was made.
     """
@@ -74,10 +78,14 @@ class WorkingSet:
         self.alias_problems: tuple[Diagnostic, ...] = ()
         self.touched: set[str] = set()
         self.templates: dict[str, Unit] = {}
+        self.defaults: dict[str, str] = {}
         self._stirred: set[str] = set()
         self._forgotten = False
         self.adopt(tree, names)
         for name in sorted(names.fragments):
+            self.make(name)
+        self._enable_all()
+        for name in self.defaults.values():
             self.make(name)
         if self.claims:
             self.adopt(tree, names._replace(aliases=self._claimed(names)))
@@ -85,6 +93,7 @@ class WorkingSet:
             again = {*self.claims, *(n for n in instances if template_of(n) in self.claims)}
             for name in sorted(again):
                 self.make(name)
+        self._enable_all()
         for name in sorted({*self.names.aliases.values(), DEFAULT_TARGET}):
             self._count(self.names.canonical(name), 1)
         for name, unit in self.units.items():
@@ -96,7 +105,7 @@ class WorkingSet:
         """The same units over a tree with the same links and aliases, to be refreshed."""
         new = copy(self)
         for index in (
-            "units", "templates", "parts", "found", "claims", "mentions", "counts", "users",
+            "units", "templates", "defaults", "parts", "found", "claims", "mentions", "counts", "users",
         ):  # fmt: skip
             setattr(new, index, dict(getattr(self, index)))
         new.touched = set()
@@ -117,6 +126,8 @@ class WorkingSet:
             unit = self.units.get(name)
             if unit is not None:
                 self._mention(name, unit)
+            elif name in self.templates:
+                self._enable(name, self.templates[name])
         self._settle()
 
     def make(self, name: str) -> None:
@@ -159,6 +170,7 @@ class WorkingSet:
     def _drop(self, name: str) -> None:
         self.touched.add(name)
         unit = self.units.pop(name, None)
+        self._enable(name, None)
         for index in (self.parts, self.found, self.claims, self.templates):
             index.pop(name, None)
         if unit is not None:
@@ -192,6 +204,21 @@ class WorkingSet:
         for mentioned in old - new:
             self._count(mentioned, -1)
         self.mentions[name] = new
+
+    def _enable(self, template: str, sample: Unit | None) -> None:
+        """Count the instance that a template asks for in its own name (systemd.unit(5), "DefaultInstance=")."""
+        old, new = self.defaults.get(template, ""), ""
+        if sample is not None and sample[DEFAULT_INSTANCE] and any(sample[x] for x in _INSTALLS):
+            new = self.names.canonical(instantiate(template, sample[DEFAULT_INSTANCE]))
+        if new != old:
+            _set(self.defaults, template, new)
+            for instance, step in ((new, 1), (old, -1)):
+                if instance:
+                    self._count(instance, step)
+
+    def _enable_all(self) -> None:
+        for name, sample in self.templates.items():
+            self._enable(name, sample)
 
     def _count(self, name: str, step: int) -> None:
         count = self.counts.get(name, 0) + step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gitproc.core.actions import Spawn
+from gitproc.core.actions import Reply, Spawn
 from gitproc.core.events import Verb
 from gitproc.core.why import why
 from tests.core.fake_kernel import Machine, Program, service
@@ -378,3 +378,78 @@ def test_dependants_come_back_when_their_requirement_does(relation):
         "b.service": "running",
         "c.service": "running",
     }
+
+
+# -- RestartMode=direct ------------------------------------------------------------------------------------
+
+
+def restarting(mode: str, *lines: str) -> Machine:
+    """One that crashes, is restarted after two seconds, and up to twice, and who has to do with it."""
+    text = service(
+        "ExecStart=/bin/run a", "Restart=on-failure", "RestartSec=2", f"RestartMode={mode}", *lines,
+        unit="StartLimitBurst=3\nStartLimitIntervalSec=60\nOnFailure=alert.service\nOnSuccess=alert.service",
+    )  # fmt: skip
+    needs = "Requires=a.service\nAfter=a.service"
+    machine = machine_of(
+        a=text, alert=ALERT, bound=service(unit="BindsTo=a.service\nAfter=a.service"),
+        needs=service(unit=needs), late=service(unit="After=a.service", install=False),
+    )  # fmt: skip
+    machine.exit(machine.main("a.service"), 1)
+    machine.run(1)
+    assert machine.sub("a.service") == "auto-restart"
+    return machine
+
+
+def test_a_direct_restart_is_hidden_from_who_depends_on_it():
+    machine = restarting("direct")
+    machine.ask(Verb.START, "late.service")
+    machine.run(0.5)
+    assert machine.subs("bound.service", "needs.service") == {
+        "bound.service": "running", "needs.service": "running",
+    }  # fmt: skip
+    assert machine.orders(Reply) == [] and machine.sub("late.service") == "dead", "it waits"
+    machine.run(2)
+    assert machine.sub("late.service") == "running"
+    assert machine.spawns("alert.service") == []
+    assert machine.spawns("bound.service") == machine.spawns("needs.service") == ["run"]
+
+
+def test_a_normal_restart_is_not():
+    machine = restarting("normal")
+    machine.ask(Verb.START, "late.service")
+    machine.run(0.5)
+    assert machine.sub("late.service") == "running", "the start has been tried"
+    assert machine.sub("bound.service") == "dead" and machine.sub("needs.service") == "running"
+    machine.run(4)
+    assert machine.spawns("bound.service") == ["run", "run"]
+
+
+@pytest.mark.parametrize("mode", ["direct", "normal"])
+def test_at_the_end_of_its_restarts_all_hear_of_it(mode):
+    machine = restarting(mode)
+    for _ in range(2):
+        machine.run(2)
+        assert machine.spawns("alert.service") == []
+        machine.exit(machine.main("a.service"), 1)
+        machine.run(1)
+    assert machine.sub("a.service") == "failed"
+    assert machine.spawns("alert.service") == ["true"]
+    assert machine.sub("bound.service") == "dead"
+
+
+# -- DefaultInstance= --------------------------------------------------------------------------------------
+
+
+def test_a_default_instance_runs_by_its_template_alone_and_goes_with_it():
+    body = service("ExecStart=/bin/run %i")
+    files = {"x@.service": f"{body}DefaultInstance=one\n"}
+    machine = Machine(files)
+    machine.run(1)
+    assert machine.subs() == {"x@one.service": "running"}
+    machine.commit({"x@.service": f"{body}DefaultInstance=two\n"})
+    machine.run(10)
+    assert machine.sub("x@two.service") == "running"
+    assert machine.alive("x@one.service") == []
+    machine.commit({**files, "x@one.service.d/a.conf": "[X-GitProc]\nEnabled=no\n"})
+    machine.run(10)
+    assert machine.alive("x@one.service") == machine.alive("x@two.service") == []

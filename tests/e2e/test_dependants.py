@@ -109,3 +109,28 @@ def test_a_commit_that_changes_it_for_the_worse_and_one_for_the_better(machine):
     (machine.root / "broken").unlink()
     machine.deploy({"db.service": db(machine, "Environment=BETTER=yes")})
     all_up(machine)
+
+
+def test_a_direct_restart_is_hidden_from_all_until_it_is_given_up(machine):
+    """RestartMode=direct: neither who is bound to it nor OnFailure= hears of a restart."""
+    told = machine.root / "told"
+    direct = (
+        f"{AGAIN}\nRestartMode=direct\nExecStartPre=/usr/bin/test ! -e {machine.root / 'broken'}"
+    )
+    unit = "StartLimitBurst=3\nOnFailure=note.service"
+    machine.deploy(
+        {
+            "db.service": service(settings=direct, unit=unit),
+            "note.service": f"[Service]\nType=oneshot\nExecStart=/bin/touch {told}\n",
+        }
+    )
+    until(lambda: set(machine.pids()) >= {"db", "web", "edge", "bound"}, "all run")
+    before = machine.pids()
+    os.kill(before["db"], signal.SIGKILL)
+    until(lambda: machine.pids().get("db") not in (before["db"], None), "another one")
+    machine.wait("db")
+    assert changed(before, {**before, **machine.pids()}) == {"db"}
+    assert not machine.events("unit.triggered", "note.service")
+    fail_for_good(machine)
+    until(told.exists, "its failure has been acted on")
+    assert machine.pids()["web"] == before["web"], "Requires= alone does not stop it"

@@ -119,6 +119,17 @@ def test_instances_bring_their_template(system):
     }
 
 
+def test_a_default_instance_is_as_enabled_as_it_was(system):
+    unit = f"{INSTALL}DefaultInstance=1\n"
+    one, two = "getty.target.wants/g@1.service", "getty.target.wants/g@2.service"
+    system(**{f"{LIB}/g@.service": unit, f"{ETC}/{two}": "-> ../g@.service"})
+    taken = system().take("g@2.service")
+    assert "Enabled=no" in texts(taken)["g@1.service.d/90-not-enabled.conf"]
+    assert not load(taken.files.values(), Host()).diagnostics
+    taken = system(**{f"{ETC}/{one}": "-> ../g@.service"}).take("g@2.service")
+    assert texts(taken) == {"g@.service": unit, two: "-> ../g@.service"}
+
+
 def test_what_cannot_be_read_is_said(system, tmp_path):
     folders = system(
         **{f"{LIB}/loop.service": "-> loop.service", f"{LIB}/gone.service": "-> nothing"}

@@ -118,7 +118,6 @@ def test_other_spellings_stand_for_rows_of_the_table():
         "Service.ProcSubset",
         "Service.StartupIOWeight",
         "Service.FailureAction",
-        "Install.DefaultInstance",
         "Service.IPAddressDeny",
         "Unit.JobTimeoutAction",
         "Service.PrivatePIDs",

@@ -339,6 +339,35 @@ def test_a_template_is_checked_without_instances():
     assert texts(tree({"x@.service": "[Service]\nExecStart=/bin/x %i\nNice=99\n"}), "error")
 
 
+INSTALLED = SERVICE + "[Install]\nWantedBy=multi-user.target\n"
+
+
+def test_a_default_instance_is_there_where_its_template_installs_it():
+    files = {
+        "x@.service": INSTALLED + "DefaultInstance=one\n",
+        "y@.service": SERVICE + "[Install]\nDefaultInstance=one\n",
+        "z@.service": SERVICE + "[Install]\nAlias=z.service\nDefaultInstance=%p-1\n",
+        "x@two.service": SERVICE,
+    }
+    units = tree(files)
+    assert texts(units) == []
+    assert {n for n in units.units if "@" in n} == {
+        "x@one.service",
+        "x@two.service",
+        "z@z-1.service",
+    }
+    assert units.units["x@one.service"][d.WANTED_BY] == ("multi-user.target",)
+    assert units.aliases["z.service"] == "z@z-1.service"
+    units = tree({"x@.service": INSTALLED + "DefaultInstance=a b\n"})
+    assert texts(units) == [
+        "x@.service:5: error: DefaultInstance: 'a b' is not a valid instance name"
+    ]
+    units = tree({"x.service": INSTALLED + "DefaultInstance=a\n"})
+    assert texts(units) == [
+        "x.service:5: warning: DefaultInstance: only a template has instances: it does nothing here"
+    ]
+
+
 def test_triggers():
     files = {
         "a.service": SERVICE + "[X-GitProc]\nRestartTriggers=conf/a.conf\nReloadTriggers=b\n",
@@ -393,7 +422,9 @@ CONTENTS: list[tuple[str, list[str | None]]] = [
     ("b.service", [SERVICE, None, SERVICE + "[Install]\nAlias=al.service\n", Link("a.service")]),
     ("al.service", [None, None, SERVICE, Link("/dev/null")]),
     ("t@.service", [None, SERVICE, "[Unit]\nWants=u@%i.service\n" + SERVICE, "", "[Service]\nNice=x\n"]),
-    ("u@.service", [SERVICE, None, Link("t@.service"), SERVICE + "[Install]\nAlias=v@.service\n"]),
+    ("u@.service", [SERVICE, None, Link("t@.service"), SERVICE + "[Install]\nAlias=v@.service\n",
+                    SERVICE + "[Install]\nRequiredBy=d.target\nDefaultInstance=2\n",
+                    SERVICE + "[Install]\nAlias=al.service\nDefaultInstance=3\n"]),
     ("u@1.service", [None, Link("u@.service"), SERVICE, Link("t@.service")]),
     ("service.d/1.conf", [None, "[Service]\nUMask=077\n", "[Service]\nNoSuch=1\n"]),
     ("t@.service.d/1.conf", [None, "[Service]\nUMask=027\n", ""]),
