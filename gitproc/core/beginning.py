@@ -21,7 +21,10 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
         if state.activation is not None and not state.activation.begun:
             state.activation.begun = True
         else:
-            state.activation = None
+            if (
+                not state.demanded
+            ):  # else the instance before was replaced, and it goes on for the same
+                state.activation = None
             state.starts = []
     state.starts.append(world.now)
     job_timeout.begins(world, state, unit)
@@ -32,8 +35,8 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     state.tree_empty = True
     state.born = False
     state.restart_at = None
-    state.restart_wanted = state.reload_wanted = ""
-    state.ordered_stop = state.forced_restart = state.oom = state.reload_failed = False
+    state.restart_wanted = state.reload_wanted = state.reload_failed = state.unread = ""
+    state.ordered_stop = state.forced_restart = state.oom = False
     state.finished = state.drains = False
     state.done = state.status_text = state.message = ""
     state.waits_for = state.waits_because = state.obstacle = ""

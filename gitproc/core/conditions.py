@@ -44,7 +44,7 @@ def _leave(world: World, state: UnitState, result: Result, message: str) -> None
     if state.starts:
         state.starts.pop()  # it does not count against the start limit
     if state.activation is not None:
-        state.demanded = False  # it rests until it is triggered again
+        state.demanded, state.activation = False, None  # it rests until it is triggered again
     if result is not Result.SUCCESS:
         lifecycle.give_up(world, state, unit, result, message)
         return

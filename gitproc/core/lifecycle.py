@@ -191,6 +191,7 @@ def _reload_commands_done(world: World, state: UnitState) -> None:
 
 def reloaded(world: World, state: UnitState) -> None:
     """A reload has succeeded."""
+    state.unread = ""
     world.tell("unit.reloaded", state.name, f"Reloaded {describe(state.definition)}")
 
 
@@ -300,6 +301,8 @@ def finish(world: World, state: UnitState) -> None:
             again = False
             state.message = f"start limit hit after: {state.message or state.result}"
             state.result = Result.START_LIMIT_HIT
+    if state.connection is not None:
+        state.demanded = False  # whoever wants it replaced: its connection ends with it
     keep = again or bool(state.restart_wanted)
     world.do(Release(unit, state.invocation, keep, forget=state.connection is not None))
     state.main = state.control = state.probe = None
@@ -322,10 +325,8 @@ def finish(world: World, state: UnitState) -> None:
         return
     if not replaced:
         state.done = unit.fingerprint
-        if state.activation is not None:
-            state.demanded = (
-                False  # it rests until it is triggered again, whatever a commit changes
-            )
+        if state.activation is not None:  # it rests until it is triggered again
+            state.demanded, state.activation = False, None
     bad = state.result not in FINE
     good = state.result is Result.SUCCESS
     state.finished = not replaced and good and unit[d.TYPE] is ServiceType.ONESHOT

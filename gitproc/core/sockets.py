@@ -96,6 +96,8 @@ def _startable(world: World, service: str) -> bool:
         return True
     if not state.down or state.sub is SubState.AUTO_RESTART or state.hold is not None:
         return False
+    if triggers.is_due(world, state):
+        return False  # nobody has to come in for it to start, whatever it waits for
     return state.activation is None or state.activation.begun
 
 
@@ -226,7 +228,7 @@ def _may_trigger(world: World, state: UnitState, listening: Listening) -> bool:
 
 def holdings_found(world: World, event: HoldingsFound) -> None:
     """After a crash of the manager: a socket that should be open and is not held is opened again."""
-    for state in world.units.values():
+    for state in tuple(world.units.values()):  # the socket of a connection may be gone itself
         if state.connection is not None:
             socket = world.state(state.connection.socket)
             listening_of(socket).connections[state.name] = state.connection.source

@@ -50,10 +50,11 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
         starter.message = text
         return Outcome.KEPT_DOWN
     starter.message = ""
-    if state.up or state.starting or state.sub is SubState.AUTO_RESTART or _is_due(world, state):
+    if state.up or state.starting or state.sub is SubState.AUTO_RESTART or is_due(world, state):
         return Outcome.RUNNING
     unit = world.wanted_unit(name)
-    if unit is not None and start_limit_hit(state, unit, world.settings, world.now):
+    spent = unit is not None and start_limit_hit(state, unit, world.settings, world.now)
+    if unit is not None and spent and state.down:
         lifecycle.give_up(
             world, state, unit, Result.START_LIMIT_HIT, f"{by} has started it too often"
         )
@@ -89,7 +90,7 @@ def withdraw_if_vain(world: World, state: UnitState) -> None:
         world.touch(state.name)
 
 
-def _is_due(world: World, state: UnitState) -> bool:
+def is_due(world: World, state: UnitState) -> bool:
     """Whether its start is wanted already, and only has to wait for others."""
     unit = standing.wanted(world, state.name)
     return state.down and unit is not None and state.done != unit.fingerprint

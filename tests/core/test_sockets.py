@@ -10,7 +10,7 @@ from gitproc.core.listening import Listening
 from gitproc.core.records import unit_record
 from gitproc.core.socket_orders import ConfigureSocket, WatchSocket
 from gitproc.core.states import Result
-from tests.core.fake_kernel import Machine, service
+from tests.core.fake_kernel import Machine, Program, service
 
 WANTED = "[Install]\nWantedBy=sockets.target\n"
 
@@ -293,3 +293,61 @@ def test_what_is_watched_is_no_news_on_disk():
     watches = machine.orders(WatchSocket)
     machine.run(100)
     assert machine.orders(WatchSocket) == watches
+
+
+# -- what befalls a socket while its service, or its connections, live on ---------------------------------
+
+
+def test_a_manager_finds_connections_whose_socket_a_commit_has_taken_away():
+    machine = Machine({"a.socket": unit("Accept=yes"), "a@.service": SERVER})
+    machine.run(1)
+    connect(machine)
+    machine.commit({"a@.service": SERVER})
+    machine.run(1)
+    assert "a.socket" not in machine.world.units
+    [instance] = machine.subs()
+    machine.crash()
+    machine.restart()
+    machine.run(1)
+    assert machine.subs() == {instance: "running"}
+    assert "a.socket" not in machine.world.units
+
+
+@pytest.mark.parametrize("asked", ["a.socket", "a@0-10:1-p:2.service"])
+def test_an_instance_that_is_to_be_replaced_ends_with_its_connection(asked):
+    part = service(install=False, unit="PartOf=a.socket")
+    machine = Machine({"a.socket": unit("Accept=yes"), "a@.service": part})
+    machine.run(1)
+    connect(machine)
+    number = machine.ask(Verb.RESTART, asked)
+    machine.run(1)
+    assert machine.subs() == {}
+    assert machine.spawns() == ["run"]
+    assert machine.answer(number, asked) == ("done" if asked == "a.socket" else "canceled")
+
+
+@pytest.mark.parametrize("fate", ["comes up", "fails", "is wanted no more"])
+def test_nobody_watches_for_a_service_that_starts_as_soon_as_it_can(fate):
+    files = {
+        "a.socket": unit(),
+        "a.service": service(unit="Requires=b.service\nAfter=b.service"),
+        "b.service": service("Type=notify", "ExecStart=/bin/late", "TimeoutStartSec=90"),
+    }
+    program = Program(ready=60.0) if fate == "comes up" else Program(lasts=60.0, status=1)
+    machine = Machine(files, {"late": program})
+    machine.run(1)
+    machine.sockets.connect("a.socket")
+    machine.run(1)
+    before = machine.steps
+    machine.run(50)
+    assert machine.steps == before  # a connection that waits costs nothing
+    if fate == "is wanted no more":
+        machine.commit({**files, "a.service": files["a.service"].partition("[Install]")[0]})
+        machine.run(1)
+        assert "a.socket" in machine.sockets.watched or machine.state("a.service").activation
+        return
+    machine.run(20)
+    assert machine.sub("a.service") == ("running" if fate == "comes up" else "dead")
+    before = machine.steps
+    machine.run(50)
+    assert machine.steps - before < 5

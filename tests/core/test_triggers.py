@@ -201,3 +201,46 @@ def test_order_and_gathering():
     assert "t.timer" in graph.waits_on("a.service")
     assert "t.timer" in graph.waits_on("timers.target")
     assert "sysinit.target" in graph.waits_on("t.timer")
+
+
+def test_what_a_commit_replaces_while_it_runs_for_its_trigger_still_does():
+    text = service("ExecStart=/bin/run 1", install=False)
+    machine = machine_of(text)
+    trigger(machine)
+    for number in "2", "3":
+        machine.commit({"t.timer": TIMER, "a.service": text.replace("1", number)})
+        machine.run(10)
+        assert machine.spawns("a.service")[-1] == f"run {number}"
+        [why_it_runs] = why(machine.world, "a.service", 0.0)["reasons"]
+        assert why_it_runs == "t.timer started it"
+    machine.exit(machine.main("a.service"))
+    machine.run(1)
+    machine.commit({"t.timer": TIMER, "a.service": text.replace("1", "4")})
+    machine.run(10)
+    assert machine.sub("a.service") == "dead"
+    assert machine.spawns("a.service") == ["run 1", "run 2", "run 3"]
+
+
+def test_what_has_ended_and_an_operator_starts_is_the_operators():
+    text = service(install=False)
+    machine = machine_of(text)
+    trigger(machine)
+    machine.exit(machine.main("a.service"))
+    machine.run(1)
+    machine.ask(Verb.START, "a.service")
+    machine.run(1)
+    assert "an operator started it" in str(why(machine.world, "a.service", 0.0)["reasons"])
+    [*_, last] = machine.orders(Spawn, "a.service")
+    assert last.variables == ()
+
+
+def test_a_limit_waits_for_the_end_of_what_still_runs():
+    limited = service("ExecStop=/bin/slow", install=False, unit="StartLimitBurst=1")
+    machine = machine_of(limited)
+    trigger(machine)
+    machine.exit(machine.main("a.service"))
+    machine.run(0.1)
+    assert machine.sub("a.service") == "stop"
+    assert trigger(machine, 0.1) is Outcome.STARTED
+    assert machine.sub("a.service") == "stop"
+    assert machine.alive("a.service")
