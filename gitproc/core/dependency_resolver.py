@@ -151,6 +151,13 @@ class DependencyResolver:
         yield from self.wants.of(name)
         yield from self.upholds.of(name)
 
+    def unneeded_without(self, name: str) -> list[str]:
+        """Which units with StopWhenUnneeded= may have run for the sake of `name`."""
+        if not self.unneeded.forward:
+            return []
+        kept = chain.from_iterable(getattr(self, relation).of(name) for relation in KEPT_UP_BY)
+        return [other for other in kept if self.unneeded.has(other, other)]
+
     def needed_by(self, name: str) -> Iterable[str]:
         """For whose sake a unit with StopWhenUnneeded= runs."""
         for relation in KEPT_UP_BY:
@@ -275,7 +282,7 @@ def build(units: UnitSet) -> DependencyResolver:
     """The graph of a whole unit set."""
     graph = DependencyResolver()
     for name, unit in units.units.items():
-        graph.replace(name, edges_of(unit, units.aliases))
+        graph.replace(name, edges_of(unit, units.canonical))
     return graph
 
 
@@ -316,7 +323,7 @@ def replace_edges(
     different: set[str] = set()
     for name in changed:
         unit = units.units.get(name) or guests.get(name)
-        edges = edges_of(unit, units.aliases) if unit is not None else ()
+        edges = edges_of(unit, units.canonical) if unit is not None else ()
         if edges != graph.declared.get(name, ()):
             change.former[name] = graph.replace(name, edges)
             different.add(name)

@@ -6,7 +6,7 @@ knows one direction of each relation only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gitproc.units import directives as d
@@ -59,17 +59,20 @@ _INSTALLS: tuple[tuple[Directive[tuple[str, ...]], str], ...] = (
 )
 
 
-def edges_of(unit: Unit, aliases: Mapping[str, str]) -> tuple[Edge, ...]:
-    """Every edge that `unit` declares, implicit ones included (systemd.unit(5), systemd.target(5))."""
+def edges_of(unit: Unit, canonical: Callable[[str], str]) -> tuple[Edge, ...]:
+    """Every edge that `unit` declares, implicit ones included (systemd.unit(5), systemd.target(5)).
+
+    `canonical` finds a unit's own name behind an alias.
+    """
     if unit.masked:
         return ()
     name = unit.name
     edges: list[Edge] = []
 
     def add(relation: str, other: str, directive: Directive[Any], turned: bool) -> None:
-        other = aliases.get(other, other)
-        if other != name:
-            source, target = (other, name) if turned else (name, other)
+        own = canonical(other)
+        if own != name:
+            source, target = (own, name) if turned else (name, own)
             edges.append(Edge(relation, source, target, name, unit.where(directive, other)))
 
     for directive, relation, turned in _DECLARES:

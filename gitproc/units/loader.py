@@ -78,6 +78,10 @@ class UnitSet:
             unit = self._work.assembler.build(name, parts)[0] if parts else None
         return unit
 
+    def canonical(self, name: str) -> str:
+        """The unit's own name behind an alias, also where the alias is that of its template."""
+        return self._work.names.canonical(name)
+
     def names_of(self, name: str) -> tuple[str, ...]:
         """All names of a unit (`Names=`): its own first, then its aliases; () for no valid name."""
         if not is_valid_name(name):

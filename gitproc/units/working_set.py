@@ -28,7 +28,9 @@ from gitproc.units.directives import (
     REQUIRED_BY,
     REQUIRES,
     RESTART_TRIGGERS,
+    SOCKETS,
     UPHELD_BY,
+    UPHOLDS,
     WANTED_BY,
     WANTS,
 )
@@ -39,8 +41,8 @@ from gitproc.units.specifiers import Host
 from gitproc.units.tree import Tree
 from gitproc.units.unit import Unit
 
-_PULLS: tuple[Directive[tuple[str, ...]], ...] = (REQUIRES, WANTS, BINDS_TO)
-_POINTS = (*_PULLS, AFTER, BEFORE, PART_OF, CONFLICTS, WANTED_BY, REQUIRED_BY)
+_PULLS: tuple[Directive[tuple[str, ...]], ...] = (REQUIRES, WANTS, BINDS_TO, UPHOLDS, SOCKETS)
+_POINTS = (*_PULLS, AFTER, BEFORE, PART_OF, CONFLICTS, WANTED_BY, REQUIRED_BY, UPHELD_BY)
 _INSTALLS = (WANTED_BY, REQUIRED_BY, UPHELD_BY, ALIAS)
 _SAMPLE = "instance"
 """Instance name by which a template is checked before it has instances."""
