@@ -15,6 +15,7 @@ from gitproc.core import (
     overlap,
     past_order,
     plan,
+    reload,
     schedule,
     standing,
     verdicts,
@@ -77,7 +78,9 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     applied = world.applied
     if before is not None or not event.again:
         attribution.note(world, event, before, changed)
-    past_order.remember(world, edges.former)
+    past_order.remember(world, edges.former.values())
+    if before is None:
+        past_order.recall(world, units)
     _put_in_force(world, event, pulled, changed, _ends(world, edges.former))
     verdicts.came_in(world, event, applied)
     verdicts.moved_on(world, event)
@@ -246,6 +249,8 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
         return beside
     if state.down and state.done == unit.fingerprint and state.result not in FINE:
         return state.message or state.result.value
+    if reload.refused(state):
+        return state.reload_failed
     if state.sub is SubState.AUTO_RESTART and state.result is Result.HEALTH_CHECK:
         return state.message  # it may be restarted for ever, and be up most of the time
     before = world.deploy.restarts.get(name, 0) if world.deploy is not None else 0

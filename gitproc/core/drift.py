@@ -6,7 +6,7 @@ it; this module knows holds, demands, and units that ended by themselves.
 
 from __future__ import annotations
 
-from gitproc.core import standing
+from gitproc.core import reload, standing
 from gitproc.core.plan import compare
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import UnitState
@@ -33,25 +33,30 @@ class Drift:
 def drifts(world: World) -> list[Drift]:
     """Every difference, by unit."""
     names = set(world.pulled) | {name for name in world.units if not is_second(name)}
-    return [found for name in sorted(names) if (found := _drift(world, name)) is not None]
+    triggered = (n for n, s in world.units.items() if s.demanded and s.activation is not None)
+    meant = world.graph.closure(triggered, world.units)
+    return [found for name in sorted(names) if (found := _drift(world, name, meant)) is not None]
 
 
-def _drift(world: World, name: str) -> Drift | None:
+def _drift(world: World, name: str, meant: frozenset[str]) -> Drift | None:
+    """`meant`: what runs because a timer, path or socket has started it, or something that needs it."""
     state = world.units.get(name)
     if state is None:
         return None
     if state.hold is not None:
-        detail = f"stopped by {state.hold.who}; the commit wants it"
-        return Drift(name, "held", detail, f"gitproc start {name}")
+        return _held(world, name, state.hold.who)
     if name in world.blocked:
         return None  # the hold it follows says it
-    if state.demanded and state.up and name not in world.pulled:
+    if state.demanded and state.up and not (name in world.pulled or name in meant):
         return Drift(name, "extra", "started by an operator only", f"gitproc stop {name}")
     unit = standing.wanted(world, name)
     if unit is None:
         return None
     if state.down and state.done == unit.fingerprint and not (state.finished or state.skipped):
         return _ended(name, state)
+    if reload.refused(state):
+        detail = f"has not taken over {state.unread}: {state.reload_failed}"
+        return Drift(name, "outdated", detail, f"gitproc reload {name}")
     if state.up and state.unit is not None and not state.restart_wanted:
         comparison = compare(state.unit, world.wanted_unit(name) or unit)
         if comparison.change in (Change.RESTART, Change.RELOAD):
@@ -60,6 +65,17 @@ def _drift(world: World, name: str) -> Drift | None:
                 name, "outdated", f"runs with another {changed}", f"gitproc restart {name}"
             )
     return None
+
+
+def _held(world: World, name: str, who: str) -> Drift | None:
+    """A hold is a difference if the commit runs the unit, or has it started by another."""
+    wants = "the commit wants it"
+    if name not in world.pulled:
+        starters = sorted(x for x in world.graph.triggers.to(name) if x in world.pulled)
+        if not starters:
+            return None
+        wants = f"{starters[0]} cannot start it"
+    return Drift(name, "held", f"stopped by {who}; {wants}", f"gitproc start {name}")
 
 
 def _ended(name: str, state: UnitState) -> Drift:

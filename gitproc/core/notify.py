@@ -87,7 +87,7 @@ def _reloading(world: World, state: UnitState, at: float | None) -> None:
     answered = state.sub is SubState.RELOAD_SIGNAL and watchdog.dialogue(state).reload_seen
     if answered or state.sub is SubState.RUNNING:
         if state.sub is SubState.RUNNING:
-            state.reload_failed = False
+            state.reload_failed = ""
         lifecycle.move(world, state, Cause.RELOADING)
 
 

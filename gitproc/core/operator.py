@@ -128,7 +128,6 @@ def _start(world: World, request: Request, state: UnitState) -> bool:
     for other in sorted(rivals):
         if standing.wanted(world, other) is not None:
             _stop(world, other, f"{who}, by starting {name}", 0.0)
-    schedule.refresh_blocked(world)
     return True
 
 
@@ -149,7 +148,7 @@ def chosen(world: World, name: str) -> dict[str, None]:
             continue
         found[current] = None
         if world.desired is not None and current not in world.desired.units:
-            world.graph.replace(current, edges_of(unit, world.desired.aliases))
+            world.graph.replace(current, edges_of(unit, world.desired.canonical))
         todo += ((other, False) for other in world.graph.wants.of(current))
         todo += ((other, True) for other in world.graph.requirements(current))
     return found
@@ -159,7 +158,9 @@ def _free(world: World, name: str, along: dict[str, None], who: str) -> None:
     """Take away what keeps the chosen units down."""
     for current in along:
         state = world.state(current)
-        state.hold = None
+        if state.hold is not None:
+            state.hold = None
+            schedule.hold_changed(world, current)
         if state.down:
             overlap.try_again(world, current)
         if current == name:
@@ -183,7 +184,7 @@ def _stop(world: World, name: str, who: str, realtime: float) -> None:
     if unit is not None:
         state.hold = Hold(who, realtime, unit.fingerprint)
     world.touch(name)
-    schedule.refresh_blocked(world)
+    schedule.hold_changed(world, name)
 
 
 def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bool) -> None:
@@ -279,8 +280,8 @@ def _look(world: World, request: Request, name: str) -> None:
                 _answer(request, state, "canceled", "started again meanwhile")
         case Verb.RELOAD:
             if state.down or (state.sub not in RELOADING and not state.reload_wanted):
-                bad = state.reload_failed or not state.up
-                _answer(request, state, "failed" if bad else "done", "reload failed" if bad else "")
+                bad = "not running" if not state.up else state.reload_failed
+                _answer(request, state, "failed" if bad else "done", bad)
         case _:
             pass  # answered at once
 

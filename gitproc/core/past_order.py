@@ -7,30 +7,38 @@ order contradict one another, nobody waits for somebody who waits for him.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
-from gitproc.core.edges import Edge
+from gitproc.core.edges import Edge, edges_of
 from gitproc.core.world import World
+from gitproc.units.loader import UnitSet
 
 
-def remember(world: World, former: Mapping[str, Iterable[Edge]]) -> None:
-    """Instances stop in the order in which they were started, also where a commit takes that order away.
-
-    `former`: the edges that the commit has replaced.
-    """
-    for edges in former.values():
-        for edge in edges:
-            state = world.units.get(edge.source)
-            if edge.relation == "after" and state is not None and not state.down:
-                world.past_order.setdefault(edge.source, set()).add(edge.target)
+def remember(world: World, former: Iterable[Iterable[Edge]]) -> None:
+    """Keep what of these edges the graph does not say any more, for the instances that run."""
+    for edges in former:
+        for source, target in ((x.source, x.target) for x in edges if x.relation == "after"):
+            state = world.units.get(source)
+            if state is None or state.down or world.graph.after.has(source, target):
+                continue
+            world.past_order.setdefault(target, {})[source] = state.invocation
 
 
-def followers(world: World, name: str) -> Iterable[str]:
+def recall(world: World, units: UnitSet) -> None:
+    """After a crash: what runs has its definition with it, and that says in which order it was started."""
+    for name, state in world.units.items():
+        unit = units.units.get(name)
+        if state.unit is not None and (unit is None or unit.settings != state.unit.settings):
+            remember(world, (edges_of(state.unit, units.canonical),))
+
+
+def followers(world: World, name: str) -> Iterator[str]:
     """Whoever still runs and was started after `name`, as far as only a former commit said so."""
-    for other in [n for n, targets in world.past_order.items() if name in targets]:
+    sources = world.past_order.get(name, {})
+    for other, invocation in tuple(sources.items()):
         state = world.units.get(other)
-        if state is None or state.down:
-            del world.past_order[other]
+        if state is None or state.down or state.invocation != invocation:
+            del sources[other]
         elif not _waits_for(world, other, name):
             yield other
 

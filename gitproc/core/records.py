@@ -135,6 +135,7 @@ _PLAIN = (
     "forced_restart",
     "oom",
     "reload_failed",
+    "unread",
     "status_text",
     "message",
     "drains",

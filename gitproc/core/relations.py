@@ -10,6 +10,7 @@ from __future__ import annotations
 from gitproc.core.ends import End
 from gitproc.core.reload import can_reload
 from gitproc.core.spawning import exit_status_word
+from gitproc.core.states import SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 
@@ -41,6 +42,8 @@ def upheld_by(world: World, name: str) -> str | None:
 
 def want_reload(world: World, state: UnitState, reason: str) -> None:
     """Have a unit reload, and those that reload with it: each once, however they name one another."""
+    if state.sub in (SubState.START, SubState.START_POST):
+        state.reload_wanted = reason  # it may have read before what it is to read anew
     seen = {state.name}
     todo = [(state.name, reason)]
     while todo:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gitproc.core.actions import Signal
 from gitproc.core.dialogue import RELOADING
 from gitproc.core.restart import SIGKILL
+from gitproc.core.states import RELOADING as RELOADING_STATES
 from gitproc.core.states import SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.unit_state import UnitState
@@ -68,9 +69,15 @@ def leave(world: World, state: UnitState) -> None:
         state.control = None
 
 
+def refused(state: UnitState) -> bool:
+    """Whether it goes on by what a commit has changed, as the reload for that has failed."""
+    over = not state.reload_wanted and state.sub not in RELOADING_STATES
+    return over and bool(state.unread and state.reload_failed)
+
+
 def failed(world: World, state: UnitState, why: str) -> None:
     """Note that the reload has failed; what it was said to be doing does not count any more."""
-    state.reload_failed = True
+    state.reload_failed = why
     if state.dialogue is not None:
         state.dialogue.phase = ""
     world.tell("unit.reload-failed", state.name, why)

@@ -12,6 +12,8 @@ whom it waits for and is looked at again when that one changes: work grows with 
 
 from __future__ import annotations
 
+from itertools import chain
+
 from gitproc.core import (
     beginning,
     deadlines,
@@ -96,7 +98,18 @@ def refresh_blocked(world: World) -> None:
     before = world.blocked
     held = [name for name, state in world.units.items() if state.hold is not None]
     world.blocked = world.graph.stop_closure(sorted(held))
-    world.look_at(sorted(before.keys() ^ world.blocked.keys()))
+    for name in sorted(before.keys() ^ world.blocked.keys()):
+        world.look_at((name, *world.graph.unneeded_without(name)))
+
+
+def hold_changed(world: World, name: str) -> None:
+    """An operator's hold has come or gone: most units block nobody, whether they are held or not."""
+    if world.state(name).hold is None:
+        concerned = name in world.blocked.values()
+    else:
+        concerned = any(True for _ in world.graph.follows_stop(name))
+    if concerned:
+        refresh_blocked(world)
 
 
 def _reconcile(world: World, name: str) -> None:
@@ -124,6 +137,8 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         if state.demanded and gives_way(world, state.name):
             state.demanded = False  # it does not come back by surprise
             world.dirty[state.name] = None
+        if state.waits_for:  # it is not about to start any more: who starts it on demand may
+            world.look_at(world.graph.triggers.to(state.name))
         _forget_wait(world, state)
         if state.connection is not None:
             connection_over(world, state)
@@ -194,7 +209,7 @@ def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
     job_timeout.goes_on(world, state)
     if state.reload_wanted and state.sub in (SubState.RUNNING, SubState.EXITED):
         state.reload_wanted = ""
-        state.reload_failed = False
+        state.reload_failed = ""
         job_timeout.reloads(world, state)
         lifecycle.move(world, state, Cause.RELOAD)
     else:
@@ -233,6 +248,7 @@ def _adopt_definition(world: World, state: UnitState, unit: Unit) -> None:
             deadlines.arm_runtime(world, state)
     if comparison.change is Change.RELOAD:
         if can_reload(unit):
+            state.unread = ", ".join(comparison.directives)
             relations.want_reload(world, state, ", ".join(comparison.directives))
         else:
             want_restart(world, state, f"changed: {', '.join(comparison.directives)}")
@@ -294,7 +310,7 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
 
 def _stop_blocker(world: World, name: str) -> str | None:
     """Whom a unit that is to stop waits for: what is ordered after it and goes down too."""
-    for other in (*world.graph.followers(name), *past_order.followers(world, name)):
+    for other in chain(world.graph.followers(name), past_order.followers(world, name)):
         state = world.units.get(other)
         if state is not None and must_stop(world, state):
             return other

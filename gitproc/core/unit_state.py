@@ -117,7 +117,8 @@ class UnitState:
     ordered_stop: bool = False
     forced_restart: bool = False
     oom: bool = False
-    reload_failed: bool = False
+    reload_failed: str = ""  # how the last reload failed, if it did
+    unread: str = ""  # what commits have changed since the last reload that succeeded, or the start
     status_text: str = ""
     message: str = ""
     checked: Checked | None = None

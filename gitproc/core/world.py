@@ -96,7 +96,8 @@ class World:
     unsure: dict[str, None] = field(default_factory=dict)  # whose obstacle may be another now
     dirty: dict[str, None] = field(default_factory=dict)
     waiters: dict[str, dict[str, None]] = field(default_factory=dict)
-    past_order: dict[str, set[str]] = field(default_factory=dict)  # see `past_order.py`
+    # Of a target -> who was started after it, in which instance; see `past_order.py`.
+    past_order: dict[str, dict[str, str]] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     alarms: list[tuple[float, str]] = field(default_factory=list)
     announced: set[Process] = field(default_factory=set)
@@ -162,8 +163,7 @@ class World:
         if state is not None and state.down:
             self.look_at(self.graph.requires.to(name))
             self.look_at(self.graph.requisite.to(name))
-        if self.graph.unneeded.forward:
-            self.look_at([x for x in self.graph.pulls(name) if self.graph.unneeded.has(x, x)])
+        self.look_at(self.graph.unneeded_without(name))
         self.look_at(self.waiters.pop(name, ()))
 
     def look_at(self, names: Iterable[str]) -> None:

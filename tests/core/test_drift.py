@@ -118,3 +118,30 @@ def test_what_is_about_to_be_replaced_is_none():
     machine.state("a.service").restart_wanted = "a change"
     runs_by(machine, {"a.service": service("ExecStart=/bin/run other")})
     assert found(machine) == []
+
+
+SOCKET = "[Socket]\nListenStream=/run/s\n[Install]\nWantedBy=sockets.target\n"
+
+
+def test_what_a_socket_has_started_is_meant_and_so_is_what_that_needs():
+    a = service(install=False, unit="Wants=b.service")
+    machine = running({"a.socket": SOCKET, "a.service": a, "b.service": service(install=False)})
+    machine.sockets.connect("a.socket")
+    machine.run(1)
+    assert machine.subs() == {"a.service": "running", "b.service": "running"}
+    assert found(machine) == []
+
+
+def test_a_hold_of_what_runs_on_demand_counts_where_something_else_demands_it():
+    machine = running({"a.socket": SOCKET, "a.service": service(install=False)})
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(1)
+    heal = "gitproc start a.service"
+    text = "stopped by op; a.socket cannot start it"
+    assert found(machine) == [("a.service", "held", text, heal)]
+    machine = running({"a.service": service(install=False)})
+    machine.ask(Verb.START, "a.service")
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(1)
+    assert machine.state("a.service").hold
+    assert found(machine) == []

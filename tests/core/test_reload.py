@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitproc.core.actions import Signal, SignalTree
+from gitproc.core.drift import drifts
 from gitproc.core.events import Verb
 from tests.core.fake_kernel import Machine, Proc, Program, service
 
@@ -208,3 +209,50 @@ def test_a_main_process_that_ends_before_the_reload_command_is_made_leaves_nothi
     machine.run(10)
     assert machine.sub("a.service") == "dead"
     assert not machine.alive("a.service")
+
+
+def test_what_starts_while_a_commit_changes_what_it_has_read_reloads_when_it_is_up():
+    text = service(
+        "Type=notify", "ExecStart=/bin/notify", "ExecReload=/bin/true", own="ReloadTriggers=conf"
+    )
+    machine = Machine({"a.service": text, "conf": "1"})
+    machine.run(0.5)
+    assert machine.sub("a.service") == "start"
+    sha = machine.commit({"a.service": text, "conf": "2"})
+    machine.run(0.3)
+    assert machine.spawns("a.service") == ["notify"]
+    machine.run(10)
+    assert machine.spawns("a.service") == ["notify", "true"]
+    assert machine.verdict(sha) == "good"
+
+
+def test_a_commit_that_a_service_refuses_to_reload_for_has_failed():
+    text = service("ExecReload=/bin/false", own="ReloadTriggers=conf")
+    machine = Machine({"a.service": text, "conf": "1"})
+    machine.run(10)
+    sha = machine.commit({"a.service": text, "conf": "2"})
+    machine.run(10)
+    assert machine.verdict(sha) == "failed"
+    assert machine.sub("a.service") == "running"
+    reason = "reload failed: control process 102 exited with status 1/FAILURE (exit-code)"
+    assert f"a.service: {reason}" in machine.told("commit.failed")[0]
+    machine.crash()
+    machine.restart()
+    [drift] = drifts(machine.world)
+    assert (drift.kind, drift.heal) == ("outdated", "gitproc reload a.service")
+    assert drift.detail == f"has not taken over ReloadTriggers conf: {reason}"
+    machine.programs["false"] = Program(lasts=0.01)  # by now it would
+    number = machine.ask(Verb.RELOAD, "a.service")
+    machine.run(1)
+    assert machine.answer(number, "a.service") == "done"
+    assert drifts(machine.world) == []
+
+
+def test_a_reload_by_hand_that_fails_is_no_commits():
+    machine = Machine({"a.service": service("ExecReload=/bin/false")})
+    machine.run(1)
+    number = machine.ask(Verb.RELOAD, "a.service")
+    machine.run(10)
+    assert machine.replies[number]["a.service"]["message"].startswith("reload failed: control")
+    assert [*machine.world.verdicts.values()] == ["good"]
+    assert drifts(machine.world) == []
