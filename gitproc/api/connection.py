@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import select
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 from gitproc.api import plain_form, text
 from gitproc.api.caller import Access, Caller
+from gitproc.api.hang_up import hung_up
 from gitproc.api.protocol import (
     INTERNAL_ERROR,
     MAX_BATCH,
@@ -108,8 +108,7 @@ class Connection:
                     task = asyncio.create_task(self._answer(line))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
-                if self._tasks and not self._hung_up():
-                    await asyncio.wait(self._tasks)
+                await self._answered(0)
         finally:
             await self._close()
 
@@ -125,21 +124,28 @@ class Connection:
                 await self._writer.wait_closed()
         self._writer.transport.abort()
 
-    def _hung_up(self) -> bool:
-        """Has the peer closed its end altogether (rather than only stopped sending)?"""
-        peer: socket.socket = self._writer.get_extra_info("socket")
-        if peer.fileno() < 0:
+    async def _answered(self, left: int) -> bool:
+        """Wait until no more than `left` requests are under way; False if the client goes before."""
+        if len(self._tasks) <= left:
             return True
-        poll = select.poll()
-        poll.register(peer.fileno(), 0)
-        return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+        peer: socket.socket = self._writer.get_extra_info("socket")
+        gone = asyncio.create_task(hung_up(peer.fileno()))
+        try:
+            while len(self._tasks) > left:
+                await asyncio.wait({*self._tasks, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    return False
+        finally:
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+        return True
 
     # -------------------------------------------------------------- reading
 
     async def _line(self) -> bytes | None:
-        """The next line, once there is room for another request; None at the end."""
-        while len(self._tasks) >= self._limits.concurrent:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        """The next line, once there is room for another request; None at the end, or if the client is gone."""
+        if not await self._answered(self._limits.concurrent - 1):
+            return None
         await self._pay(1)
         while True:
             try:
@@ -254,8 +260,9 @@ class Connection:
         try:
             request = plain_form.parse(value)
             if request.follows:
-                async for item in self._items(request):
-                    await self._send(encode(plain_form.stream_item(request, item)))
+                async with contextlib.aclosing(self._items(request)) as items:  # type: ignore[type-var]
+                    async for item in items:
+                        await self._send(encode(plain_form.stream_item(request, item)))
                 return
             answer = plain_form.answer(request, await self._call(request))
         except GitProcError as error:

@@ -252,6 +252,15 @@ class Running:
         await self._stop.wait()
         await server.close()
 
+    def pass_turns(self, count=20):
+        """Returns once its loop has turned so often: what had arrived has been seen."""
+
+        async def turn():
+            await asyncio.sleep(0.001)
+
+        for _ in range(count):
+            asyncio.run_coroutine_threadsafe(turn(), self._loop).result(10)
+
     def __enter__(self):
         self._thread.start()
         assert self._ready.wait(10)

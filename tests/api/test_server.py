@@ -222,6 +222,28 @@ def test_hanging_up_ends_a_stream_and_a_waiting_call(running):
         running.manager.cancelled.clear()
 
 
+def test_a_client_that_goes_while_all_its_places_are_taken_is_noticed(tmp_path):
+    with Running(tmp_path / "s", limits=Limits(concurrent=2)) as running:
+        with Raw(running.path) as raw:
+            raw.send(call("reload", units=["web"]))
+            raw.send(call("reload", units=["web"]))
+            eventually(lambda: len(running.manager.calls) == 2)
+        eventually(lambda: running.manager.gone)
+        assert running.manager.cancelled.is_set()
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_client_that_stops_sending_is_noticed_when_it_goes(running, plain):
+    with Raw(running.path) as raw:
+        raw.send({"command": "reload", "service": "web"} if plain else call("reload", units=["web"]))
+        raw.socket.shutdown(socket.SHUT_WR)
+        eventually(lambda: running.manager.calls)
+        running.pass_turns()
+        assert not running.manager.gone
+    eventually(lambda: running.manager.gone)
+    assert running.manager.cancelled.is_set()
+
+
 def test_a_text_frame_has_status_and_both_texts(running):
     with Raw(running.path) as raw:
         raw.send({**call("start", units=["web", "nope"]), "reply": "text"})
