@@ -29,6 +29,7 @@ from gitproc.daemon.config import Config
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.paths import HOOKS, RECEIVE_PACK_SOCKET
 from gitproc.errors import DaemonError, GitProcError, HostError, StateError
+from gitproc.kernel.accepting import Acceptor
 from gitproc.source import hooks, receive
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class ReceivePack:
         self._pushers = pushers
         self._loop = asyncio.get_running_loop()
         self._listening: socket.socket | None = None
+        self._acceptor: Acceptor | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._per_user: Counter[int] = Counter()
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -76,12 +78,13 @@ class ReceivePack:
             listening.close()
             raise HostError(f"cannot make the socket {self._path}: {error.strerror}") from error
         self._listening = listening
-        self._loop.add_reader(listening, self._accept)
+        self._acceptor = Acceptor(listening.fileno(), self._came, RECEIVE_PACK_SOCKET)
 
     async def close(self) -> None:
         """Stop listening and end what runs; a reference is moved whole or not at all."""
+        if self._acceptor is not None:
+            self._acceptor.close()
         if self._listening is not None:
-            self._loop.remove_reader(self._listening)
             self._listening.close()
             self._listening = None
             self._path.unlink(missing_ok=True)
@@ -94,14 +97,11 @@ class ReceivePack:
             if left:
                 await asyncio.wait(left)
 
-    def _accept(self) -> None:
-        assert self._listening is not None
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            client, _ = self._listening.accept()
-            client.setblocking(False)
-            task = self._loop.create_task(self._serve(client))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _came(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        task = self._loop.create_task(self._serve(client))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # -- one push --------------------------------------------------------------------------------
 

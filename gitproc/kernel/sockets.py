@@ -8,12 +8,12 @@ nothing is read from it here, and with Accept=no nothing is accepted.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import assert_never
 
 from gitproc.core.events import Event
@@ -29,6 +29,7 @@ from gitproc.core.socket_orders import (
     WatchSocket,
 )
 from gitproc.errors import HostError
+from gitproc.kernel.accepting import Acceptor
 from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.peers import peer_of
 from gitproc.kernel.process_manager import ProcessManager
@@ -42,8 +43,6 @@ from gitproc.units.unit import Unit
 LISTEN, CONNECTION = "listen", "connection"
 """What the sets that the shim holds for a unit are called."""
 _FLUSH_MAX = 1000  # connections or datagrams
-_CROWDED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_CROWDED_PAUSE = 1.0  # seconds
 
 
 @dataclass(slots=True)
@@ -54,6 +53,7 @@ class _Open:
     names: list[str]
     note: str
     watching: list[int] = field(default_factory=list)
+    accepting: list[Acceptor] = field(default_factory=list)
 
 
 def note_of(unit: Unit) -> str:
@@ -202,7 +202,7 @@ class Sockets:
 
     def _watch(self, order: WatchSocket) -> None:
         opened = self._open.get(order.unit)
-        if opened is None or opened.watching:
+        if opened is None or opened.watching or opened.accepting:
             return
         loop = asyncio.get_running_loop()
         for fd in opened.fds:
@@ -210,34 +210,25 @@ class Sockets:
                 _flush(fd)
             if order.accept:
                 os.set_blocking(fd, False)
-                loop.add_reader(fd, self._accept, fd, order)
+                opened.accepting.append(Acceptor(fd, partial(self._came, order), order.unit))
             else:
                 loop.add_reader(fd, self._ready, order)
-            opened.watching.append(fd)
+                opened.watching.append(fd)
 
     def _unwatch(self, name: str) -> None:
         opened = self._open.get(name)
         if opened is not None:
             for fd in opened.watching:
                 asyncio.get_running_loop().remove_reader(fd)
-            opened.watching = []
+            for acceptor in opened.accepting:
+                acceptor.close()
+            opened.watching, opened.accepting = [], []
 
     def _ready(self, order: WatchSocket) -> None:
         self._unwatch(order.unit)
         self._post(SocketReady(order.unit, order.invocation))
 
-    def _accept(self, fd: int, order: WatchSocket) -> None:
-        # One at a time, as it may be the last for now; whoever is next waits in the backlog.
-        listener = socket.socket(fileno=os.dup(fd))
-        try:
-            connection, _ = listener.accept()
-        except OSError as error:
-            if error.errno in _CROWDED:  # nothing can be done now, and it stays readable
-                self._unwatch(order.unit)
-                asyncio.get_running_loop().call_later(_CROWDED_PAUSE, self._watch, order)
-            return
-        finally:
-            listener.close()
+    def _came(self, order: WatchSocket, connection: socket.socket) -> None:
         self._serial += 1
         self._connections[self._serial] = connection
         try:
