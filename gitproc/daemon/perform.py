@@ -68,6 +68,7 @@ from gitproc.kernel.passing import tell_descriptors
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.kernel.sockets import Sockets
+from gitproc.kernel.spaces import ROOTS as PRIVATE_ROOTS
 from gitproc.kernel.spawn_spec import compile_spec
 from gitproc.kernel.spec_namespaces import join_namespaces
 from gitproc.kernel.trash import Trash
@@ -113,10 +114,10 @@ class Perform:
         self.bus = BusWatch(effects.config.user_mode, post)
         self._ipc = IpcObjects()
         self._dynamic_users = open_registry(str(effects.config.run_dir / "dynamic-users"))
+        self.trash = Trash(effects.host.run, *PRIVATE_ROOTS)
         self.surroundings = Surroundings(
-            effects.config, effects.host, effects.manager, effects.controller
+            effects.config, effects.host, effects.manager, effects.controller, self.trash
         )
-        self.trash = Trash(effects.host.run)
         self.watch: Callable[[WatchPaths | UnwatchPaths], None] = lambda _: None
         self.senders = Senders(
             effects.world,
@@ -344,7 +345,7 @@ class Perform:
             shared=any(home(x.name) == home(unit.name) for x in running),
             trash=self.trash,
         )
-        problems += self.surroundings.leave(unit.name, self.trash)
+        problems += self.surroundings.leave(unit.name)
         problems += spec_terminal.leave(unit)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)

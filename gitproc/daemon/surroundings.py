@@ -37,7 +37,12 @@ class Surroundings:
     """Those of one manager."""
 
     def __init__(
-        self, config: Config, host: Host, manager: ProcessManager, controller: ResourceController
+        self,
+        config: Config,
+        host: Host,
+        manager: ProcessManager,
+        controller: ResourceController,
+        trash: Trash,
     ) -> None:
         self._config = config
         self._controller = controller
@@ -54,7 +59,7 @@ class Surroundings:
             covers=str(config.run_dir / "inaccessible"),
         )
         tag = hashlib.sha256(os.fsencode(config.run_dir)).hexdigest()[:8]
-        self._spaces = Spaces(str(config.run_dir / "spaces"), tag)
+        self._spaces = Spaces(str(config.run_dir / "spaces"), tag, trash=trash)
         self._namespaces = SharedNamespaces(manager)
         self._spaces.on_empty = self._namespaces.drop
 
@@ -83,9 +88,9 @@ class Surroundings:
         given = [kind for kind in kinds if granted(kind, context, warnings)]
         return context, [(kind, self._namespaces.of(space, kind)) for kind in given]
 
-    def leave(self, unit: str, trash: Trash) -> list[str]:
+    def leave(self, unit: str) -> list[str]:
         """The unit has ended; what of it could not be removed, one sentence each."""
-        return self._spaces.leave(unit, trash)
+        return self._spaces.leave(unit)
 
     def take_over(self, rows: Held, fds: list[int]) -> tuple[Held, list[int]]:
         """Take what the shim holds for spaces; the rest of it."""

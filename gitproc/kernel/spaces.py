@@ -20,6 +20,7 @@ from gitproc.kernel.launch import LaunchError
 if TYPE_CHECKING:
     from gitproc.kernel.trash import Trash
 
+ROOTS = ("/tmp", "/var/tmp")
 _NAME_MAX = 100  # characters of a unit's name in a folder's
 
 
@@ -33,13 +34,21 @@ class Folders(NamedTuple):
 class Spaces:
     """All spaces of one manager.
 
-    `run`: folder for the links; `tag` tells its folders from those of another manager of the machine.
+    `run`: folder for the links; `tag` tells its folders from those of another manager of the machine. `trash`
+    takes a folder in which there is very much.
     """
 
-    def __init__(self, run: str, tag: str, roots: tuple[str, str] = ("/tmp", "/var/tmp")) -> None:
+    def __init__(
+        self,
+        run: str,
+        tag: str,
+        roots: tuple[str, str] = ROOTS,
+        trash: Trash | None = None,
+    ) -> None:
         self._run = run
         self._prefix = f"gitproc-private-{tag}-"
         self._roots = roots
+        self._trash = trash
         self._members: dict[str, str] = {}
         self._joiners: dict[str, set[str]] = {}
         with contextlib.suppress(FileNotFoundError):
@@ -75,7 +84,7 @@ class Spaces:
         for other in joins:
             self._joiners.setdefault(other, set()).add(unit)
 
-    def leave(self, unit: str, trash: Trash | None = None) -> list[str]:
+    def leave(self, unit: str) -> list[str]:
         """The unit has ended; what could not be removed of a space without members, one sentence each."""
         space = self._members.pop(unit, "")
         if not space:
@@ -90,7 +99,7 @@ class Spaces:
         return [
             problem
             for root in self._roots
-            for problem in remove_tree(root, self._prefix + space, trash)
+            for problem in remove_tree(root, self._prefix + space, self._trash)
         ]
 
     @property
@@ -113,7 +122,7 @@ class Spaces:
             with contextlib.suppress(OSError):
                 for name in os.listdir(root):
                     if name.startswith(self._prefix) and name[len(self._prefix) :] not in living:
-                        remove_tree(root, name)
+                        remove_tree(root, name, self._trash)
 
     @staticmethod
     def _folder(path: str) -> str:

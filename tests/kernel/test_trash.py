@@ -11,6 +11,7 @@ import pytest
 
 from gitproc.kernel.directories import MOST_AT_ONCE, release
 from gitproc.kernel.launch import LaunchContext
+from gitproc.kernel.spaces import Spaces
 from gitproc.kernel.trash import PREFIX, Trash
 from gitproc.units.specifiers import Host
 from tests.e2e.harness import until
@@ -45,6 +46,56 @@ def test_very_much_keeps_nobody_waiting(run, name):
     print(f"{FILES} files: waited {waited * 1e3:.0f} ms, removed after {removed * 1e3:.0f} ms")
     assert waited < removed / 3
     trash.close()
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A folder of another file system, as /tmp is."""
+    if os.stat(tmp_path).st_dev == os.stat("/dev/shm").st_dev:
+        pytest.skip("the tests' files lie on one file system")
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", ["end", "next manager"])
+def test_very_much_in_tmp_keeps_nobody_waiting(run, elsewhere, how):
+    roots = str(elsewhere / "tmp"), str(elsewhere / "var")
+    for root in roots:
+        os.mkdir(root)
+    trash = Trash(str(run), *roots)
+    spaces = Spaces(str(run / "spaces"), "tag", roots, trash)
+    folders = spaces.folders(spaces.enter("a.service", "a" * 32, (), first=True))
+    fill(Path(folders.tmp) / "many", MOST_AT_ONCE + 100)
+    if how == "end":
+        assert spaces.leave("a.service") == []
+    else:
+        Spaces(str(run / "spaces"), "tag", roots, trash).sweep({})
+    left = [x for root in roots for x in os.listdir(root)]
+    assert all(x.startswith(PREFIX) for x in left)
+    trash.close(10.0)
+    assert [x for root in roots for x in os.listdir(root)] == []
+
+
+def test_a_folder_of_no_root_stays_and_that_is_told(run, elsewhere):
+    fill(elsewhere / "a", MOST_AT_ONCE + 100)
+    trash = Trash(str(run), str(run / "not-there"))
+    context = LaunchContext(Host(run=str(elsewhere)))
+    (problem,) = release(unit("RuntimeDirectory=a"), context, trash=trash)
+    assert "cannot remove" in problem
+    trash.close(10.0)
+    assert list(run.iterdir()) == []
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("mode", "left"), [(0o755, []), (0o1777, [f"{PREFIX}65534"])])
+def test_what_somebody_else_calls_so_in_tmp_is_left_alone(run, mode, left):
+    run.chmod(mode)
+    for owner in (0, 65534):  # in /run it was the service's own
+        fill(run / f"{PREFIX}{owner}", 3)
+        os.chown(run / f"{PREFIX}{owner}", owner, owner)
+    trash = Trash(str(run))
+    trash.sweep()
+    trash.close(10.0)
+    assert [x.name for x in run.iterdir()] == left
 
 
 def test_little_is_removed_at_once(run):
