@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -93,7 +94,10 @@ def _refuse_second(config: Config) -> None:
 
 
 def manage(options: Options) -> int:
-    """Be the manager until all is stopped (0), or it has to step aside (1, under systemd 0)."""
+    """Be the manager until all is stopped (0), or it has to step aside (1, under systemd 0).
+
+    Returns only where it could not begin; else the process ends here.
+    """
     try:
         config = read_config(options)
         prepare_directories(config)
@@ -103,14 +107,25 @@ def manage(options: Options) -> int:
     except GitProcError as error:
         sys.stderr.write(f"gitproc: {error.message}\n")
         return error.exit_status
+    status = 1
     try:
-        return asyncio.run(Daemon(config).run())
+        status = asyncio.run(Daemon(config).run())
     except ConfigError as error:
         log.critical("%s", error.message)
-        return error.exit_status
+        status = error.exit_status
     except GitProcError as error:
         log.critical("%s", error.message)
-        return 1
+    except Exception:
+        log.critical("the manager ends", exc_info=True)
+    logging.shutdown()
+    os._exit(status)  # Python would wait for threads that a file system or a name server holds up
+
+
+class _Unawaited(ThreadPoolExecutor):
+    """Threads that the end of the loop does not wait for: what one of them does stays whole if it is cut off."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 def settings(config: Config) -> Settings:
@@ -157,6 +172,7 @@ class Daemon:
         config, world = self.config, self.world
         gc.disable()  # what comes back from disk stays: looking it through for garbage costs adoption
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(_Unawaited())
         host = read_host(user_mode=config.user_mode)
         state = StateManager(config.state_dir)
         definitions = Definitions(config.state_dir / "definitions")

@@ -51,8 +51,8 @@ from gitproc.core.overlap import present, sitting
 from gitproc.core.socket_orders import SocketOrder
 from gitproc.core.states import SubState
 from gitproc.core.world import World
-from gitproc.daemon import checking
 from gitproc.daemon.bus_watch import BusWatch
+from gitproc.daemon.checking import Checking
 from gitproc.daemon.config import Config
 from gitproc.daemon.ends import Ends
 from gitproc.daemon.limiting import Limiting
@@ -112,6 +112,7 @@ class Perform:
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._kept: dict[str, int] = {}  # fingerprint -> hash of the settings that are on disk
         self.bus = BusWatch(effects.config.user_mode, post)
+        self._checking = Checking(effects.host, post)
         self._ipc = IpcObjects()
         self._dynamic_users = open_registry(str(effects.config.run_dir / "dynamic-users"))
         self.trash = Trash(effects.host.run, *PRIVATE_ROOTS)
@@ -189,7 +190,7 @@ class Perform:
                     timeout=definition[d.HEALTH_CHECK_TIMEOUT],
                 )
             case CheckConditions(unit=definition, invocation=invocation):
-                checking.check(definition, invocation, self._e.host, self._post)
+                self._checking.check(definition, invocation)
             case WatchPaths() | UnwatchPaths():
                 self.watch(action)
             case Publish(sha):

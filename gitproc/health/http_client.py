@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from collections.abc import Mapping
 from typing import TypeAlias
 
+from gitproc.health.addresses import addresses
 from gitproc.health.url import Target
 
 HEADER_BYTES = 64 << 10
@@ -29,7 +31,13 @@ async def connect(target: Target) -> _Streams:
     """Open a plain connection; OSError if it cannot be had."""
     if target.socket:
         return await asyncio.open_unix_connection(target.socket, limit=HEADER_BYTES)
-    return await asyncio.open_connection(target.host, target.port, limit=HEADER_BYTES)
+    problem = OSError(errno.EADDRNOTAVAIL, f"{target.host} has no address")
+    for address in await addresses(target.host):
+        try:
+            return await asyncio.open_connection(address, target.port, limit=HEADER_BYTES)
+        except OSError as error:
+            problem = error
+    raise problem
 
 
 async def request(

@@ -235,7 +235,9 @@ def test_a_client_that_goes_while_all_its_places_are_taken_is_noticed(tmp_path):
 @pytest.mark.parametrize("plain", [False, True])
 def test_a_client_that_stops_sending_is_noticed_when_it_goes(running, plain):
     with Raw(running.path) as raw:
-        raw.send({"command": "reload", "service": "web"} if plain else call("reload", units=["web"]))
+        raw.send(
+            {"command": "reload", "service": "web"} if plain else call("reload", units=["web"])
+        )
         raw.socket.shutdown(socket.SHUT_WR)
         eventually(lambda: running.manager.calls)
         running.pass_turns()

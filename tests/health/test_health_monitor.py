@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from contextlib import asynccontextmanager
 from urllib.parse import quote
@@ -323,3 +324,30 @@ def test_a_fault_of_ours_is_a_failed_probe_and_not_silence(monkeypatch, caplog):
     verdict = verdict_of(OK)
     assert isinstance(verdict, ProbeFailed)
     assert "unforeseen" in caplog.text
+
+
+def test_names_that_nobody_resolves_keep_nothing_else_from_happening(monkeypatch):
+    answered = threading.Event()
+
+    def resolve(host, *_, **__):
+        answered.wait(60)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server")
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        told: asyncio.Queue = asyncio.Queue()
+        monitor = HealthMonitor(told.put_nowait)
+        try:
+            for n in range(50):
+                monitor.probe(f"slow{n}.service", "1", tcp=f"host{n}.invalid:80", timeout=50)
+            async with asyncio.timeout(20), serving(OK) as service:
+                assert await loop.run_in_executor(None, lambda: 7) == 7
+                for host in ("127.0.0.1", "localhost"):
+                    monitor.probe("a.service", host, tcp=f"{host}:{service.port}", timeout=15)
+                    assert await told.get() == ProbeSucceeded("a.service", host)
+        finally:
+            answered.set()
+            await monitor.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    asyncio.run(scenario())

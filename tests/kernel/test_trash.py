@@ -51,28 +51,28 @@ def test_very_much_keeps_nobody_waiting(run, name):
 @pytest.fixture
 def elsewhere(tmp_path):
     """A folder of another file system, as /tmp is."""
-    if os.stat(tmp_path).st_dev == os.stat("/dev/shm").st_dev:
+    if tmp_path.stat().st_dev == Path("/dev/shm").stat().st_dev:
         pytest.skip("the tests' files lie on one file system")
     return tmp_path
 
 
 @pytest.mark.parametrize("how", ["end", "next manager"])
 def test_very_much_in_tmp_keeps_nobody_waiting(run, elsewhere, how):
-    roots = str(elsewhere / "tmp"), str(elsewhere / "var")
-    for root in roots:
-        os.mkdir(root)
+    folders = elsewhere / "tmp", elsewhere / "var"
+    for folder in folders:
+        folder.mkdir()
+    roots = str(folders[0]), str(folders[1])
     trash = Trash(str(run), *roots)
     spaces = Spaces(str(run / "spaces"), "tag", roots, trash)
-    folders = spaces.folders(spaces.enter("a.service", "a" * 32, (), first=True))
-    fill(Path(folders.tmp) / "many", MOST_AT_ONCE + 100)
+    inside = spaces.folders(spaces.enter("a.service", "a" * 32, (), first=True))
+    fill(Path(inside.tmp) / "many", MOST_AT_ONCE + 100)
     if how == "end":
         assert spaces.leave("a.service") == []
     else:
         Spaces(str(run / "spaces"), "tag", roots, trash).sweep({})
-    left = [x for root in roots for x in os.listdir(root)]
-    assert all(x.startswith(PREFIX) for x in left)
+    assert all(x.name.startswith(PREFIX) for folder in folders for x in folder.iterdir())
     trash.close(10.0)
-    assert [x for root in roots for x in os.listdir(root)] == []
+    assert [x for folder in folders for x in folder.iterdir()] == []
 
 
 def test_a_folder_of_no_root_stays_and_that_is_told(run, elsewhere):
