@@ -51,6 +51,18 @@ def sitting(world: World, seat: str) -> UnitState | None:
     return None
 
 
+def neighbour(world: World, seat: str) -> UnitState | None:
+    """The state of the instance that lives in the other seat of the same service."""
+    if not seat.endswith(".service"):
+        return None
+    other = other_seat(seat)
+    for name in (seat, other):
+        state = world.units.get(name)
+        if state is not None and not state.down and state.seat == other:
+            return state
+    return None
+
+
 def seat_of(world: World, state: UnitState) -> str:
     """Where an instance sits, also one whose definition is lost: not where the one beside it does."""
     if state.unit is None and state.name.endswith(".service"):

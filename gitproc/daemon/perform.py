@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -47,7 +47,7 @@ from gitproc.core.events import (
     SpawnFailed,
     TreeEmptied,
 )
-from gitproc.core.overlap import present, sitting
+from gitproc.core.overlap import neighbour, present, sitting
 from gitproc.core.socket_orders import SocketOrder
 from gitproc.core.states import SubState
 from gitproc.core.world import World
@@ -334,22 +334,25 @@ class Perform:
         self.bus.forget(unit.name)
         self._e.controller.remove(unit.name)
         self._e.sockets.release(unit, restart=keep_runtime)
-        living = [x.definition for x in self._e.world.units.values() if not x.down]
-        running = [x for x in living if x.name != unit.name]
-        self._ipc.ended(unit, running)
+        self._ipc.ended(unit, self._others(unit))
         if not keep_runtime:
-            self._dynamic_users.ended(unit, running)
+            self._dynamic_users.ended(unit, self._others(unit))
         problems = directories.release(
             unit,
             self.surroundings.base,
             keep_runtime=keep_runtime,
-            shared=any(home(x.name) == home(unit.name) for x in running),
+            shared=neighbour(self._e.world, unit.name) is not None,
             trash=self.trash,
         )
         problems += self.surroundings.leave(unit.name)
         problems += spec_terminal.leave(unit)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
+
+    def _others(self, unit: Unit) -> Iterator[Unit]:
+        """The definitions of all other instances that live: to be asked for by the few who need them."""
+        living = (x.definition for x in self._e.world.units.values() if not x.down)
+        return (x for x in living if x.name != unit.name)
 
     def _warn(self, unit: str, text: str) -> None:
         known = self.warnings.setdefault(home(unit), [])

@@ -223,7 +223,8 @@ def _directories(
     for step, path in [(str(x[0]), str(x[1])) for x in made] + [(x[0], x[2]) for x in links]:
         if context.is_own(path):
             raise LaunchError(step, f"{path} is the manager's own, and cannot be a service's")
-    spec["directories"] = made
+    if made:
+        spec["directories"] = made
     if links:
         spec["links"] = links
     if moves:

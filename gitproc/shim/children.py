@@ -14,7 +14,13 @@ import time
 
 from gitproc.shim import child as child_side
 from gitproc.shim import foreign, logger, mini_init, pipes, process
-from gitproc.shim.clone import CLONE_NEWNS, CLONE_NEWPID, CgroupRefused, clone
+from gitproc.shim.clone import (
+    CLEAR_HANDLERS,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CgroupRefused,
+    clone,
+)
 from gitproc.shim.connection import Connection
 from gitproc.shim.logs import Logs
 from gitproc.shim.loop import Loop
@@ -87,8 +93,8 @@ class Children:
             stdio = pipes.standard(spec, fds, self._host.null, ours, streams)
             step = "FDS"
             stdio += [fds[index] for index in spec.get("fds", ())]
-            given = spec.get("join_fds", ())
-            spec["join_fds"] = [(kind, fds[index]) for kind, index in given]
+            if spec.get("join_fds"):
+                spec["join_fds"] = [(kind, fds[index]) for kind, index in spec["join_fds"]]
             child.report, report = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             ours.append(report)
             step = "CGROUP"
@@ -152,12 +158,17 @@ class Children:
         inner: _socket.socket | None = None
         if kind == "init":
             child.link, inner = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        else:
+            flags |= CLEAR_HANDLERS
+            plan = child_side.plan(spec, stdio, report, self._host, handled=False)
         process.block_signals()
         try:
-            pid, pidfd, joined = clone(flags, cgroup)
+            pid, pidfd, modern = clone(flags, cgroup, brief=inner is None)
             if pid == 0:
                 try:
-                    if not joined and cgroup >= 0:
+                    if modern and inner is None:
+                        child_side.perform(plan)
+                    if not modern and cgroup >= 0:
                         spec["cgroup_procs"] = [
                             f"{spec['cgroup']}/cgroup.procs", *spec.get("cgroup_procs", ())
                         ]  # fmt: skip

@@ -5,7 +5,9 @@ of the kernel (milliseconds), and a process that was never outside cannot escape
 clone3 is blocked (container profiles answer ENOSYS), clone(2) still gives namespaces and the pidfd, and
 the child joins its cgroup itself; on an unknown machine os.fork does.
 
-ctypes.PyDLL keeps the interpreter lock across the call, and the PyOS hooks do what os.fork does around it.
+ctypes.PyDLL keeps the interpreter lock across the call, and the PyOS hooks do what os.fork does around it. A
+child that is about to exec does without them: in a process of one thread they put right what is not wrong, and
+touch some forty pages that are then copied.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWPID = 0x20000000
+CLEAR_HANDLERS = 0x100000000
+"""CLONE_CLEAR_SIGHAND: signals that are handled get their default action in the child; clone3 alone has it."""
 _CLONE_PIDFD = 0x1000
 _CLONE_INTO_CGROUP = 0x200000000
 _SIGCHLD = 17
@@ -32,6 +36,9 @@ _after_parent: Callable[[], None] = ctypes.pythonapi.PyOS_AfterFork_Parent
 _after_child: Callable[[], None] = ctypes.pythonapi.PyOS_AfterFork_Child
 
 _args = (ctypes.c_uint64 * 11)()  # struct clone_args, version 2
+_CALL = (
+    ctypes.c_long(_NR_CLONE3), ctypes.c_void_p(ctypes.addressof(_args)), ctypes.c_size_t(88),
+)  # fmt: skip
 _pidfd = ctypes.c_int(-1)
 _legacy_flags: list[int] = []  # not empty: clone3 is not to be had here
 
@@ -45,10 +52,11 @@ def have_clone3() -> bool:
     return not _legacy_flags
 
 
-def clone(flags: int, cgroup: int = -1) -> tuple[int, int, bool]:
-    """Fork with namespace `flags`; (pid, pidfd, joined cgroup?) in the parent, (0, -1, ...) in the child.
+def clone(flags: int, cgroup: int = -1, *, brief: bool = False) -> tuple[int, int, bool]:
+    """Fork with namespace `flags`; (pid, pidfd, by clone3?) in the parent, (0, -1, ...) in the child.
 
-    `cgroup` is a descriptor of a v2 directory, or -1. OSError as clone3(2).
+    `cgroup` is a descriptor of a v2 directory, or -1; without clone3 the child is not in it yet. `brief`: the
+    child makes a few calls and then execs. OSError as clone3(2).
     """
     if not _legacy_flags:
         into = _CLONE_INTO_CGROUP if cgroup >= 0 else 0
@@ -56,15 +64,16 @@ def clone(flags: int, cgroup: int = -1) -> tuple[int, int, bool]:
         _args[1] = ctypes.addressof(_pidfd)
         _args[4] = _SIGCHLD
         _args[10] = max(cgroup, 0)
-        _before()
-        pid = _libc.syscall(
-            ctypes.c_long(_NR_CLONE3), ctypes.c_void_p(ctypes.addressof(_args)), ctypes.c_size_t(88)
-        )
-        code = ctypes.get_errno()
+        if not brief:
+            _before()
+        pid = _libc.syscall(*_CALL)
         if pid == 0:
-            _after_child()
+            if not brief:
+                _after_child()
             return 0, -1, True
-        _after_parent()
+        code = ctypes.get_errno()
+        if not brief:
+            _after_parent()
         if pid > 0:
             return pid, _pidfd.value, True
         if code != errno.ENOSYS:
@@ -72,7 +81,7 @@ def clone(flags: int, cgroup: int = -1) -> tuple[int, int, bool]:
                 raise CgroupRefused(code, os.strerror(code))
             raise OSError(code, os.strerror(code))
         _legacy_flags.append(flags)
-    return _clone_legacy(flags)
+    return _clone_legacy(flags & ~CLEAR_HANDLERS)
 
 
 def _clone_legacy(flags: int) -> tuple[int, int, bool]:

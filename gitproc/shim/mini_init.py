@@ -34,7 +34,7 @@ def run(
     try:
         os.setsid()
         process.set_title("gitproc-init")
-        joined = [fd for _, fd in spec["join_fds"]]
+        joined = [fd for _, fd in spec.get("join_fds", ())]
         process.close_all_but({0, 1, 2, host.null, report, link.fileno(), *fds, *joined})
         outside = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if spec.get("mount_proc", True):

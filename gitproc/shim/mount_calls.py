@@ -11,6 +11,8 @@ import errno
 import os
 
 _libc = ctypes.PyDLL(None, use_errno=True)
+for _name in ("syscall", "unshare", "mount", "umount2"):
+    getattr(_libc, _name)  # looked up now, and not by each child
 _NR_OPEN_TREE, _NR_MOVE_MOUNT, _NR_FSOPEN, _NR_FSCONFIG, _NR_FSMOUNT = 428, 429, 430, 431, 432
 _NR_OPENAT2, _NR_MOUNT_SETATTR = 437, 442  # since these, numbers are the same on all machines
 _NR_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41}

@@ -4,8 +4,9 @@
 memory of a process that exists once per machine and is forked for every service.
 """
 
-# ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
+from __future__ import annotations
 
+# ruff: noqa: SIM105 (contextlib would cost every start 4 ms)
 import _signal  # type: ignore[import-not-found]
 import ctypes
 import errno
@@ -14,7 +15,13 @@ import os
 import resource
 import select
 
+TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
+if TYPE_CHECKING:
+    Words = tuple[ctypes.c_long, ...]
+
 _libc = ctypes.PyDLL(None, use_errno=True)
+for _name in ("syscall", "prctl", "pthread_sigmask", "capget", "capset", "mount", "personality"):
+    getattr(_libc, _name)  # looked up now, and not by each child
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _PR_SET_MM = 35
@@ -24,10 +31,16 @@ _PR_SET_NO_NEW_PRIVS = 38
 _NR_IOPRIO_SET = {"x86_64": 251, "aarch64": 30, "riscv64": 30}
 _NR_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _NR_SET_MEMPOLICY = {"x86_64": 238, "aarch64": 237, "riscv64": 237}
+_MACHINE = os.uname().machine
 _IOPRIO_WHO_PROCESS = 1
 _MNT_DETACH = 2
 _CAPABILITY_VERSION = 0x20080522
 _CAPABILITY_HEADER, _CAPABILITY_DATA = ctypes.c_uint32 * 2, ctypes.c_uint32 * 6
+# Not `_signal.pthread_sigmask`, which makes a set of what was blocked before: a child pays for each page.
+_BLOCK_ALL, _BLOCK_NONE = (
+    (ctypes.c_int(_signal.SIG_SETMASK), (ctypes.c_ubyte * 128)(*bytes((fill,)) * 128), None)
+    for fill in (0xFF, 0)
+)
 ALL_SIGNALS = tuple(number for number in range(1, 65) if number not in (32, 33))  # not libc's own
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
 
@@ -79,7 +92,7 @@ def become_subreaper() -> None:
 
 def set_io_priority(kind: int, level: int) -> None:
     """ioprio_set(2) for this process: class (1 real-time, 2 best-effort, 3 idle) and level (0 to 7)."""
-    _call(_NR_IOPRIO_SET, _IOPRIO_WHO_PROCESS, 0, kind << 13 | level)
+    make(_words(_NR_IOPRIO_SET, _IOPRIO_WHO_PROCESS, 0, kind << 13 | level))
 
 
 def set_memory_policy(policy: int, nodes: list[int]) -> None:
@@ -89,21 +102,24 @@ def set_memory_policy(policy: int, nodes: list[int]) -> None:
         words[node // 64] |= 1 << node % 64
     mask = (ctypes.c_uint64 * len(words))(*words)
     bits = len(words) * 64 + 1 if nodes else 0
-    _call(_NR_SET_MEMPOLICY, policy, ctypes.addressof(mask) if nodes else 0, bits)
+    make(_words(_NR_SET_MEMPOLICY, policy, ctypes.addressof(mask) if nodes else 0, bits))
 
 
-def keyctl(operation: int, *args: int) -> None:
-    """The system call of this name; OSError if refused."""
-    _call(_NR_KEYCTL, operation, *args, *(0,) * (4 - len(args)))
+def keyctl(operation: int, *args: int) -> Words:
+    """The system call of this name, for `make`."""
+    return _words(_NR_KEYCTL, operation, *args, *(0,) * (4 - len(args)))
 
 
-def _call(numbers: dict[str, int], *args: int) -> None:
-    number = numbers.get(os.uname().machine)
-    if number is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    if _libc.syscall(*map(ctypes.c_long, (number, *args))) < 0:
+def make(call: Words) -> None:
+    """Make a system call that has been put together before; OSError if refused."""
+    if _libc.syscall(*call) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
+
+
+def _words(numbers: dict[str, int], *args: int) -> Words:
+    # Where it is unknown: no system call has this number, and the kernel says ENOSYS.
+    return tuple(ctypes.c_long(word) for word in (numbers.get(_MACHINE, -1), *args))
 
 
 def die_with_parent(parent: int) -> None:
@@ -184,24 +200,28 @@ def close_all_but(keep: set[int]) -> None:
 
 def block_signals() -> None:
     """Block everything: a signal between fork and reset would run the parent's handler in the child."""
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, ALL_SIGNALS)
+    _libc.pthread_sigmask(*_BLOCK_ALL)
 
 
 def unblock_signals() -> None:
     """Let everything through."""
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    _libc.pthread_sigmask(*_BLOCK_NONE)
 
 
-def altered_signals() -> list[int]:
-    """Signals whose disposition is not the default (handled, or ignored by whoever started us)."""
-    found = []
+def altered_signals() -> tuple[list[int], list[int]]:
+    """Signals whose disposition is not the default (handled, or ignored by whoever started us); those that
+    are ignored."""
+    found, ignored = [], []
     for number in ALL_SIGNALS:
         try:
-            if _signal.getsignal(number) is not _signal.SIG_DFL:
-                found.append(number)
+            how = _signal.getsignal(number)
         except ValueError:
-            pass
-    return found
+            continue
+        if how is not _signal.SIG_DFL:
+            found.append(number)
+        if how is _signal.SIG_IGN:
+            ignored.append(number)
+    return found, ignored
 
 
 def default_signals(numbers: list[int]) -> None:

@@ -6,20 +6,25 @@ import resource
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
-    from gitproc.shim.setup import Setup
+    from gitproc.shim.setup import Call, Setup
 
 
-def apply(setup: Setup) -> None:
+def apply(setup: Setup) -> list[Call]:
     """Set what the spec names, and give back the NOFILE limit that the shim raised for itself."""
-    limits = {resource.RLIMIT_NOFILE: setup.host.nofile}
+    calls: list[Call] = [(resource.setrlimit, (resource.RLIMIT_NOFILE, setup.host.nofile))]
     for kind, soft, hard in setup.spec.get("rlimits", ()):
-        limits[kind] = (soft, hard)
-    for kind, (soft, hard) in limits.items():
-        try:
-            resource.setrlimit(kind, (soft, hard))
-        except (ValueError, PermissionError):  # not privileged: as far as the hard limit allows
-            top = resource.getrlimit(kind)[1]
-            resource.setrlimit(kind, (_least(soft, top), _least(hard, top)))
+        if kind == resource.RLIMIT_NOFILE:
+            calls.pop(0)  # from what the shim has it may be more
+        calls.append((_set, (kind, (soft, hard))))
+    return calls
+
+
+def _set(kind: int, limit: tuple[int, int]) -> None:
+    try:
+        resource.setrlimit(kind, limit)
+    except (ValueError, PermissionError):  # not privileged: as far as the hard limit allows
+        top = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (_least(limit[0], top), _least(limit[1], top)))
 
 
 def _least(value: int, top: int) -> int:

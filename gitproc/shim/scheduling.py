@@ -10,21 +10,24 @@ from gitproc.shim import process
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
-    from gitproc.shim.setup import Setup
+    from gitproc.shim.setup import Call, Setup
 
 _RLIMIT_NICE = 13
 _PR_SET_TIMERSLACK = 29
 _PR_SET_MEMORY_MERGE = 67
 
 
-def oom_score(setup: Setup) -> None:
+def oom_score(setup: Setup) -> list[Call]:
     """OOMScoreAdjust=; without it, what the shim lowered for itself is given back."""
     adjust = setup.spec.get("oom_score_adjust", 0 if setup.host.oom_lowered else None)
-    if adjust is not None:
-        try:
-            process.write_small("/proc/self/oom_score_adj", str(adjust))
-        except PermissionError:
-            setup.warn(f"OOM score adjustment {adjust} is not permitted here")
+    return [] if adjust is None else [(_adjust_oom_score, (setup, adjust))]
+
+
+def _adjust_oom_score(setup: Setup, adjust: int) -> None:
+    try:
+        process.write_small("/proc/self/oom_score_adj", str(adjust))
+    except PermissionError:
+        setup.warn(f"OOM score adjustment {adjust} is not permitted here")
 
 
 def policy(setup: Setup) -> None:

@@ -1,7 +1,8 @@
 """What the steps of a child's set-up share: the spec, the pipe for reports, what the shim altered for itself.
 
-A step is a function of one `Setup` in a file of its idea; `child` has their order. A step that fails raises
-OSError; its exit status is that of systemd.exec(5), "Process exit codes".
+A step is a function of one `Setup` in a file of its idea; `child` has their order. A step that is planned gives
+the calls that the child is to make. A step that fails raises OSError; its exit status is that of
+systemd.exec(5), "Process exit codes".
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from gitproc.shim.protocol import encode
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Spec = dict[str, Any]
+    Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 STATUS = {
     "CHDIR": 200, "NICE": 201, "FDS": 202, "EXEC": 203, "LIMITS": 205, "OOM_ADJUST": 206,
@@ -33,25 +36,35 @@ STATUS = {
 class Host:
     """What the shim changed for itself and gives back in each child."""
 
-    __slots__ = ("altered_signals", "nofile", "null", "oom_lowered")
+    __slots__ = ("altered_signals", "ignored_signals", "nofile", "null", "oom_lowered")
 
     def __init__(self, nofile: tuple[int, int], null: int, oom_lowered: bool) -> None:
         self.nofile = nofile
         self.null = null
         self.oom_lowered = oom_lowered
-        self.altered_signals = process.altered_signals()
+        self.note_signals()
+
+    def note_signals(self) -> None:
+        """See which signals have another disposition than the usual one, and which of those are ignored."""
+        self.altered_signals, self.ignored_signals = process.altered_signals()
 
 
 class Setup:
-    """One child's set-up. `fds`: what is to be placed at 0, 1, 2 ...; `step`: the one under way."""
+    """One child's set-up. `fds`: what is to be placed at 0, 1, 2 ...; `step`: the one under way.
 
-    __slots__ = ("fds", "host", "report", "spec", "step")
+    `handled`: the child has the signal handlers of the shim.
+    """
 
-    def __init__(self, spec: Spec, fds: list[int], report: int, host: Host) -> None:
+    __slots__ = ("fds", "handled", "host", "report", "spec", "step")
+
+    def __init__(
+        self, spec: Spec, fds: list[int], report: int, host: Host, *, handled: bool = True
+    ) -> None:
         self.spec = spec
         self.fds = fds
         self.report = report
         self.host = host
+        self.handled = handled
         self.step = "EXCEPTION"
 
     def have_own(self, kind: int, what: str) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gitproc.shim.protocol import Message
 
-_HUP, _INT, _TERM, _CHLD = 1, 2, 15, 17
+_HUP, _INT, _TERM, _CHLD, _XFSZ = 1, 2, 15, 17, 25
 _LAST_WORDS = 5.0  # seconds the logger and the manager have to end after a shutdown
 
 
@@ -66,9 +66,9 @@ class Shim:
         self._line.greet = self._greet
         self._line.on_idle = self._idle
         self._loop.watch(reading, self._woken)
-        process.ignore_signals(_HUP)
-        process.catch_signals(writing, _CHLD, _TERM, _INT)
-        host.altered_signals = process.altered_signals()
+        # Caught and not ignored, where nothing is to be done: exec makes that the usual disposition.
+        process.catch_signals(writing, _CHLD, _TERM, _INT, _HUP, _XFSZ)
+        host.note_signals()
 
     def start(self) -> None:
         """First start: a logger and, standalone, a manager."""

@@ -19,7 +19,7 @@ TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
     from typing import Any
 
-    from gitproc.shim.setup import Setup
+    from gitproc.shim.setup import Call, Setup, Spec
 
 _HOW = {
     "read": os.O_RDONLY,
@@ -33,13 +33,38 @@ _F_ADD_SEALS, _SEALS = 1033, 0xF  # no sealing any more, no shrinking, growing, 
 _TERMINAL_PAUSE = 0.5  # seconds between attempts to get a terminal that somebody else has
 
 
-def place(setup: Setup) -> None:
+def place(setup: Setup) -> list[Call]:
     """Descriptors at 0, 1, 2 ...; the pipe for reports above them."""
+    if min(setup.report, *setup.fds) < len(setup.fds):
+        return [(_make_room, (setup,))]
+    return [(os.dup2, (fd, target)) for target, fd in enumerate(setup.fds)]
+
+
+def _make_room(setup: Setup) -> None:
     count = len(setup.fds)
     fds = [_above(fd, count) for fd in setup.fds]
     setup.report = _above(setup.report, count)
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
+
+
+def has_input(spec: Spec) -> bool:
+    """Whether something is to be done for standard input once its descriptor is in its place."""
+    return isinstance(spec.get("stdin"), dict)
+
+
+def has_output(spec: Spec) -> bool:
+    """Likewise, for standard output."""
+    return _is_special(spec.get("output"))
+
+
+def has_error(spec: Spec) -> bool:
+    """Likewise, for standard error, which without a word of its own is as the output."""
+    return _is_special(spec["error"] if "error" in spec else spec.get("output"))
+
+
+def _is_special(wanted: Any) -> bool:
+    return wanted == "stdin" or (isinstance(wanted, dict) and "log" not in wanted)
 
 
 def open_input(setup: Setup) -> None:
