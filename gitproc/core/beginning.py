@@ -7,7 +7,7 @@ from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.lifecycle import describe, enter, move, next_command
 from gitproc.core.states import RESTS, Result, SubState
 from gitproc.core.transitions import LIVES, Cause
-from gitproc.core.unit_state import Health, LastExit, UnitState
+from gitproc.core.unit_state import NO_EXIT, Health, UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
@@ -42,7 +42,7 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     state.waits_for = state.waits_because = state.obstacle = ""
     state.health = Health()
     state.dialogue = None
-    state.last_exit = LastExit()
+    state.last_exit = NO_EXIT
     state.checked = None
     if conditions_of(unit.values):
         world.do(Keep(unit))  # so that it is known after a crash what is being checked

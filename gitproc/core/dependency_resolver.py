@@ -16,59 +16,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
+from gitproc.core.relation import Relation
 from gitproc.units.control import ROOT
-from gitproc.units.diagnostics import Location
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
-
-
-class Relation:
-    """One kind of edge, both ways. `forward[a][b]` holds every statement of it."""
-
-    __slots__ = ("backward", "forward")
-
-    def __init__(self) -> None:
-        self.forward: dict[str, dict[str, tuple[Edge, ...]]] = {}
-        self.backward: dict[str, dict[str, None]] = {}
-
-    def add(self, edge: Edge) -> None:
-        """Add one statement of an edge."""
-        targets = self.forward.setdefault(edge.source, {})
-        targets[edge.target] = (*targets.get(edge.target, ()), edge)
-        self.backward.setdefault(edge.target, {})[edge.source] = None
-
-    def remove(self, edge: Edge) -> None:
-        """Take one statement of an edge back; the edge goes with the last."""
-        targets = self.forward[edge.source]
-        left = list(targets[edge.target])
-        left.remove(edge)
-        if left:
-            targets[edge.target] = tuple(left)
-            return
-        del targets[edge.target]
-        if not targets:
-            del self.forward[edge.source]
-        sources = self.backward[edge.target]
-        del sources[edge.source]
-        if not sources:
-            del self.backward[edge.target]
-
-    def of(self, name: str) -> Iterable[str]:
-        """What `name` relates to."""
-        return self.forward.get(name, ())
-
-    def to(self, name: str) -> Iterable[str]:
-        """Who relates to `name`."""
-        return self.backward.get(name, ())
-
-    def has(self, source: str, target: str) -> bool:
-        """Whether there is an edge from `source` to `target`."""
-        return target in self.forward.get(source, ())
-
-    def where(self, source: str, target: str) -> Location:
-        """Where the edge was first written."""
-        return self.forward[source][target][0].where
-
 
 KEPT_UP_BY = ("requires", "binds_to", "wants", "upholds", "requisite")
 """The relations for whose sake their targets run."""
@@ -153,7 +104,7 @@ class DependencyResolver:
 
     def unneeded_without(self, name: str) -> list[str]:
         """Which units with StopWhenUnneeded= may have run for the sake of `name`."""
-        if not self.unneeded.forward:
+        if not self.unneeded:
             return []
         kept = chain.from_iterable(getattr(self, relation).of(name) for relation in KEPT_UP_BY)
         return [other for other in kept if self.unneeded.has(other, other)]

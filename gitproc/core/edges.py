@@ -98,9 +98,10 @@ def edges_of(unit: Unit, canonical: Callable[[str], str]) -> tuple[Edge, ...]:
         edges.append(Edge("after", _GATHERED_BY[unit.kind], name, name, where))
     if unit.kind == "service" and unit[d.DEFAULT_DEPENDENCIES]:
         ordered = {edge.source for edge in edges if edge.relation == "after"}
+        where = Location(unit.fragment, 0)
         for target in EARLY_TARGETS:
             if target not in ordered:
-                edges.append(Edge("after", name, target, name, Location(unit.fragment, 0)))
+                edges.append(Edge("after", name, target, name, where))
     return tuple(edges)
 
 

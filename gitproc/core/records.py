@@ -15,18 +15,19 @@ from itertools import zip_longest
 from operator import attrgetter
 from typing import Any
 
+from gitproc.core import process_records
 from gitproc.core.actions import Record
 from gitproc.core.checked import checked_from
 from gitproc.core.clock import TimerState
 from gitproc.core.commit_states import Deploy, HeldBack, Outcome, UnitChange
 from gitproc.core.dialogue import Dialogue
 from gitproc.core.ends import End
-from gitproc.core.events import CommitMeta, Process
+from gitproc.core.events import CommitMeta, Slot
 from gitproc.core.job import Job
 from gitproc.core.listening import Connection, Listening
 from gitproc.core.path_state import PathState
 from gitproc.core.states import Result, SubState
-from gitproc.core.unit_state import Activation, Health, Hold, LastExit, Running, UnitState
+from gitproc.core.unit_state import Activation, Health, Hold, LastExit, UnitState
 from gitproc.core.world import World
 from gitproc.units.seats import home, is_second
 from gitproc.units.unit import Unit
@@ -54,18 +55,6 @@ def commit_from(record: Mapping[str, Any] | None) -> CommitMeta | None:
     return CommitMeta(**record) if record else None
 
 
-def _running(slot: Running | None) -> list[Any] | None:
-    if slot is None:
-        return None
-    return [slot.process.cookie(), slot.pid, slot.start_time, slot.executed]
-
-
-def _running_from(value: list[Any] | None) -> Running | None:
-    if value is None:
-        return None
-    return Running(Process.from_cookie(value[0]), value[1], value[2], value[3])
-
-
 def unit_record(state: UnitState) -> dict[str, Any]:
     """The durable part of a unit's state; fields at rest are left out."""
     record: dict[str, Any] = {
@@ -74,8 +63,8 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         "fingerprint": state.unit.fingerprint if state.unit else "",
         "invocation": state.invocation,
         "entered": state.entered,
-        "main": _running(state.main),
-        "control": _running(state.control),
+        "main": process_records.written(state, state.main, Slot.MAIN),
+        "control": process_records.written(state, state.control, Slot.CONTROL),
         "hold": [state.hold.who, state.hold.realtime, state.hold.fingerprint]
         if state.hold
         else None,
@@ -152,8 +141,8 @@ def unit_from(
     state.result = Result(record["result"])
     state.invocation = record.get("invocation", "")
     state.entered = record.get("entered", 0.0)
-    state.main = _running_from(record.get("main"))
-    state.control = _running_from(record.get("control"))
+    state.main = process_records.read(name, record, "main", Slot.MAIN)
+    state.control = process_records.read(name, record, "control", Slot.CONTROL)
     state.tree_empty = False
     for field in _PLAIN:
         if field in record:
@@ -297,13 +286,31 @@ def order(world: World, key: str, value: Any) -> None:
 
 
 def _order(world: World, last: dict[str, Any], key: str, value: Any) -> None:
-    if last.get(key) == value:
+    known = last.get(key)
+    if known == value:
         return
     if value is None:
-        last.pop(key, None)
+        del last[key]
+    elif isinstance(value, dict):
+        mark = _mark(value)
+        last[key] = mark
+        if known == mark:
+            return
     else:
         last[key] = value
     world.do(Record(key, value))
+
+
+def _mark(record: dict[str, Any]) -> int:
+    """What a record is told from the next one of its key by: the record itself is on disk."""
+    return hash(repr(record))
+
+
+def forget_texts(last: dict[str, Any]) -> None:
+    """Keep of records that were read only what the next ones are compared with."""
+    for key, value in last.items():
+        if isinstance(value, dict):
+            last[key] = _mark(value)
 
 
 def restore(

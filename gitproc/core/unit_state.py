@@ -24,6 +24,7 @@ from gitproc.core.states import (
     Result,
     SubState,
 )
+from gitproc.immutable import immutable
 from gitproc.units.unit import Unit
 
 
@@ -68,7 +69,7 @@ class Health:
     detail: str = ""
 
 
-@dataclass(slots=True)
+@immutable
 class LastExit:
     """How the main process (or the last command) ended; `code` is empty while none has."""
 
@@ -76,6 +77,10 @@ class LastExit:
     status: int = 0
     pid: int = 0
     realtime: float = 0.0
+
+
+NO_EXIT = LastExit()
+"""No process of the unit has ended yet."""
 
 
 @dataclass(slots=True)
@@ -122,7 +127,7 @@ class UnitState:
     status_text: str = ""
     message: str = ""
     checked: Checked | None = None
-    last_exit: LastExit = field(default_factory=LastExit)
+    last_exit: LastExit = NO_EXIT
     health: Health = field(default_factory=Health)
     dialogue: Dialogue | None = None
     waits_for: str = ""

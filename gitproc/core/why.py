@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any
 
 from gitproc.core import overlap, standing
-from gitproc.core.dependency_resolver import Relation
+from gitproc.core.relation import Relation
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World

@@ -154,6 +154,7 @@ class Daemon:
 
     async def run(self) -> int:
         """Adopt, serve, follow; returns the exit status."""
+        from gitproc.core.records import forget_texts
         from gitproc.daemon.loop import Mailbox
         from gitproc.daemon.occasions import Occasions
         from gitproc.daemon.perform import Effects, Perform
@@ -257,6 +258,7 @@ class Daemon:
             loop.add_signal_handler(signo, self._signalled, signo, mailbox, perform, desired)
         self._ping(loop)
         await desired.watch()
+        forget_texts(world.recorded)
         gc.freeze()  # what is there now stays: no collection need look at it
         gc.enable()
         self._notifier.ready(f"{len(world.units)} units")

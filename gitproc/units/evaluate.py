@@ -29,6 +29,9 @@ _EMPTY_IS_A_VALUE = frozenset({CAPABILITY_BOUNDING_SET.key})
 _RESET_TOGETHER = {**RESET_TOGETHER, **directives_timer.RESETS, **directives_path.RESETS}
 
 
+_SHORT = 24  # characters
+
+
 class Values(NamedTuple):
     """What settings add up to: values by key, where dependencies came from, texts in force."""
 
@@ -66,7 +69,7 @@ def evaluate(
                 continue
             try:
                 if "%" not in text or row.specifiers is Specifiers.NONE:
-                    value = _parse_plain(target, text)
+                    value = _parse_plain(target, text) if len(text) <= _SHORT else row.parse(text)
                 else:
                     protect = row.specifiers is Specifiers.ESCAPED
                     value = row.parse(expand(text, name, host, fragment=fragment, protect=protect))
@@ -141,9 +144,10 @@ def _rows_of(kind: str) -> dict[str, tuple[tuple[str, Directive[Any]], ...]]:
     return {key: tuple(to) for key, to in rows.items() if key.rpartition(".")[0] in sections}
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _parse_plain(key: str, text: str) -> Any:
-    # The same few values fill most units: sharing them saves time and, at ten thousand units, memory.
+    # The same few values fill most units: sharing them saves time and, at ten thousand units, memory. Long
+    # ones (commands) are each unit's own, and would only push the others out.
     return TABLE[key].parse(text)
 
 

@@ -83,6 +83,7 @@ class WorkingSet:
         self.defaults: dict[str, str] = {}
         self._stirred: set[str] = set()
         self._forgotten = False
+        self.shared: dict[frozenset[str], frozenset[str]] = {}  # most units mention the same
         self.adopt(tree, names)
         for name in sorted(names.fragments):
             self.make(name)
@@ -111,6 +112,7 @@ class WorkingSet:
         ):  # fmt: skip
             setattr(new, index, dict(getattr(self, index)))
         new.touched = set()
+        new.shared = {}
         new.adopt(tree, names)
         return new
 
@@ -205,7 +207,7 @@ class WorkingSet:
             self._count(mentioned, 1)
         for mentioned in old - new:
             self._count(mentioned, -1)
-        self.mentions[name] = new
+        self.mentions[name] = self.shared.setdefault(new, new)
 
     def _enable(self, template: str, sample: Unit | None) -> None:
         """Count the instance that a template asks for in its own name (systemd.unit(5), "DefaultInstance=")."""

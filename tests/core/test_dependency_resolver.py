@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gitproc.core.dependency_resolver import (
     DependencyResolver,
-    Relation,
     build,
     replace_edges,
     roots_of,
 )
 from gitproc.core.graph_check import check, check_changed
+from gitproc.core.relation import Relation
 from tests.units.trees import SERVICE, tree
 
 

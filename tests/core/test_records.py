@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from gitproc.core import records
+from gitproc.core import process_records, records
 from gitproc.core.actions import Record
-from gitproc.core.events import Tick, Verb
+from gitproc.core.events import Slot, Tick, Verb
 from gitproc.core.states import SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
@@ -108,9 +108,9 @@ def test_what_is_recorded_comes_before_what_is_ordered_in_its_turn():
     spawn, checked = machine._spawn, []
 
     def check(process, *rest):
-        slots = ("main", "control")
-        known = [machine.disk[f"unit/{process.unit}"].get(slot, [""])[0] for slot in slots]
-        checked.append(process.cookie() in known)
+        name, record = process.unit, machine.disk[f"unit/{process.unit}"]
+        known = [process_records.read(name, record, slot.value, slot) for slot in Slot]
+        checked.append(process in [running.process for running in known if running is not None])
         spawn(process, *rest)
 
     machine._spawn = check  # type: ignore[method-assign]
@@ -164,3 +164,44 @@ def test_an_empty_world_comes_back_from_an_empty_disk():
     assert world.units == {}
     assert world.applied is None
     assert world.seed == "s"
+
+
+@pytest.mark.parametrize("slot", ["main", "control"])
+def test_what_earlier_versions_wrote_of_processes_comes_back(slot):
+    lines = ("ExecStartPre=/bin/run",) if slot == "control" else ()
+    machine = Machine({"a.service": service(*lines)})
+    machine.run(0.5 if lines else 3.0)
+    state = machine.state("a.service")
+    record = json.loads(json.dumps(records.unit_record(state)))
+    running = getattr(state, slot)
+    assert record[slot][0] == running.process.serial
+    record[slot][0] = running.process.cookie()
+    assert kept(records.unit_from("a.service", record, machine.definitions.get)) == kept(state)
+
+
+def test_a_process_spawned_by_another_definition_than_the_present_keeps_its_token():
+    machine = Machine({"a.service": service("MemoryMax=64M")})
+    machine.run(3.0)
+    state = machine.state("a.service")
+    machine.commit({"a.service": service("MemoryMax=128M")})
+    machine.run(3.0)
+    assert state.main is not None and state.unit is not None
+    assert state.main.process.fingerprint != state.unit.fingerprint
+    record = json.loads(json.dumps(records.unit_record(state)))
+    assert record["main"][0] == state.main.process.cookie()
+    back = records.unit_from("a.service", record, machine.definitions.get)
+    assert back.main == state.main
+
+
+def test_records_that_were_read_are_still_told_from_new_ones():
+    machine = Machine({"a.service": service(), "b.service": service()})
+    machine.run(8.0)
+    world = machine.world
+    world.recorded = json.loads(json.dumps(machine.disk))
+    records.forget_texts(world.recorded)
+    world.actions, world.dirty = [], dict.fromkeys(world.units)
+    records.write(world, world.recorded)
+    assert not [action for action in world.actions if isinstance(action, Record)]
+    world.units["a.service"].restarts += 1
+    records.write(world, world.recorded)
+    assert [x.key for x in world.actions if isinstance(x, Record)] == ["unit/a.service"]
