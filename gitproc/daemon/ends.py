@@ -65,7 +65,7 @@ class Ends:
             return None
         if not unit[d.PID_FILE]:
             return None
-        found, _ = main_process.find(unit, self._controller.pids(unit.name), self._shim_pid)
+        found, _ = main_process.find(unit, lambda: self._controller.pids(unit.name), self._shim_pid)
         others = [x.pid for x in (ended, state.control) if x is not None]
         if found is None or found.pid in others:
             return None
@@ -73,8 +73,9 @@ class Ends:
 
     def find_main(self, unit: Unit, invocation: str) -> MainFound:
         """The main process of a forking service whose parent has ended."""
-        members = self._controller.pids(unit.name)
-        found, why = main_process.find(unit, members, self._shim_pid)
+        found, why = main_process.find(
+            unit, lambda: self._controller.pids(unit.name), self._shim_pid
+        )
         if found is None:
             return MainFound(unit.name, invocation, None, message=why)
         if found.warning:

@@ -10,7 +10,7 @@ from gitproc.core.events import Event, Notified, Process
 from gitproc.core.notify import may_speak
 from gitproc.core.overlap import present, sitting
 from gitproc.core.world import World
-from gitproc.kernel import notify_fields, processes
+from gitproc.kernel import notify_fields, processes, reaped
 from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.resource_controller import ResourceController
 
@@ -39,11 +39,18 @@ class Senders:
         self.ending: tuple[int, str, str] | None = None
         """Pid, unit and invocation of a process whose end is being taken in: it may have spoken before."""
 
-    def attribute(self, pid: int) -> tuple[str, str] | None:
-        """Whose process it is: (unit, invocation), or None."""
+    def attribute(self, pid: int, pidfd: int) -> tuple[str, str] | None:
+        """Whose process it is: (unit, invocation), or None. `pidfd`: of the one that is meant, or negative."""
         if self.ending is not None and self.ending[0] == pid:
             return self.ending[1:]
-        return self._instance(self._controller.unit_of(pid))
+        found = self._controller.unit_of(pid)
+        if (
+            found is not None
+            and reaped.is_gone(pidfd)
+            and self._controller.unit_of(pid) is not None
+        ):
+            return None  # the pid has come again, as somebody else's
+        return self._instance(found)
 
     def gone(self, pid: int, pidfd: int) -> tuple[str, str] | None:
         """Whose process it was, of one that is gone: by where it was, or as one that we had made."""

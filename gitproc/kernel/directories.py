@@ -144,7 +144,7 @@ def _remove_or_put_aside(parent: int, name: str, trash: Trash | None) -> None:
 
 
 def remove(parent: int, name: str, each: Callable[[], None]) -> None:
-    """Remove one entry and all below it that lies on the same file system.
+    """Remove one entry and all below it that lies on the same file system, and is not mounted there.
 
     `each` is called for every entry before it is looked at; what it raises ends the removal. Without
     recursion, and with few descriptors: who fills a folder may nest it deeper than any stack goes. The way
@@ -156,12 +156,16 @@ def remove(parent: int, name: str, each: Callable[[], None]) -> None:
         return
     here = os.open(name, _OPEN, dir_fd=parent)
     try:
+        mount = _mount(here)
         way = [(name, _identity(info), _strip(here, info.st_dev, each))]
         while True:
             last, _, folders = way[-1]
             if folders:
                 following = folders.pop()
                 below = os.open(following, _OPEN, dir_fd=here)
+                if _mount(below) != mount:  # the same disk, bound here: it stays, and so does the whole
+                    os.close(below)
+                    continue
                 os.close(here)
                 here = below
                 folders = _strip(here, info.st_dev, each)
@@ -180,6 +184,13 @@ def remove(parent: int, name: str, each: Callable[[], None]) -> None:
     finally:
         os.close(here)
     os.rmdir(name, dir_fd=parent)
+
+
+def _mount(fd: int) -> bytes:
+    """The mount that a descriptor's file was reached by; b"" where the kernel does not tell."""
+    with suppress(OSError), open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+        return next((line for line in file if line.startswith(b"mnt_id:")), b"")
+    return b""
 
 
 def _identity(info: os.stat_result) -> tuple[int, int]:

@@ -31,17 +31,17 @@ _SPACE = sum(map(socket.CMSG_SPACE, (_CREDENTIALS.size, _PIDFD.size, _FDS_MAX * 
 _SO_PASSPIDFD, _SCM_PIDFD = 76, 4  # since Linux 6.5
 _FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
 
-Attribute: TypeAlias = Callable[[int], tuple[str, str] | None]
+Attribute: TypeAlias = Callable[[int, int], tuple[str, str] | None]
 
 
 class NotifySocket:
     """Reads the socket in the running loop. `fd` is taken over and closed by `close`.
 
-    `attribute` gives (unit, invocation) of a sender's pid, None for strangers and for those already gone.
+    `attribute` gives (unit, invocation) of a sender by its pid and a pidfd (negative where the kernel gives
+    none), None for strangers and for those already gone; `gone` does for a sender that may be gone.
     `rejected` is told why a message was dropped, of a flood only the first few a minute. `after` calls back
     when everything delivered so far has been taken in. `keep` takes from the descriptors of a message that
-    is about stored ones those that are to stay open. `gone` is `attribute` for a sender that may be gone,
-    by its pid and a pidfd (negative where the kernel gives none).
+    is about stored ones those that are to stay open.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class NotifySocket:
         rejected: Callable[[str], None] | None = None,
         after: Callable[[Callable[[], None]], None] = lambda callback: callback(),
         keep: Callable[[Notified, list[int]], None] = lambda _event, _fds: None,
-        gone: Callable[[int, int], tuple[str, str] | None] = lambda _pid, _pidfd: None,
+        gone: Attribute = lambda _pid, _pidfd: None,
     ) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
@@ -106,7 +106,7 @@ class NotifySocket:
         fields = parse_fields(data)
         if not fields or all(name == "BARRIER" for name, _ in fields):
             return None
-        found = self._attribute(pid)
+        found = self._attribute(pid, pidfd)
         if found is None:
             found = self._gone(pid, pidfd)
         if found is None:
@@ -144,8 +144,8 @@ def parse_fields(data: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def _parse_ancillary(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int, list[int]]:
-    """The sender's pid (0: not told, or outside our PID namespace), its pidfd (negative: none), and the
-    descriptors sent."""
+    """The sender's pid (0: not told, or outside our PID namespace), its pidfd (-1: none; less: the kernel's
+    reason why not), and the descriptors sent."""
     pid, pidfd, fds = 0, -1, array.array("i")
     for level, kind, data in ancillary:
         if level != socket.SOL_SOCKET:

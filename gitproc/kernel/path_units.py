@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from gitproc.core.occasions import PathsSeen
+from gitproc.kernel import safe_path
 from gitproc.kernel.path_watch import PathWatch, Watched
 from gitproc.units import directives_path as p
 from gitproc.units.directive import Directive
@@ -15,6 +17,7 @@ from gitproc.units.unit import Unit
 
 _CONTENTS = (p.PATH_CHANGED, p.PATH_MODIFIED)
 _GLOB_CHARS = frozenset("*?[")
+_ABOVE = 0o755  # the mode of folders above
 
 
 class PathUnits:
@@ -64,12 +67,8 @@ class PathUnits:
 
 
 def _make(path: str, mode: int) -> None:
-    try:
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        os.mkdir(path)
-        os.chmod(path, mode)  # whatever the umask is
-    except OSError:
-        pass  # it is there, or the watch waits for it
+    with suppress(OSError):  # it is there, or the watch waits for it
+        safe_path.make_folder(path, mode, _ABOVE)
 
 
 def _watched(row: Directive[tuple[str, ...]], path: str) -> Watched:

@@ -8,7 +8,7 @@ somebody else's.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from gitproc.errors import HostError
@@ -25,11 +25,14 @@ class MainProcess(NamedTuple):
     warning: str = ""
 
 
-def read_pid_file(path: str, members: Collection[int], reaper: int) -> MainProcess:
+def read_pid_file(path: str, members: Callable[[], Collection[int]], reaper: int) -> MainProcess:
     """The main process that the PID file at `path` (absolute) names.
 
-    `members` are the unit's processes, `reaper` the shim, which can never be meant. HostError where the
+    `members` lists the unit's processes, `reaper` is the shim, which can never be meant. HostError where the
     file is missing, malformed, names no living process, or may not be believed.
+
+    Who is listed once its start time is known is the one who has that start time: a pid that ends and comes
+    again in between is a stranger's by then, and one that does so later is told by the start time.
     """
     fd, safe = _open(path)
     try:
@@ -45,7 +48,7 @@ def read_pid_file(path: str, members: Collection[int], reaper: int) -> MainProce
     found = processes.stat(pid)
     if found is None or found.state in ("Z", "X", "x"):
         raise HostError(f"PID file {path} names process {pid}, which does not exist")
-    if pid in members:
+    if pid in members():
         return MainProcess(pid, found.start_time)
     if not safe:
         raise HostError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import signal
 import struct
 
 _GET_INFO = 0xC040FF0B  # _IOWR(0xff, 11, 64 bytes)
@@ -20,6 +21,22 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class _Handle(ctypes.Structure):
     _fields_ = (("size", ctypes.c_uint), ("kind", ctypes.c_int), ("id", ctypes.c_ulonglong))
+
+
+def is_gone(pidfd: int) -> bool:
+    """Whether the process of a pidfd is gone for good, so that its pid may be another's.
+
+    -1 for no pidfd tells nothing; other numbers below 0 are errors: before Linux 6.16 nobody was found any more.
+    """
+    if pidfd < 0:
+        return pidfd != -1
+    try:
+        signal.pidfd_send_signal(pidfd, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # it is there, and not ours
+    return False
 
 
 def group_below(base: str, pidfd: int) -> str:

@@ -1,7 +1,7 @@
-"""Making one socket of a unit: the descriptor, its options, its node in the file system (systemd.socket(5)).
+"""Making one socket of a unit: the descriptor and its options (systemd.socket(5)).
 
 What makes the socket what it is must succeed; an option that the host refuses is a warning, as in systemd.
-Nodes are taken over by their type alone: in the place of a socket only a socket or FIFO is ever replaced.
+Its node in the file system is `socket_nodes`' business.
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import errno
 import fcntl
 import os
 import socket
-import stat
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from gitproc.errors import HostError
-from gitproc.kernel.accounts import group_id, user_entry
+from gitproc.kernel import socket_nodes
 from gitproc.units import directives_socket as s
 from gitproc.units.addresses import Listen
 from gitproc.units.directive import Directive
@@ -35,7 +33,7 @@ _IPV6_FREEBIND, _IPV6_TRANSPARENT, _IPV6_RECVPKTINFO = 78, 75, 49
 _SO_TIMESTAMP, _SO_TIMESTAMPNS, _SO_PASSSEC, _NETLINK_PKTINFO = 29, 35, 34, 3
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
 
-Problems = list[str]
+Problems = socket_nodes.Problems
 
 
 def open_socket(unit: Unit, listen: Listen) -> tuple[int, Problems]:
@@ -44,11 +42,13 @@ def open_socket(unit: Unit, listen: Listen) -> tuple[int, Problems]:
     HostError if it cannot be had: the address is taken, say.
     """
     try:
-        fd = _fifo(unit, listen) if listen.kind == "fifo" else _socket(unit, listen)
+        fd, problems = (
+            socket_nodes.fifo(unit, listen.path) if listen.kind == "fifo" else _socket(unit, listen)
+        )
     except OSError as error:
         raise HostError(f"cannot listen on {listen.text}: {error.strerror or error}") from error
     try:
-        return fd, configure(fd, unit, listen)
+        return fd, problems + configure(fd, unit, listen)
     except BaseException:
         os.close(fd)
         raise
@@ -58,7 +58,7 @@ def configure(fd: int, unit: Unit, listen: Listen) -> Problems:
     """Set every option that can be set on a socket that is open; what could not be set."""
     problems: Problems = []
     if listen.path:
-        problems += _own(unit, listen.path)
+        problems += socket_nodes.own(unit, listen.path)
     if listen.kind == "fifo":
         if unit[s.PIPE_SIZE]:
             try:
@@ -80,34 +80,7 @@ def configure(fd: int, unit: Unit, listen: Listen) -> Problems:
     return problems
 
 
-def remove_nodes(unit: Unit, listens: tuple[Listen, ...]) -> None:
-    """RemoveOnStop=: the nodes and the links to them."""
-    for link in unit[s.SYMLINKS]:
-        with suppress(OSError):
-            if stat.S_ISLNK(os.lstat(link).st_mode):
-                os.unlink(link)
-    for listen in listens:
-        if listen.path:
-            _remove_node(listen.path)
-
-
-def make_links(unit: Unit, listens: tuple[Listen, ...]) -> Problems:
-    """Symlinks=: a link that is in the place is replaced, anything else is left alone."""
-    problems: Problems = []
-    path = next((listen.path for listen in listens if listen.path), "")
-    for link in unit[s.SYMLINKS] if path else ():
-        try:
-            _make_parents(link, unit[s.DIRECTORY_MODE])
-            with suppress(FileNotFoundError):
-                if stat.S_ISLNK(os.lstat(link).st_mode):
-                    os.unlink(link)
-            os.symlink(path, link)
-        except OSError as error:
-            problems.append(f"cannot make the link {link}: {error.strerror}")
-    return problems
-
-
-def _socket(unit: Unit, listen: Listen) -> int:
+def _socket(unit: Unit, listen: Listen) -> tuple[int, Problems]:
     kind = _TYPES.get(listen.kind, socket.SOCK_RAW) | _NEW
     protocol = unit[s.SOCKET_PROTOCOL]
     address: Any
@@ -135,10 +108,14 @@ def _socket(unit: Unit, listen: Listen) -> int:
         sock = socket.socket(family, kind, protocol)
     try:
         _before_bind(sock, family, unit)
-        _bind(sock, address, unit, listen)
+        problems: Problems = []
+        if listen.path:
+            problems = socket_nodes.bind(sock, unit, listen.path)
+        else:
+            sock.bind(address)
         if listen.accepts:
             sock.listen(min(unit[s.BACKLOG], _BACKLOG_MAX))
-        return sock.detach()
+        return sock.detach(), problems
     except BaseException:
         sock.close()
         raise
@@ -162,86 +139,6 @@ def _before_bind(sock: socket.socket, family: int, unit: Unit) -> None:
         if unit[s.TRANSPARENT]:
             sock.setsockopt(level, _IPV6_TRANSPARENT if inet6 else _IP_TRANSPARENT, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-
-def _bind(sock: socket.socket, address: Any, unit: Unit, listen: Listen) -> None:
-    if not listen.path:
-        sock.bind(address)
-        return
-    _make_parents(listen.path, unit[s.DIRECTORY_MODE])
-    before = os.umask(0o777 & ~unit[s.SOCKET_MODE])
-    try:
-        try:
-            sock.bind(address)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not _remove_node(listen.path):
-                raise
-            sock.bind(address)
-    finally:
-        os.umask(before)
-
-
-def _fifo(unit: Unit, listen: Listen) -> int:
-    _make_parents(listen.path, unit[s.DIRECTORY_MODE])
-    with suppress(FileExistsError):
-        os.mkfifo(listen.path, unit[s.SOCKET_MODE])
-    flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
-    fd = os.open(listen.path, flags)
-    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise FileExistsError(errno.EEXIST, "there is something else in its place")
-    return fd
-
-
-def _make_parents(path: str, mode: int) -> None:
-    folder = os.path.dirname(path)
-    missing = []
-    while folder != "/" and not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for each in reversed(missing):
-        with suppress(FileExistsError):
-            os.mkdir(each)
-            os.chmod(each, mode)
-
-
-def _remove_node(path: str) -> bool:
-    """Remove a socket or a FIFO; False if something else is there, or it stays."""
-    try:
-        mode = os.lstat(path).st_mode
-        if stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode) or stat.S_ISLNK(mode):
-            os.unlink(path)
-            return True
-    except OSError:
-        pass
-    return False
-
-
-def _own(unit: Unit, path: str) -> Problems:
-    """Give the node its owner and mode; whatever took its place meanwhile is left alone.
-
-    LaunchError for a user or group that does not exist.
-    """
-    user, group = unit[s.SOCKET_USER], unit[s.SOCKET_GROUP]
-    try:
-        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        return [f"{path} is gone: {error.strerror}"]
-    try:
-        mode = os.fstat(fd).st_mode
-        if not (stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)):
-            return [f"{path} is not the socket any more"]
-        node = f"/proc/self/fd/{fd}"
-        if user or group:
-            entry = user_entry(user) if user else None
-            gid = group_id(group) if group else entry.pw_gid if entry else -1
-            os.chown(node, entry.pw_uid if entry else -1, gid)
-        os.chmod(node, unit[s.SOCKET_MODE])
-    except OSError as error:
-        return [f"cannot set owner and mode of {path}: {error.strerror}"]
-    finally:
-        os.close(fd)
-    return []
 
 
 def _options(

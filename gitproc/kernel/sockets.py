@@ -29,11 +29,12 @@ from gitproc.core.socket_orders import (
     WatchSocket,
 )
 from gitproc.errors import HostError
+from gitproc.kernel import socket_nodes
 from gitproc.kernel.accepting import Acceptor
 from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.peers import peer_of
 from gitproc.kernel.process_manager import ProcessManager
-from gitproc.kernel.socket_open import configure, make_links, open_socket, remove_nodes
+from gitproc.kernel.socket_open import configure, open_socket
 from gitproc.units import directives as d
 from gitproc.units import directives_socket as s
 from gitproc.units.addresses import Listen
@@ -131,7 +132,7 @@ class Sockets:
             fd, found = open_socket(unit, listen)
             opened.fds.append(fd)
             problems += found
-        problems += make_links(unit, listens)
+        problems += socket_nodes.link(unit, listens)
         self._name(unit, opened)
         await self._manager.hold(name, LISTEN, note, opened.fds)
         return problems
@@ -188,7 +189,7 @@ class Sockets:
         if unit.name in self._open:
             self._close(unit.name)
             if unit[s.REMOVE_ON_STOP]:
-                remove_nodes(unit, listens_of(unit))
+                socket_nodes.remove(unit, listens_of(unit))
 
     def _close(self, name: str) -> None:
         self._unwatch(name)

@@ -90,15 +90,32 @@ def open_below(path: str, flags: int, mode: int) -> int:
         head, _, name = path.rpartition("/")
         parent, _ = _walk(head or "/", make=False)
         try:
-            return os.open(name, flags | os.O_NOFOLLOW, mode, dir_fd=parent)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise OSError(error.errno, os.strerror(error.errno or 0), path) from None
+            fd = _open_here(parent, name, flags, mode)
+            if fd >= 0:
+                return fd
             target = _trusted_link(parent, name)
             path = target if target.startswith("/") else f"{head}/{target}"
+        except OSError as error:
+            if error.filename == name:
+                raise OSError(error.errno, error.strerror, path) from None
+            raise
         finally:
             os.close(parent)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def _open_here(folder: int, name: str, flags: int, mode: int) -> int:
+    """The entry of a folder, opened; -1 for a link."""
+    try:
+        fd = os.open(name, flags | os.O_NOFOLLOW, mode, dir_fd=folder)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return -1
+        raise
+    if flags & os.O_PATH and stat.S_ISLNK(os.fstat(fd).st_mode):
+        os.close(fd)
+        return -1
+    return fd
 
 
 def _walk(path: str, *, make: bool = True) -> tuple[int, bool]:
@@ -154,12 +171,39 @@ def _trusted_link(directory: int, name: str) -> str:
 
 
 def _chown_tree(directory: int, uid: int, gid: int) -> None:
+    """Without recursion, and with few descriptors: who fills a folder may nest it deeper than any stack goes.
+
+    The way back up is by `..`, which is held against where we came from.
+    """
+    here = os.dup(directory)
+    try:
+        way = [(os.fstat(here), _chown_entries(here, uid, gid))]
+        while way:
+            folders = way[-1][1]
+            if folders:
+                step = folders.pop()
+            else:
+                way.pop()
+                if not way:
+                    break
+                step = ".."
+            following = os.open(step, _OPEN, dir_fd=here)
+            os.close(here)
+            here = following
+            if step != "..":
+                way.append((os.fstat(here), _chown_entries(here, uid, gid)))
+            elif not os.path.samestat(os.fstat(here), way[-1][0]):
+                raise OSError(errno.ESTALE, "a folder in it was moved meanwhile")
+    finally:
+        os.close(here)
+
+
+def _chown_entries(directory: int, uid: int, gid: int) -> list[str]:
+    """Give away what is in a folder; the folders among it."""
+    folders = []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                inner = os.open(entry.name, _OPEN, dir_fd=directory)
-                try:
-                    _chown_tree(inner, uid, gid)
-                finally:
-                    os.close(inner)
+                folders.append(entry.name)
             os.chown(entry.name, uid, gid, dir_fd=directory, follow_symlinks=False)
+    return folders

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from gitproc.shim import directories, process
 from gitproc.shim import mount_calls as calls
-from gitproc.shim import process
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def enter(setup: Setup) -> None:
     """Enter namespaces that have a path; make those that are this process's alone."""
     for kind, path in setup.spec.get("join_paths", ()):
         setup.step = _STEPS[kind]
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        fd = _open(path)
         try:
             calls.join(fd, _KINDS[kind])
         except OSError as error:
@@ -38,6 +38,15 @@ def enter(setup: Setup) -> None:
     setup.step = "NAMESPACE"
     if setup.spec.get("own_cgroups"):
         setup.have_own(calls.CLONE_NEWCGROUP, "the cgroup tree")
+
+
+def _open(path: str) -> int:
+    """A namespace's file: a process's in /proc, or one that nobody else could have put a link to."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    parts = path.split("/")
+    if len(parts) == 5 and parts[1] == "proc" and parts[3] == "ns":
+        return os.open(path, flags)
+    return directories.open_below(path, flags, 0)
 
 
 def own_host_name(setup: Setup) -> None:

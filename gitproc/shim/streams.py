@@ -11,6 +11,7 @@ import _socket
 import errno
 import fcntl
 import os
+import stat
 import time
 
 from gitproc.shim import directories, process
@@ -138,9 +139,19 @@ def _file(path: str, how: str) -> int:
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-    # A socket cannot be opened, but connected to.
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
-    sock.connect(path)
+    # A socket cannot be opened, but connected to: to this one, whatever takes its place meanwhile.
+    node = directories.open_below(path, os.O_PATH | os.O_CLOEXEC, 0)
+    try:
+        if not stat.S_ISSOCK(os.fstat(node).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        try:
+            sock.connect(f"/proc/self/fd/{node}")
+        except BaseException:
+            sock.close()
+            raise
+    finally:
+        os.close(node)
     if how != "both":
         sock.shutdown(_socket.SHUT_WR if how == "read" else _socket.SHUT_RD)
     return sock.detach()
@@ -160,7 +171,7 @@ def _data(content: bytes) -> int:
 
 def _terminal(path: str, acquire: str) -> int:
     """A terminal, made the controlling one where `acquire` says how: wait, force, or fail."""
-    fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    fd = directories.open_below(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, 0)
     if not os.isatty(fd):
         raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY), path)
     while acquire:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 
 import pytest
@@ -13,6 +14,7 @@ from gitproc.kernel.directories import release, remove_pid_file, remove_tree
 from gitproc.kernel.launch import LaunchContext, LaunchError
 from gitproc.kernel.launch_environment import environment_of
 from gitproc.kernel.spawn_spec import compile_spec
+from gitproc.shim.directories import make
 from gitproc.units import directives as d
 from gitproc.units.specifiers import Host
 from tests.kernel.parts import unit
@@ -122,7 +124,7 @@ def test_a_pid_file_elsewhere_is_not_removed(tmp_path, theirs):
     assert not (theirs / "main.pid").exists()
 
 
-def test_a_bottomless_folder_is_removed(tmp_path):
+def test_a_bottomless_folder_changes_hands_and_is_removed(tmp_path):
     """A service can nest folders deeper than any path is long, or any recursion goes."""
     (tmp_path / "deep").mkdir()
     here = os.open(tmp_path / "deep", os.O_RDONLY)
@@ -131,9 +133,29 @@ def test_a_bottomless_folder_is_removed(tmp_path):
         deeper = os.open("d", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = deeper
+    make(str(tmp_path / "deep"), 0o755, NOBODY, NOBODY)
+    assert os.fstat(here).st_uid == NOBODY
     os.close(here)
     assert remove_tree(str(tmp_path), "deep") == []
     assert not (tmp_path / "deep").exists()
+
+
+def test_what_is_mounted_in_a_folder_is_not_removed_with_it(tmp_path):
+    """Not even where it lies on the same disk as the folder."""
+    (tmp_path / "run" / "shown").mkdir(parents=True)
+    (tmp_path / "run" / "other" / "deep").mkdir(parents=True)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    shown = str(tmp_path / "run" / "shown")
+    subprocess.run(["mount", "--bind", str(tmp_path / "kept"), shown], check=True)
+    try:
+        [problem] = remove_tree(str(tmp_path), "run")
+        assert "cannot remove" in problem
+        assert [x.name for x in (tmp_path / "run").iterdir()] == ["shown"]
+    finally:
+        subprocess.run(["umount", shown], check=True)
+    assert (tmp_path / "kept" / "file").exists()
+    assert remove_tree(str(tmp_path), "run") == []
 
 
 @pytest.mark.parametrize("name", ["gitproc", "gitproc/inside", "above"])

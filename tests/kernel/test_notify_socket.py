@@ -19,7 +19,10 @@ from tests.kernel.parts import soon
 
 class Listener:
     def __init__(
-        self, path, attribute=lambda pid: ("a.service", "1" * 32), after=lambda callback: callback()
+        self,
+        path,
+        attribute=lambda pid, pidfd: ("a.service", "1" * 32),
+        after=lambda callback: callback(),
     ):
         server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         server.bind(str(path))
@@ -56,7 +59,7 @@ def test_the_pid_is_the_senders_own(tmp_path):
     async def scenario():
         asked = []
 
-        def attribute(pid):
+        def attribute(pid, pidfd):
             asked.append(pid)
 
         with Listener(tmp_path / "n", attribute) as it:
