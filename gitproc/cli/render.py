@@ -55,8 +55,8 @@ def doctor(result: Mapping[str, Any]) -> bool:
     return _show(("STATE", "CHECK", "DETAIL"), rows, state=0)
 
 
-def live(heads: tuple[str, ...], frames: Iterable[Sequence[tuple[str, ...]]]) -> None:
-    """One table that changes with each frame, until these end or somebody has seen enough."""
+def live(heads: tuple[str, ...], frames: Iterable[tuple[Sequence[tuple[str, ...]], str]]) -> None:
+    """One table that changes with each frame (rows, and a line below), until these end or somebody has seen enough."""
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
@@ -65,9 +65,10 @@ def live(heads: tuple[str, ...], frames: Iterable[Sequence[tuple[str, ...]]]) ->
     system: Literal["auto"] | None = "auto" if color else None
     console = Console(color_system=system, highlight=False)
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as view:
-        for rows in frames:
+        for rows, said in frames:
             table = _table(heads)
-            for row in rows[: max(1, console.height - 4)]:
+            table.caption, table.caption_justify = Text(said), "left"
+            for row in rows[: max(1, console.height - 5)]:
                 table.add_row(*(Text(safe(cell)) for cell in row))
             view.update(table, refresh=True)
 

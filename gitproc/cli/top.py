@@ -11,6 +11,9 @@ from typing import Any
 from gitproc.api.text_top import HEADS, KEYS, rows, top
 from gitproc.cli import output
 from gitproc.cli.ask import client
+from gitproc.cli.keys import Keys
+
+_SORTS = {key[0]: key for key in KEYS}
 
 
 def _top(args: argparse.Namespace) -> int:
@@ -23,8 +26,8 @@ def _top(args: argparse.Namespace) -> int:
         if style.width and args.iterations is None:
             from gitproc.cli.render import live
 
-            frames = ([x.cells() for x in rows(*pair, args.sort)] for pair in _looks(args))
-            live(HEADS, frames)
+            with Keys() as keys:
+                live(HEADS, _frames(args, keys))
             return 0
         for now, before in _looks(args):
             output.put_text("\n".join(top(now, style, before, args.sort)) + "\n")
@@ -32,6 +35,31 @@ def _top(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         pass  # the way out
     return 0
+
+
+def _frames(args: argparse.Namespace, keys: Keys) -> Iterator[tuple[list[tuple[str, ...]], str]]:
+    """The rows of each look and what stands below them, again when a key sorts them another way; until `q`."""
+    sort, pair = args.sort, None
+    with client(args) as connection:
+        before = connection.call("top", {})
+        while True:
+            end = time.monotonic() + args.delay
+            while key := keys.wait(end - time.monotonic()):
+                if key in "qQ":
+                    return
+                sort = _SORTS.get(key, sort)
+                if pair is not None:
+                    yield _frame(pair, sort)
+            pair = connection.call("top", {}), before
+            yield _frame(pair, sort)
+            before = pair[0]
+
+
+def _frame(
+    pair: tuple[dict[str, Any], dict[str, Any]], sort: str
+) -> tuple[list[tuple[str, ...]], str]:
+    said = f"by {sort}; keys: {', '.join(f'{key} {name}' for key, name in _SORTS.items())}, q quit"
+    return [x.cells() for x in rows(*pair, sort)], said
 
 
 def _looks(args: argparse.Namespace) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
