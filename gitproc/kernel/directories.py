@@ -163,7 +163,7 @@ def remove(parent: int, name: str, each: Callable[[], None]) -> None:
             if folders:
                 following = folders.pop()
                 below = os.open(following, _OPEN, dir_fd=here)
-                if _mount(below) != mount:  # the same disk, bound here: it stays, and so does the whole
+                if _mount(below) != mount:  # the same disk, bound here: it stays
                     os.close(below)
                     continue
                 os.close(here)
