@@ -87,8 +87,6 @@ def _address(kind: str, text: str) -> Listen:
         return Listen(kind, "unix", path)
     if text.startswith("@"):
         _check_unix(text)
-        if len(text) < 2:
-            raise ValueError("an abstract name is missing after '@'")
         return Listen(kind, "unix", text)
     if text.startswith("vsock:"):
         return _vsock(kind, text)
@@ -106,6 +104,8 @@ def _address(kind: str, text: str) -> Listen:
 
 
 def _check_unix(name: str) -> None:
+    if len(name) < 2:
+        raise ValueError(f"'{name}' alone names no socket")
     if len(name.encode("utf-8", "surrogateescape")) > _ABSTRACT_MAX:
         raise ValueError(f"the name of a socket has at most {_ABSTRACT_MAX} bytes")
 

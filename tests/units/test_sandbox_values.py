@@ -1,5 +1,7 @@
 """What the directives of the sandbox say: lists that allow or deny, marked paths, mounts."""
 
+import errno
+
 import pytest
 
 from gitproc.units.access_lists import EVERYTHING, NOTHING, Filter, Rule, fold_filter, fold_set
@@ -29,6 +31,7 @@ from gitproc.units.restrictions import (
     parse_families,
     parse_namespaces,
 )
+from tests.units.facts import cases
 from tests.units.trees import SERVICE, texts, tree
 
 
@@ -68,6 +71,16 @@ def rules(parse, *texts):
 )
 def test_the_bounding_set(texts, expected):
     assert bounding_set(rules(parse_capabilities, *texts)) == expected
+
+
+@cases("numbers", "errno")
+def test_error_numbers_as_systemd_reads_them(case):
+    if "error" in case:
+        with pytest.raises(ValueError, match=r"."):
+            parse_errno(case["in"])
+    else:
+        out = case["out"]
+        assert parse_errno(case["in"]) == str(getattr(errno, out) if isinstance(out, str) else out)
 
 
 def test_an_empty_bounding_set_leaves_nothing():

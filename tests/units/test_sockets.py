@@ -7,6 +7,7 @@ import pytest
 from gitproc.units import directives_socket as s
 from gitproc.units.addresses import Listen, parse_fifo, parse_listen, parse_netlink
 from gitproc.units.socket_rules import listens_in_order
+from tests.units.facts import parametrise, table
 from tests.units.trees import tree
 
 SERVICE = "[Service]\nExecStart=/bin/a\n"
@@ -41,6 +42,30 @@ def test_addresses(text, listen, shown):
 def test_what_is_no_address(text):
     with pytest.raises(ValueError, match=r"."):
         parse_listen("stream")(text)
+
+
+FAMILIES = {"AF_INET": "inet", "AF_INET6": "inet6", "AF_VSOCK": "vsock"}
+LISTEN = [case for case in table("misc")["listen_address"] if "in" in case]
+NETLINK = [case for case in table("misc")["listen_address"] if "netlink" in case]
+
+
+@parametrise(LISTEN)
+def test_addresses_as_systemd_reads_them(case):
+    if "error" in case:
+        with pytest.raises(ValueError, match=r"."):
+            parse_listen("stream")(case["in"])
+    else:  # a bare port is both: decided where the socket is opened
+        [listen] = parse_listen("stream")(case["in"])
+        assert listen.family == FAMILIES.get(case["family"], "port")
+
+
+@parametrise(NETLINK, key="netlink")
+def test_netlink_families_as_systemd_reads_them(case):
+    if case["valid"]:
+        assert parse_netlink(case["netlink"])[0].host == case["netlink"].split()[0]
+    else:
+        with pytest.raises(ValueError, match=r"."):
+            parse_netlink(case["netlink"])
 
 
 def test_other_things_to_listen_on():
