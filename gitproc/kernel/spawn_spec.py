@@ -96,7 +96,11 @@ def compile_spec(
         spec["cgroup"] = context.cgroup
     if context.cgroup_procs:
         spec["cgroup_procs"] = list(context.cgroup_procs)
-    spec.update(namespaces_of(unit, process.slot, context, warnings, confined=not as_manager))
+    spec.update(
+        namespaces_of(
+            unit, process.slot, context, warnings, confined=not as_manager, main=not control
+        )
+    )
     return LaunchPlan(spec, warnings)
 
 

@@ -17,7 +17,7 @@ from gitproc.units.unit import Unit
 _COVERS = {"dir": stat.S_IFDIR, "reg": stat.S_IFREG, "chr": stat.S_IFCHR}
 
 
-def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool) -> dict[str, Any]:
+def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool, main: bool) -> dict[str, Any]:
     """The key `mounts` of the spec for a unit that gets mounts of its own; nothing for others.
 
     LaunchError: the manager has no folder for it.
@@ -32,13 +32,13 @@ def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool) -> dict[str
         needed.append(folder_of(unit, context))
     tmp, var_tmp = context.private_tmp or ("", "")
     around = Surroundings(tuple(own), tmp, var_tmp, tuple(filter(None, needed)), tuple(private))
-    entries = entries_of(unit, around, confined=confined)
+    entries = entries_of(unit, around, confined=confined, main=main)
     wanted: dict[str, Any] = {
         "entries": [tuple(entry) for entry in entries],
         "hidden": context.covers,
     }
-    if root_of(unit):
-        wanted["root"] = root_of(unit)
+    if root := root_of(unit, main=main):
+        wanted["root"] = root
     if unit[sandbox.MOUNT_FLAGS]:
         wanted["propagation"] = unit[sandbox.MOUNT_FLAGS]
     if any(entry.kind == "hide" for entry in entries):

@@ -36,12 +36,18 @@ _NAMES = {
 
 
 def namespaces_of(
-    unit: Unit, slot: Slot, context: LaunchContext, warnings: list[str], *, confined: bool = True
+    unit: Unit,
+    slot: Slot,
+    context: LaunchContext,
+    warnings: list[str],
+    *,
+    confined: bool = True,
+    main: bool = True,
 ) -> dict[str, Any]:
     """The keys of the spec. LaunchError: the host has not what the unit asks for.
 
     A command that is not `confined` (`+`) has the unit's network and is shown what the unit shows, and is
-    denied nothing.
+    denied nothing. `main`: it is one of ExecStart=.
     """
     if _KEYS.isdisjoint(unit.values):
         return {}
@@ -53,7 +59,7 @@ def namespaces_of(
         paths.append(("ipc", unit[sandbox.IPC_NAMESPACE_PATH]))
     if paths:
         wanted.append((paths[0][0], {"join_paths": paths}))
-    mounts = mounts_of(unit, context, confined=confined)
+    mounts = mounts_of(unit, context, confined=confined, main=main)
     if mounts:
         wanted.append(("mnt", mounts))
     if confined:

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gitproc.immutable import immutable
-from gitproc.units import overlap_rules, socket_rules, trigger_rules
+from gitproc.units import overlap_rules, socket_rules, trigger_rules, unit_rules
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
-from gitproc.units.directives import DEFAULT_INSTANCE, RELOAD_TRIGGERS, RESTART_TRIGGERS
+from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS
 from gitproc.units.dropins import all_owners, choose
 from gitproc.units.evaluate import judge
 from gitproc.units.file_check import CheckedFile, check_file
@@ -150,10 +150,7 @@ class Assembler:
         else:
             found += trigger_rules.verify(unit, broken)
         found += overlap_rules.verify_unit(kind, unit.values, settings, unit.where)
-        if unit[DEFAULT_INSTANCE] and split_name(name)[1] is None:
-            message = "only a template has instances: it does nothing here"
-            where = unit.where(DEFAULT_INSTANCE)
-            found.append(Diagnostic(where, "warning", DEFAULT_INSTANCE.name, message))
+        found += unit_rules.verify(unit)
         found += self._missing(unit, RESTART_TRIGGERS)
         found += self._missing(unit, RELOAD_TRIGGERS)
         return unit, tuple(found)

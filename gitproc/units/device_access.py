@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gitproc.units.paths import is_normalized, parse_path
 from gitproc.units.words import split_words
 
-_GROUP = re.compile(r"(?:char|block)-[^/\s]+")
+_GROUP = re.compile(r"(?:char|block)-\S+")  # /proc/devices has names like /dev/console
 _WORDS = {
     "any": ("0.0.0.0/0", "::/0"),
     "localhost": ("127.0.0.0/8", "::1/128"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.units.directive import Directive, Support
-from gitproc.units.rows import known
+from gitproc.units.rows import known, known_flag
 
 _STARTUP = "There is no phase of starting up here: {}= holds all the time."
 _UNENFORCED = {
@@ -38,19 +38,21 @@ _RESTRICTS = {
     "SocketBindDeny": "Addresses and ports that cannot be bound.",
     "RestrictNetworkInterfaces": "Network interfaces that can be used.",
 }
-_NO_EFFECT = {
+_NO_EFFECT_FLAGS = {
     "CPUAccounting": "Count CPU time; always done where the kernel does.",
     "MemoryAccounting": "Count memory; always done where the kernel does.",
     "BlockIOAccounting": "Old form of IOAccounting=; no effect.",
     "TasksAccounting": "Count processes; always done where the kernel does.",
     "IPAccounting": "Count traffic; not shown.",
+    "CoredumpReceive": "Let systemd-coredump hand crashes to a delegated cgroup.",
+}
+_NO_EFFECT = {
     "SocketBindAllow": "Exceptions from SocketBindDeny=, which is not enforced.",
     "ManagedOOMMemoryPressureLimit": "Threshold for systemd-oomd.",
     "ManagedOOMMemoryPressureDurationSec": "Time above the threshold for systemd-oomd.",
     "ManagedOOMPreference": "Preference of systemd-oomd.",
     "MemoryPressureThresholdSec": "Threshold of the pressure watch.",
     "MemoryPressureWatch": "Tell the service where to watch memory pressure.",
-    "CoredumpReceive": "Let systemd-coredump hand crashes to a delegated cgroup.",
 }
 
 
@@ -59,5 +61,6 @@ def known_rows(section: str) -> tuple[Directive[Any], ...]:
     return (
         *(known(section, name, Support.UNENFORCED, doc) for name, doc in _UNENFORCED.items()),
         *(known(section, name, Support.RESTRICTS, doc) for name, doc in _RESTRICTS.items()),
+        *(known_flag(section, n, Support.NO_EFFECT, doc) for n, doc in _NO_EFFECT_FLAGS.items()),
         *(known(section, name, Support.NO_EFFECT, doc) for name, doc in _NO_EFFECT.items()),
     )

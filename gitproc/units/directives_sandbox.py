@@ -192,6 +192,9 @@ MOUNT_FLAGS = _word(
     "Propagation of mounts.",
     _ENFORCED,
 )
+ROOT_DIRECTORY_START_ONLY = _flag(
+    "RootDirectoryStartOnly", "RootDirectory= is for ExecStart= alone.", _ENFORCED
+)
 MOUNT_API_VFS = _flag(
     "MountAPIVFS", "no: no /proc, /sys, /dev and /run inside RootDirectory=.", _ENFORCED
 )

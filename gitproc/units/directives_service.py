@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
-from gitproc.units.rows import flag, known, one, several, text
+from gitproc.units.rows import flag, known, one, several
 from gitproc.units.service_types import (
     ExitType,
     KillMode,
@@ -28,6 +29,8 @@ from gitproc.units.values import (
     parse_unsigned,
 )
 
+_BUS_NAME = re.compile(r"[A-Za-z_-][\w-]*(?:\.[A-Za-z_-][\w-]*)+", re.ASCII)
+_BUS_UNIQUE = re.compile(r":[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _SIGHUP = 1
 _SIGTERM = 15
 _SIGKILL = 9
@@ -37,6 +40,14 @@ def parse_pid_file(value: str) -> str:
     """Absolute path of a PID file; a relative one lies in /run, and so does what is said to lie in /var/run."""
     path = parse_path(value if value.startswith("/") else f"/run/{value}")
     return path.removeprefix("/var") if path.startswith("/var/run/") else path
+
+
+def parse_bus_name(value: str) -> str:
+    """A name on D-Bus: at least two parts with dots between them, 255 bytes at most."""
+    pattern = _BUS_UNIQUE if value.startswith(":") else _BUS_NAME
+    if len(value) > 255 or not pattern.fullmatch(value):
+        raise ValueError(f"'{value}' is not a D-Bus name")
+    return value
 
 
 def _commands(name: str, doc: str, change: Change) -> Directive[tuple[ExecCommand, ...]]:
@@ -155,7 +166,15 @@ OOM_POLICY: Directive[OOMPolicy] = one(
     OOMPolicy.STOP,
     "What follows an OOM kill: continue, stop, or kill all that is left of the service.",
 )
-BUS_NAME = text("Service", "BusName", "Name on D-Bus that makes a Type=dbus service ready.")
+BUS_NAME = one(
+    "Service",
+    "BusName",
+    parse_bus_name,
+    "",
+    "Name on D-Bus that makes a Type=dbus service ready.",
+    Change.RESTART,
+    Specifiers.TEXT,
+)
 KILL_MODE: Directive[KillMode] = one(
     "Service",
     "KillMode",
@@ -202,8 +221,6 @@ _UNENFORCED = {
     "USBFunctionStrings": "Strings of a USB gadget: not written.",
 }
 _NO_EFFECT = {
-    "TimeoutCleanSec": "Longest clean-up of directories by request; there is no such request.",
-    "RootDirectoryStartOnly": "Apply RootDirectory= to ExecStart= alone.",
     "BusPolicy": "Long gone from systemd.",
     "SysVStartPriority": "Long gone from systemd.",
 }
@@ -240,6 +257,14 @@ ROWS: tuple[Directive[Any], ...] = (
     SUCCESS_EXIT_STATUS,
     RESTART_PREVENT_EXIT_STATUS,
     RESTART_FORCE_EXIT_STATUS,
+    known(
+        "Service",
+        "TimeoutCleanSec",
+        Support.NO_EFFECT,
+        "Longest clean-up of directories by request; there is no such request.",
+        parse_timeout,
+        math.inf,
+    ),
     *(known("Service", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
     *(known("Service", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
 )

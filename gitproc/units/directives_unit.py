@@ -14,7 +14,7 @@ from gitproc.units.conditions import (
 )
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.names import is_valid_instance, is_valid_name
-from gitproc.units.rows import flag, known, known_flag, one, text, words
+from gitproc.units.rows import exactly, flag, known, known_flag, one, text, words
 from gitproc.units.timespan import parse_span
 from gitproc.units.values import parse_unsigned
 from gitproc.units.words import split_words
@@ -211,12 +211,13 @@ _UNENFORCED_FLAGS = {
     "SurviveFinalKillSignal": "Survive the last kill of a shutdown: not arranged yet.",
     "DebugInvocation": "Raise the log level on a restart after a failure: not done yet.",
 }
+_NO_EFFECT_FLAGS = {
+    "AllowIsolate": "May be isolated; there is no isolate verb.",
+    "IgnoreOnIsolate": "Survive an isolate; there is no isolate verb.",
+}
 _NO_EFFECT = {
     "WantsMountsFor": "Paths whose mounts are wanted: what is not mounted is no obstacle.",
     "SourcePath": "File that the unit was generated from; information only.",
-    "AllowIsolate": "May be isolated; there is no isolate verb.",
-    "IgnoreOnIsolate": "Survive an isolate; there is no isolate verb.",
-    "CollectMode": "When to forget an ended unit; units of a commit are never forgotten.",
     "JobTimeoutRebootArgument": "Argument of the reboot of JobTimeoutAction=.",
     "FailureActionExitStatus": "Exit status of the manager for FailureAction=exit.",
     "SuccessActionExitStatus": "Exit status of the manager for SuccessAction=exit.",
@@ -250,6 +251,15 @@ ROWS: tuple[Directive[Any], ...] = (
     START_LIMIT_BURST,
     JOINS_NAMESPACE_OF,
     *(known_flag("Unit", n, Support.UNENFORCED, d) for n, d in _UNENFORCED_FLAGS.items()),
+    *(known_flag("Unit", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT_FLAGS.items()),
+    known(
+        "Unit",
+        "CollectMode",
+        Support.NO_EFFECT,
+        "When to forget an ended unit; units of a commit are never forgotten.",
+        exactly("inactive", "inactive-or-failed"),
+        "inactive",
+    ),
     *(known("Unit", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
     *(_condition(prefix, kind, what) for prefix in _RULES for kind, what in KINDS.items()),
     WANTED_BY,

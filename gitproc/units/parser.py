@@ -2,12 +2,12 @@
 
 Nothing is interpreted here: a key may come back any number of times, values are raw text, and every
 finding is a diagnostic with its line, so one run shows all that is wrong with a file. What systemd skips
-with a warning (a line without `=`, bytes that are not UTF-8) is an error here: a typo must not be lost.
+with a warning (a line without `=`, an assignment that is not UTF-8) is an error here: a typo must not be lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from sys import intern
 from typing import NamedTuple, TypeAlias
 
@@ -132,6 +132,16 @@ def _decode(data: bytes, complain: _Complain) -> str:
         data = data.replace(b"\0", b"")
     try:
         return data.decode()
-    except UnicodeDecodeError as error:
-        complain(data.count(b"\n", 0, error.start) + 1, "not valid UTF-8")
-        return data.decode(errors="replace")
+    except UnicodeDecodeError:
+        return "\n".join(_readable(data.split(b"\n"), complain))
+
+
+def _readable(lines: list[bytes], complain: _Complain) -> Iterator[str]:
+    """Each line, with a mark for what is not UTF-8: in a comment it may be anything, as in systemd."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError:
+            if line.lstrip(_BLANK.encode())[:1] not in (b"#", b";"):
+                complain(number, "not valid UTF-8")
+            yield line.decode(errors="replace")

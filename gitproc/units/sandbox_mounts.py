@@ -84,12 +84,15 @@ _PRIVATE = "mode=0755,nosuid,noexec"
 _CONTENTS = ("bind", "tmpfs")
 
 
-def entries_of(unit: Unit, around: Surroundings, *, confined: bool = True) -> list[Entry]:
+def entries_of(
+    unit: Unit, around: Surroundings, *, confined: bool = True, main: bool = True
+) -> list[Entry]:
     """All entries of a service, in no particular order but that of its own settings.
 
-    A command that is not `confined` (`+`) sees what is shown elsewhere, and is denied nothing.
+    A command that is not `confined` (`+`) sees what is shown elsewhere, and is denied nothing. `main`: it is
+    one of ExecStart=.
     """
-    root = root_of(unit)
+    root = root_of(unit, main=main)
     found = _api(unit) if root else []
     found += _binds(unit)
     if confined:
@@ -104,10 +107,11 @@ def entries_of(unit: Unit, around: Surroundings, *, confined: bool = True) -> li
     return found
 
 
-def root_of(unit: Unit) -> str:
-    """RootDirectory=, "" where it is the host's root."""
+def root_of(unit: Unit, *, main: bool = True) -> str:
+    """RootDirectory=, "" where it is the host's root, or where it is for ExecStart= alone and this is another."""
     root = unit[sandbox.ROOT_DIRECTORY]
-    return "" if root == "/" else root
+    others = unit[sandbox.ROOT_DIRECTORY_START_ONLY] and not main
+    return "" if root == "/" or others else root
 
 
 def _api(unit: Unit) -> list[Entry]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import service, shell, until
-from tests.e2e.sandbox_table import FAILURES, Place, cases
+from tests.e2e.sandbox_table import FAILURES, TREE, Place, cases
 
 pytestmark = pytest.mark.root
 
@@ -135,6 +135,19 @@ def test_what_a_service_needs_of_the_manager_is_reached_from_inside(machine):
         )
     })  # fmt: skip
     until(lambda: "of the commit" in machine.log("a"), "it reads the file")
+
+
+def test_a_root_for_the_service_alone(machine, place):
+    """RootDirectoryStartOnly=: what runs before it is outside, and without it is inside, too."""
+    settings = f"Type=oneshot\n{place.fill(TREE)}\nExecStartPre=/usr/bin/test -e /etc/passwd"
+    inside = "/usr/bin/test ! -e /etc/passwd"
+    machine.commit({
+        "alone.service": service(inside, f"{settings}\nRootDirectoryStartOnly=yes"),
+        "all.service": service(inside, settings),
+    })  # fmt: skip
+    assert ended(machine, "alone") == 0
+    assert machine.unit("alone")["result"] == "success"
+    assert machine.wait("all", "failed")["result"] == "exit-code"
 
 
 def test_sandboxes_of_a_unit_with_its_own_process_1(machine):

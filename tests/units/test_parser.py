@@ -92,6 +92,7 @@ def test_a_value_may_hold_anything_but_line_ends():
         (b"\n[S\nA=1\n", 2, "header"),
         (b"[]\n", 1, "header"),
         (b"[S]\nA=\xff\n", 2, "UTF-8"),
+        (b"[S]\n# J\xf6rg\nA=1\\\n ; \xf6\nB\xf6=1\n", 5, "UTF-8"),
         (b"[S]\n\nA=\0\n", 3, "NUL"),
         (b"[S]\nA=1\n" + b"B=" + b"x" * LONG_LINE + b"\n", 3, "1 MiB"),
         (b"[S]\nB=" + b"x\\\n" * (LONG_LINE // 2 + 8) + b"\n", 2, "1 MiB"),

@@ -223,3 +223,39 @@ def test_things_not_done_are_warnings():
         "a.service:4: warning: OpenFile: ",
     ]
     assert not texts(tree({"a.service": SERVICE + "WatchdogSec=0\nSlice=system.slice\n"}))
+
+
+@pytest.mark.parametrize("name", ["org.freedesktop.x", "a-b._c", ":1.42", "a.b" + "c" * 250])
+def test_names_on_the_bus(name):
+    assert errors(f"{SERVICE}Type=dbus\nBusName={name}\n") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "/a/../b", "a..b", ".a.b", "a.1b", "a.b.", "é.b", "a.b" + "c" * 260]
+)
+def test_what_is_no_name_on_the_bus(name):
+    assert any("is not a D-Bus name" in x for x in errors(f"{SERVICE}Type=dbus\nBusName={name}\n"))
+
+
+def test_documentation_that_leads_nowhere_is_said():
+    body = "[Unit]\nDocumentation=man:a(8) https://x.org file:/x info:x http://y\nDocumentation=x, http:// é\n"
+    assert texts(tree({"a.service": body + SERVICE})) == [
+        f"a.service:3: warning: Documentation: '{x}' is no URI (https:, file:, man:, info:)"
+        for x in ("http://", "x,", "é")
+    ]
+
+
+@pytest.mark.parametrize("line", [
+    "[Unit]\nAllowIsolate=maybe", "[Unit]\nIgnoreOnIsolate=x", "[Unit]\nCollectMode=never",
+    "CPUAccounting=x", "TasksAccounting=yes x", "TimeoutCleanSec=x",
+])  # fmt: skip
+def test_what_has_no_effect_is_read_all_the_same(line):
+    [said] = errors(f"{SERVICE}{line}\n")
+    assert f"{line.rpartition('[Unit]')[2].strip().partition('=')[0]}: " in said
+
+
+def test_a_kind_of_device_may_be_named_by_a_path():
+    """/proc/devices has such: systemd-logind is allowed char-/dev/console."""
+    body = f"{SERVICE}DeviceAllow=char-/dev/console rw\nDeviceAllow=char-drm rw\n"
+    assert errors(body) == []
+    assert errors(f"{SERVICE}DeviceAllow=console\n")
