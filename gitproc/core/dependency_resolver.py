@@ -21,6 +21,7 @@ from gitproc.units.control import ROOT
 from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 
+_FEW = 4  # names that are sooner found again than kept
 KEPT_UP_BY = ("requires", "binds_to", "wants", "upholds", "requisite")
 """The relations for whose sake their targets run."""
 
@@ -146,7 +147,9 @@ class DependencyResolver:
                 names.update(
                     dict.fromkeys(o for o in self.pulls(name) if not self.after.has(o, name))
                 )
-            found = self._waits_on[name] = tuple(names)
+            found = tuple(names)
+            if len(found) > _FEW:
+                self._waits_on[name] = found
         return found
 
     def followers(self, name: str) -> tuple[str, ...]:
@@ -158,7 +161,9 @@ class DependencyResolver:
                 for other in relation.to(name):
                     if other.endswith(".target") and not self.after.has(name, other):
                         names[other] = None
-            found = self._followers[name] = tuple(names)
+            found = tuple(names)
+            if len(found) > _FEW:
+                self._followers[name] = found
         return found
 
     def closure(self, roots: Iterable[str], exists: Mapping[str, object]) -> frozenset[str]:

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from gitproc.errors import SourceError
@@ -31,7 +31,7 @@ class Layouts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sound: set[Path] = set()
-        self._latest: tuple[Path, dict[str, Entry]] | None = None
+        self._latest: tuple[Path, str] | None = None  # and its tree
 
     def write(
         self,
@@ -57,9 +57,9 @@ class Layouts:
                     entry.path: entry for entry in Trees(objects).compare(None, tree).entries
                 }
                 if final not in self._sound and not _is_sound(final, entries):
-                    self._make(objects, final, entries)
+                    self._make(objects, final, tree, entries)
                 self._sound.add(final)
-                self._latest = (final, entries)
+                self._latest = (final, tree)
                 before = _current(dest)
                 if point and before != commit:
                     _point(dest / "current", commit)
@@ -68,8 +68,8 @@ class Layouts:
                 raise SourceError(f"cannot lay out {commit[:12]} in {dest}: {error}") from error
         return final
 
-    def _make(self, objects: Objects, final: Path, entries: dict[str, Entry]) -> None:
-        previous, old = self._latest or (final, {})
+    def _make(self, objects: Objects, final: Path, tree: str, entries: dict[str, Entry]) -> None:
+        previous, unchanged = self._latest_but(objects, tree, entries)
         folders = sorted({parent for path in entries for parent in _parents(path)})
         work = Path(tempfile.mkdtemp(prefix=".new-", dir=final.parent))
         try:
@@ -79,7 +79,7 @@ class Layouts:
                 entry
                 for path, entry in entries.items()
                 if entry.mode == LINK
-                or old.get(path) != entry
+                or path not in unchanged
                 or not _link(previous / path, work / path)
             ]
             _write_files(objects, work, [entry for entry in fresh if entry.mode != SUBMODULE])
@@ -92,6 +92,19 @@ class Layouts:
         except BaseException:
             _remove(work)
             raise
+
+    def _latest_but(
+        self, objects: Objects, tree: str, entries: dict[str, Entry]
+    ) -> tuple[Path, Set[str]]:
+        """The former layout, and which files of this tree are there as they are to be."""
+        if self._latest is None:
+            return Path(), frozenset()
+        previous, old = self._latest
+        try:
+            difference = Trees(objects).compare(old, tree)
+        except SourceError:  # its tree is gone from the repository
+            return Path(), frozenset()
+        return previous, entries.keys() - {entry.path for entry in difference.entries}
 
     def _prune(self, dest: Path, keep: set[str | None]) -> None:
         for path in dest.iterdir():

@@ -6,7 +6,8 @@ takes it over as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from gitproc.immutable import immutable
@@ -116,16 +117,17 @@ class Assembler:
         if parts.masked:
             return Unit(name, "", (), self._host, masked=True), ()
         kind = split_name(name)[2][1:]
-        settings: list[Setting] = []
         found: list[Diagnostic] = []
-        if not parts.fragment:
-            settings += BUILTIN[name]
-        for path, _ in (*((parts.fragment,) if parts.fragment else ()), *parts.drop_ins):
-            file = self.read(path, kind)
-            settings += file.settings
-            found += file.diagnostics
-        for key, link in parts.needs:
-            settings.append(Setting(key, link.rpartition("/")[2], Location(link, 0)))
+        paths = (*((parts.fragment,) if parts.fragment else ()), *parts.drop_ins)
+        files = [self.read(path, kind) for path, _ in paths]
+        found += chain.from_iterable(file.diagnostics for file in files)
+        settings: Sequence[Setting]
+        if parts.fragment and len(files) == 1 and not parts.needs:
+            settings = files[0].settings  # as it is: nothing is copied
+        else:
+            settings = [] if parts.fragment else [*BUILTIN[name]]
+            settings += chain.from_iterable(file.settings for file in files)
+            settings += [Setting(k, link.rpartition("/")[2], link, 0) for k, link in parts.needs]
         for first, second in parts.clashes:
             message = f"{first} has the same name for the same unit: nothing says which counts"
             found.append(Diagnostic(Location(second, 0), "error", "", message))

@@ -90,7 +90,7 @@ DEFAULT_TARGET_IS = "multi-user.target"
 
 def _settings(name: str, rows: Mapping[str, str]) -> tuple[Setting, ...]:
     where = Location(name, 0)
-    return tuple(Setting(f"Unit.{key}", text, where) for key, text in rows.items())
+    return tuple(Setting(f"Unit.{key}", text, *where) for key, text in rows.items())
 
 
 BUILTIN: Mapping[str, tuple[Setting, ...]] = {

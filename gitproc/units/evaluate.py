@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from gitproc.units import directives_path, directives_timer
 from gitproc.units.access_lists import NOTHING
 from gitproc.units.conditions import RESET_TOGETHER
-from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives import SECTIONS, TABLE
 from gitproc.units.directives_sandbox import CAPABILITY_BOUNDING_SET
@@ -36,7 +36,7 @@ class Values(NamedTuple):
     """What settings add up to: values by key, where dependencies came from, texts in force."""
 
     values: dict[str, Any]
-    origins: dict[tuple[str, object], Location]
+    origins: dict[tuple[str, object], Setting]
     texts: dict[str, list[str]]
     diagnostics: list[Diagnostic]
 
@@ -51,12 +51,13 @@ def evaluate(
 ) -> Values:
     """Fold the settings of unit `name`. Unknown directives are passed over (`check_names` reports them)."""
     values: dict[str, Any] = {}
-    origins: dict[tuple[str, object], Location] = {}
+    origins: dict[tuple[str, object], Setting] = {}
     texts: dict[str, list[str]] = {}
     found: list[Diagnostic] = []
     lists: set[str] = set()
     rows = _rows_of(kind)
-    for key, text, where in settings:
+    for setting in settings:
+        key, text, _, _ = setting
         for target, row in rows.get(key, ()):
             if not text:
                 if target in _EMPTY_IS_A_VALUE:
@@ -75,7 +76,7 @@ def evaluate(
                     value = row.parse(expand(text, name, host, fragment=fragment, protect=protect))
             except ValueError as error:
                 written = key.partition(".")[2]
-                found.append(Diagnostic(where, "error", written, _explain(text, error)))
+                found.append(Diagnostic(setting.where, "error", written, _explain(text, error)))
                 continue
             if row.repeat is Repeat.LAST:
                 values[target] = value
@@ -83,7 +84,7 @@ def evaluate(
                 continue
             if row.repeat is Repeat.DEPENDENCY or row.section == "Install":
                 for item in value:
-                    origins.setdefault((target, item), where)
+                    origins.setdefault((target, item), setting)
             texts.setdefault(target, []).append(text)
             if isinstance(value, tuple) and not hasattr(value, "_fields"):
                 lists.add(target)

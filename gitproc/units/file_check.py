@@ -73,11 +73,14 @@ def _unknown_sections(sections: Iterable[Section], kind: str) -> Iterable[Diagno
 
 def _unknown_names(settings: Iterable[Setting], kind: str) -> Iterable[Diagnostic]:
     allowed = SECTIONS[kind]
-    for key, _, where in settings:
+    for setting in settings:
+        key = setting.key
         if key in TABLE:
             continue
         section, _, name = key.rpartition(".")
         if section in allowed and not name.startswith("X-"):
             name = name[:_LONGEST_NAME]
             hint = suggest(section, name, allowed)
-            yield Diagnostic(where, "error", name, f"unknown directive in [{section}]{hint}")
+            yield Diagnostic(
+                setting.where, "error", name, f"unknown directive in [{section}]{hint}"
+            )

@@ -29,7 +29,13 @@ class Setting(NamedTuple):
 
     key: str
     text: str
-    where: Location
+    file: str
+    line: int
+
+    @property
+    def where(self) -> Location:
+        """Its place. Made when asked for: few are, and there are several settings to each unit."""
+        return Location(self.file, self.line)
 
 
 class Section(NamedTuple):
@@ -71,8 +77,8 @@ def parse(data: bytes, path: str) -> Parsed:
             if line[0] not in _LEADING and line[-1] != "\\" and prefix is not None and not huge:
                 key, equals, text = line.partition("=")
                 if equals and (key := key.rstrip(_BLANK)):
-                    where = new(Location, (path, number))
-                    settings.append(new(Setting, (intern(prefix + key), text.strip(_BLANK), where)))
+                    text = text.strip(_BLANK)
+                    settings.append(new(Setting, (intern(prefix + key), text, path, number)))
                     continue
         stripped = line.strip(_BLANK)
         if not stripped:
@@ -116,9 +122,7 @@ def parse(data: bytes, path: str) -> Parsed:
         elif not (key := key.rstrip(_BLANK)):
             complain(first, f"missing the name before '=' in {stripped[:80]!r}")
         else:
-            settings.append(
-                Setting(intern(prefix + key), text.lstrip(_BLANK), Location(path, first))
-            )
+            settings.append(Setting(intern(prefix + key), text.lstrip(_BLANK), path, first))
     return Parsed(tuple(settings), tuple(sections), tuple(found))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from sys import intern
 from typing import Any, TypeVar
 
 from gitproc.units.diagnostics import Diagnostic, Location
@@ -27,6 +28,8 @@ from gitproc.units.specifiers import Host
 __all__ = ["Setting", "Unit"]
 
 T = TypeVar("T")
+_FEW = 4  # up to which a tuple is searched: dictionaries are four times as large
+_NO_TRIGGERS: Mapping[str, str] = {}
 
 
 class Unit:
@@ -57,7 +60,7 @@ class Unit:
     drop_ins: tuple[str, ...]
     settings: tuple[Setting, ...]
     values: Mapping[str, Any]
-    triggers: dict[str, str]
+    triggers: Mapping[str, str]
     masked: bool
     fingerprint: str
 
@@ -80,7 +83,7 @@ class Unit:
         go into `diagnostics` and leave the value out. ValueError if `name` is no unit name.
         """
         self.name = name
-        self.kind = split_name(name)[2][1:]
+        self.kind = intern(split_name(name)[2][1:])
         self.fragment = fragment
         self.drop_ins = drop_ins
         self.settings = tuple(settings)
@@ -92,13 +95,14 @@ class Unit:
             if HEALTH_CHECK_RETRIES.key in values:
                 texts[HEALTH_CHECK_RETRIES.key] = [str(values[HEALTH_CHECK_RETRIES.key])]
         self.values = values
-        self._origins = origins
-        self.triggers = {}
+        self._origins = origins if len(origins) > _FEW else tuple(origins.items())
+        triggers: dict[str, str] = {}
         for key in (RESTART_TRIGGERS.key, RELOAD_TRIGGERS.key):
             for path in values.get(key, ()):
                 blob = blob_of(path) if blob_of else None
                 if blob is not None:
-                    self.triggers[path] = blob
+                    triggers[path] = blob
+        self.triggers = triggers or _NO_TRIGGERS
         self.fingerprint = fingerprint(name, texts, self.triggers)
         if diagnostics is not None:
             diagnostics += found
@@ -115,9 +119,11 @@ class Unit:
     def where(self, directive: Directive[Any], item: object = None) -> Location:
         """The place of the last assignment, or of the one that named `item`; else the file."""
         if item is not None:
-            origin = self._origins.get((directive.key, item))
+            origins = self._origins
+            known = origins if isinstance(origins, dict) else dict(origins)
+            origin = known.get((directive.key, item))
             if origin is not None:
-                return origin
+                return origin.where
         for setting in reversed(self.settings):
             if directive.key in targets_of(setting.key):
                 return setting.where
@@ -167,7 +173,7 @@ class Unit:
             "name": home(self.name),
             "fragment": self.fragment,
             "drop_ins": list(self.drop_ins),
-            "settings": [[s.key, s.text, s.where.file, s.where.line] for s in self.settings],
+            "settings": [[*setting] for setting in self.settings],
             "triggers": dict(self.triggers),
             "masked": self.masked,
             "private_pids": self._private_pids,
@@ -179,10 +185,7 @@ class Unit:
         return Unit(
             data["name"],
             data["fragment"],
-            [
-                Setting(key, text, Location(file, line))
-                for key, text, file, line in data["settings"]
-            ],
+            [Setting(key, text, file, line) for key, text, file, line in data["settings"]],
             host,
             drop_ins=tuple(data["drop_ins"]),
             blob_of=data["triggers"].get,

@@ -75,7 +75,7 @@ def test_what_a_sandbox_costs(tmp_path):
 def _spec(settings, covers):
     lines = [x.partition("=")[::2] for x in settings.splitlines()]
     values = [("ExecStart", "/bin/true"), *lines]
-    made = [Setting(f"Service.{key}", value, Location("x.service", 1)) for key, value in values]
+    made = [Setting(f"Service.{key}", value, *Location("x.service", 1)) for key, value in values]
     unit = Unit("x.service", "x.service", made, Host())
     process = Process(unit.name, "a" * 32, Slot.MAIN, 1, unit.fingerprint)
     context = LaunchContext(Host(), covers=covers)

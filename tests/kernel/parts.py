@@ -43,7 +43,7 @@ def unit(text: str, name: str = "test.service") -> Unit:
     for line, assignment in enumerate(text.splitlines(), 1):
         if assignment:
             key, _, value = assignment.partition("=")
-            settings.append(Setting(f"Service.{key}", value, Location(name, line)))
+            settings.append(Setting(f"Service.{key}", value, *Location(name, line)))
     problems: list[Diagnostic] = []
     made = Unit(name, name, settings, Host(), diagnostics=problems)
     assert not problems, problems

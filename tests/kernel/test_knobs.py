@@ -25,7 +25,7 @@ def budget(text, name="a.slice"):
     settings = []
     for line in text.splitlines():
         key, _, value = line.partition("=")
-        settings.append(Setting(f"Slice.{key}", value, Location(name, 1)))
+        settings.append(Setting(f"Slice.{key}", value, *Location(name, 1)))
     return Unit(name, name, settings, Host())
 
 

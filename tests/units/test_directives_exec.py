@@ -22,10 +22,10 @@ from gitproc.units.unit import Setting, Unit
 
 def unit(text: str) -> tuple[Unit, list[Diagnostic]]:
     """A service of these assignments, and everything there is to say about it."""
-    settings = [Setting("Service.ExecStart", "/bin/true", Location("a.service", 1))]
+    settings = [Setting("Service.ExecStart", "/bin/true", *Location("a.service", 1))]
     for line, assignment in enumerate(text.splitlines(), 2):
         key, _, value = assignment.partition("=")
-        settings.append(Setting(f"Service.{key}", value, Location("a.service", line)))
+        settings.append(Setting(f"Service.{key}", value, *Location("a.service", line)))
     found: list[Diagnostic] = []
     made = Unit("a.service", "a.service", settings, Host(), diagnostics=found)
     found += judge(made.values, settings, frozenset()) + verify(made.values, made.where)

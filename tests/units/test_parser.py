@@ -14,7 +14,7 @@ def assignments(text: str | bytes) -> list[tuple[str, str, int]]:
     data = text.encode() if isinstance(text, str) else text
     parsed = parse(data, "a.service")
     assert not parsed.diagnostics, [str(problem) for problem in parsed.diagnostics]
-    return [(key, value, where.line) for key, value, where in parsed.settings]
+    return [(one.key, one.text, one.line) for one in parsed.settings]
 
 
 def problems(data: bytes) -> list[str]:

@@ -18,7 +18,7 @@ AROUND = Surroundings(("/var/lib/x",), "/tmp/p/tmp", "/var/tmp/p/tmp", ("/run/gi
 def tree(settings, **options):
     lines = ["ExecStart=/bin/true", *settings.splitlines()]
     pairs = [line.partition("=")[::2] for line in lines]
-    made = [Setting(f"Service.{key}", text, Location("x.service", 1)) for key, text in pairs]
+    made = [Setting(f"Service.{key}", text, *Location("x.service", 1)) for key, text in pairs]
     problems: list[Any] = []
     unit = Unit("x.service", "x.service", made, Host(), diagnostics=problems)
     assert problems == []
