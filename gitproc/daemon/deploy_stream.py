@@ -15,11 +15,13 @@ from typing import Any
 from gitproc.core.world import World
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
+from gitproc.daemon.questions import Ask
 from gitproc.store.event_log import Subscription
 
 DEFAULT_LIMIT = 300.0  # seconds
 MAX_LIMIT = 86_400.0
 _PAST = 2000  # events of the log that are looked at where it is not known since when
+_MOST = 20_000  # where it is
 _ENDS = frozenset(f"commit.{x}" for x in ("good", "failed", "refused", "superseded"))
 _HELD = "commit.held-back"
 _ABOUT = _ENDS | {_HELD, "commit.plan", "commit.applied"}
@@ -28,13 +30,15 @@ _ABOUT = _ENDS | {_HELD, "commit.plan", "commit.applied"}
 class DeployStream:
     """Follows one commit; iterate `items()`.
 
-    `since`: when its push was accepted (epoch seconds), if that is known. `limit`: seconds.
+    `ask` reads the log in a thread. `since`: when its push was accepted (epoch seconds), if that is known.
+    `limit`: seconds.
     """
 
     def __init__(
         self,
         effects: Effects,
         desired: Desired,
+        ask: Ask,
         sha: str,
         *,
         since: float | None = None,
@@ -43,6 +47,7 @@ class DeployStream:
         self._e = effects
         self._world: World = effects.world
         self._desired = desired
+        self._ask = ask
         self._sha = sha
         self._since = since
         self._limit = limit
@@ -56,9 +61,11 @@ class DeployStream:
         `"reverted": true` also on the branch), `commit.in-force` for a commit that was judged before, or
         `deploy.timeout` when the limit was reached first.
         """
-        with self._e.events.subscribe() as subscription:
-            self._e.events.flush()
-            past = self._e.events.read(_PAST if self._since is None else None, since=self._since)
+        events, since = self._e.events, self._since
+        most = _PAST if since is None else _MOST
+        past = await self._ask(lambda: events.read(most, since=since))
+        with events.subscribe() as subscription:
+            past += events.behind(past, since=since)
             looked = asyncio.ensure_future(self._desired.look())
             try:
                 async for event in self._all(past, subscription, looked):

@@ -17,12 +17,12 @@ def _check(name: str, state: str, detail: str = "", advice: str = "") -> dict[st
     return {"name": name, "state": state, "detail": detail, "advice": advice}
 
 
-def checks(effects: Effects, desired: Desired) -> list[dict[str, Any]]:
-    """One entry a thing looked at: `state` is ok, warn or fail."""
+def checks(effects: Effects, repository: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a thing looked at: `state` is ok, warn or fail. `repository`: those of the repository."""
     config, world = effects.config, effects.world
     found = [_check("daemon", "ok", f"PID {os.getpid()}, shim PID {effects.shim_pid}")]
     found.append(_privileges())
-    found += _repository(desired)
+    found += repository
     where = f"{config.file}" if config.file else "defaults (no config.toml)"
     found.append(_check("configuration", "ok", where))
     missing = effects.controller.describe()
@@ -57,7 +57,8 @@ def _privileges() -> dict[str, Any]:
     return _check("privileges", "warn", "not root", "User=, limits and namespaces need root")
 
 
-def _repository(desired: Desired) -> list[dict[str, Any]]:
+def look_at_repository(desired: Desired) -> list[dict[str, Any]]:
+    """The checks that ask git: for a thread."""
     try:
         git = desired.git()
         git.head()

@@ -105,8 +105,10 @@ class RpcHandler:
                 async for item in items:
                     yield item
         else:
-            with self._e.events.subscribe() as subscription:
-                for event in self._e.events.read(params.get("lines", 10)):
+            events, count = self._e.events, params.get("lines", 10)
+            past = await self.questions.ask(lambda: events.read(max(1, count)))
+            with events.subscribe() as subscription:
+                for event in (*(past if count else ()), *events.behind(past)):
                     yield event
                 async for event in subscription:
                     yield event
@@ -119,7 +121,8 @@ class RpcHandler:
         sha = params["sha"]
         limit = min(params.get("limit", DEFAULT_LIMIT), MAX_LIMIT)
         since = self.pushes.accepted.get(sha)
-        return DeployStream(self._e, self._desired, sha, since=since, limit=limit).items()
+        ask = self.questions.ask
+        return DeployStream(self._e, self._desired, ask, sha, since=since, limit=limit).items()
 
     # -- names -----------------------------------------------------------------------------------
 
@@ -338,8 +341,8 @@ class RpcHandler:
         return {"version": 1}
 
     async def _doctor(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        checks = doctor.checks(self._e, self._desired)
-        return {"version": 1, "checks": checks}
+        found = await self.questions.ask(lambda: doctor.look_at_repository(self._desired))
+        return {"version": 1, "checks": doctor.checks(self._e, found)}
 
 
 _VERBS = frozenset(verb.value for verb in Verb)

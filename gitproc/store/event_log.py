@@ -195,6 +195,23 @@ class EventLog:
         found.reverse()
         return found
 
+    def behind(
+        self, past: list[dict[str, Any]], *, since: float | None = None
+    ) -> list[dict[str, Any]]:
+        """What has been told since `past` was read, oldest first: for who subscribes in the same moment."""
+        self.flush()
+        last, found = past[-1] if past else None, list[dict[str, Any]]()
+        try:
+            for line in islice(self._backwards(), _LOOK_BACK):
+                event = _parse(line)
+                if event == last or (event and since is not None and event["time"] < since):
+                    break
+                found += [event] if event is not None else []
+        except OSError as error:
+            _log.warning("cannot read %s: %s", self.path, error.strerror)
+        found.reverse()
+        return found
+
     def close(self) -> None:
         """Flush, end all subscriptions, close the file."""
         self.flush()

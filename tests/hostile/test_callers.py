@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.harness import DEADLINE, service
+from gitproc.kernel.processes import descendants, title
+from tests.e2e.harness import DEADLINE, Machine, service
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
 
@@ -61,3 +66,53 @@ def test_a_request_full_of_patterns_does_not_stop_the_manager(machine):
     before = time.monotonic()
     machine.rpc("ping")
     assert time.monotonic() - before < 2
+
+
+class _Question(contextlib.AbstractContextManager["_Question"]):
+    """A request whose answer is not waited for."""
+
+    def __init__(self, machine: Machine, method: str, **params: Any) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(DEADLINE)
+        self._socket.connect(str(machine.socket))
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        self._lines = self._socket.makefile("rb")
+
+    def line(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._lines.readline())
+        return found
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def test_a_question_that_takes_long_keeps_nobody_else_waiting(machine):
+    machine.deploy({"web.service": service()})
+    git = next(p for p in descendants(machine.manager) if "cat-file" in title(p))
+    os.kill(git, signal.SIGSTOP)  # a repository on a disk that does not answer
+    try:
+        with _Question(machine, "doctor") as asked:
+            before = time.monotonic()
+            machine.rpc("ping")
+            assert time.monotonic() - before < 5
+            os.kill(git, signal.SIGCONT)
+            checks = asked.line()["result"]["checks"]
+            assert {"name": "repository", "state": "ok"}.items() <= checks[2].items()
+    finally:
+        os.kill(git, signal.SIGCONT)
+    log = machine.logs / "events.log"
+    told = log.rename(log.with_name("told"))
+    os.mkfifo(log)  # who opens it waits
+    streams = ({"method": "events"}, {"method": "deploy", "sha": machine.git("rev-parse", "HEAD")})
+    with contextlib.ExitStack() as stack:
+        followed = [stack.enter_context(_Question(machine, **x, follow=True)) for x in streams]
+        before = time.monotonic()
+        machine.rpc("ping")
+        assert time.monotonic() - before < 5
+        told.rename(log.with_name("events.log.1"))
+        with log.open("wb"):
+            log.unlink()
+        for one in followed:
+            assert one.line()["params"]["item"]["kind"]

@@ -45,6 +45,19 @@ def test_the_last_events_come_oldest_first(log):
     assert log.read(0) == []
 
 
+def test_who_reads_and_then_subscribes_misses_nothing_and_hears_nothing_twice(log):
+    for number in range(3):
+        log.append("k", message=str(number), time=number)
+    log.flush()
+    past = log.read(2)
+    assert log.behind(past) == []
+    log.append("k", message="2", time=2.5)
+    log.append("k", message="3", time=3)  # not flushed
+    assert messages(log.behind(past)) == ["2", "3"]
+    assert messages(log.behind([], since=2)) == ["2", "2", "3"]
+    assert messages(log.behind([])) == ["0", "1", "2", "2", "3"]
+
+
 def test_filters(log):
     log.append("unit.started", "a.service", "1", time=1)
     log.append("unit.failed", "a.service", "2", time=2)
