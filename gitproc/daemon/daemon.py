@@ -72,7 +72,12 @@ def main(args: Sequence[str]) -> int:
 
 
 def prepare_directories(config: Config) -> None:
-    """Make what must be there. Services of any user reach the notify socket and the applied files."""
+    """Make what must be there. Services of any user reach the notify socket and the applied files.
+
+    Whatever the umask of the shell that root starts the daemon from: it is systemd's own from here on.
+    """
+    if os.geteuid() == 0:
+        os.umask(0o022)
     for path in (config.run_dir, config.state_dir, config.log_dir, config.socket.parent):
         try:
             path.mkdir(mode=0o755, parents=True, exist_ok=True)

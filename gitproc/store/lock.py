@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -26,8 +27,6 @@ class Lock:
             raise StateError(f"cannot open {self._path}: {error.strerror}") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(fd, 0)
-            os.write(fd, b"%d\n" % os.getpid())
         except BlockingIOError as error:
             holder = _describe(os.read(fd, 32))
             os.close(fd)
@@ -38,6 +37,9 @@ class Lock:
             os.close(fd)
             raise StateError(f"cannot lock {self._path}: {error.strerror}") from error
         self._fd = fd
+        with contextlib.suppress(OSError):  # on a full disk nobody learns who holds it: it is held
+            os.ftruncate(fd, 0)
+            os.write(fd, b"%d\n" % os.getpid())
 
     def release(self) -> None:
         """Let the next one in; the file stays."""

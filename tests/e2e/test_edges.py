@@ -249,3 +249,11 @@ def test_a_start_with_the_limits_of_a_slow_start(machines):
     machine = machines(config=f'{CONFIG}[defaults]\ntimeout_start = "300ms"\n')
     machine.commit({"a.service": service(settings=f"ExecStartPre={shell('sleep 1000')}")})
     assert machine.wait("a", "failed")["result"] == "timeout"
+
+
+def test_services_of_others_reach_what_they_need_whatever_the_umask_of_the_shell(machines):
+    machine = machines(start=False)
+    machine.prefix = ["/bin/sh", "-c", 'umask 077; exec "$@"', "sh"]
+    machine.start()
+    reach = f"test -r $GITPROC_TREE/a.service && test -w {machine.root}/run/gitproc/notify"
+    machine.deploy({"a.service": service(shell(reach), "Type=oneshot\nUser=nobody")})

@@ -297,6 +297,15 @@ def test_a_full_disk_loses_and_doubles_nothing(manager):
     assert reload(manager.directory) == expected
 
 
+def test_a_manager_comes_back_though_the_disk_is_full(manager):
+    manager.put("unit/a", 1)
+    manager.close()
+    with disk_full_at(0):
+        assert manager.load() == {"unit/a": 1}
+        with pytest.raises(StateError, match="in use by"):
+            reload(manager.directory)
+
+
 def test_a_checkpoint_on_a_full_disk_leaves_everything_as_it_was(manager):
     manager.put("a", "x" * 5000)
     manager.sync()
