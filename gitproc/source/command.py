@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from gitproc.errors import SourceError
 from gitproc.source.trust import Trust
 
 _PATIENCE = 60.0  # seconds a single git command may take
+_MOST = 64 << 20  # bytes that one may print: who pushes says how long a message is
+_MOST_SAID = 64 << 10  # bytes of its errors that are read
+_BLOCK = 1 << 16
 
 
 class Answer(NamedTuple):
@@ -44,15 +50,15 @@ class Command:
         environment: Mapping[str, str] | None = None,
         accept: tuple[int, ...] = (0,),
     ) -> Answer:
-        """Run `git ARGS` to its end; SourceError if its status is not one of `accept`."""
+        """Run `git ARGS` to its end; SourceError if its status is not one of `accept`, or it prints too much."""
         self.trust.check()
-        process = self._start(args, subprocess.PIPE, subprocess.PIPE, environment)
-        try:
-            out, err = process.communicate(stdin, timeout=_PATIENCE)
-        except subprocess.TimeoutExpired:
-            raise SourceError(f"git {args[0]} gave no answer for {_PATIENCE:g} s") from None
-        finally:
-            end(process)
+        with _scratch(stdin) as given, _scratch() as said:
+            process = self._start(args, given, said, environment)
+            try:
+                out = _output(process, args[0])
+            finally:
+                end(process)
+            err = os.pread(said, _MOST_SAID, 0)
         answer = Answer(process.returncode, out, err.decode(errors="replace").strip())
         if answer.status not in accept:
             raise SourceError(f"git {args[0]} failed: {answer.err or f'status {answer.status}'}")
@@ -92,6 +98,45 @@ class Command:
             raise SourceError("cannot run git: it is not installed") from error
         except OSError as error:
             raise SourceError(f"cannot run git: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _scratch(data: bytes = b"") -> Iterator[int]:
+    """A file in memory, at its beginning: neither side of it ever waits for the other."""
+    try:
+        fd = os.memfd_create("gitproc-git", os.MFD_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"cannot run git: {error.strerror}") from error
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _output(process: subprocess.Popen[bytes], name: str) -> bytes:
+    """All that it prints, once it has ended. SourceError."""
+    assert process.stdout is not None
+    fd, deadline = process.stdout.fileno(), time.monotonic() + _PATIENCE
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    blocks: list[bytes] = []
+    size = 0
+    while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        block = os.read(fd, _BLOCK)
+        if not block:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+                return b"".join(blocks)
+            break
+        blocks.append(block)
+        size += len(block)
+        if size > _MOST:
+            raise SourceError(f"git {name} prints more than {_MOST >> 20} MiB")
+    raise SourceError(f"git {name} gave no answer for {_PATIENCE:g} s")
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +13,8 @@ from gitproc.source.command import Command
 # No field but the last can hold a newline, and none a NUL, as long as git does not recode them.
 _FORMAT = "%H%n%ct%n%an <%ae>%n%s"
 _CACHED = 20_000
+_SUBJECT = 500  # characters: it stands in the journal, in every list, and in events
+_AUTHOR = 200
 
 
 def parse_commit(sha: str, data: bytes) -> tuple[CommitMeta, str]:
@@ -29,7 +32,7 @@ def parse_commit(sha: str, data: bytes) -> tuple[CommitMeta, str]:
     if not tree:
         raise SourceError(f"{sha} is a damaged commit: run `git fsck` in the repository")
     lines = message.decode(errors="replace").strip("\n").split("\n\n", 1)[0].split("\n")
-    return CommitMeta(sha, author, when, " ".join(line.strip() for line in lines)), tree
+    return _meta(sha, author, when, " ".join(line.strip() for line in lines)), tree
 
 
 class History:
@@ -41,7 +44,7 @@ class History:
 
     def resolve(self, rev: str) -> str:
         """The commit a revision names (gitrevisions(7)); SourceError if none or more than one."""
-        if not rev or rev.startswith("-") or "\n" in rev or "\0" in rev:
+        if not rev or rev.startswith("-") or "\n" in rev or "\0" in rev or not _is_text(rev):
             raise SourceError(f"{rev!r} is not a revision")
         answer = self._command.run(
             "rev-parse", "--verify", "--end-of-options", rev + "^{commit}", accept=(0, 1, 128)
@@ -104,7 +107,25 @@ class History:
 
 def _commit(record: str) -> CommitMeta:
     sha, when, author, subject = record.split("\n", 3)
-    return CommitMeta(sha, author, _instant(when), subject)
+    return _meta(sha, author, _instant(when), subject)
+
+
+def _meta(sha: str, author: str, when: float, subject: str) -> CommitMeta:
+    return CommitMeta(sha, _cut(author, _AUTHOR), when, _cut(subject, _SUBJECT))
+
+
+def _cut(text: str, most: int) -> str:
+    """Who writes a commit may write as much as they like."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _is_text(word: str) -> bool:
+    """Whether it can be a word of a command line: JSON carries halves of characters, too."""
+    try:
+        os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _instant(seconds: str) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitproc.errors import SourceError
+from gitproc.source import command
 from gitproc.source.git_integration import BranchState, GitIntegration
 from tests.source.conftest import Repo
 
@@ -206,6 +207,24 @@ class TestHistory:
         assert git.log(count=5)[1] == info
         assert [one.sha for one in git.log(paths=["a.service"])] == [first]
 
+    def test_a_subject_as_long_as_somebody_likes_is_cut(self, repo, source):
+        long = repo.git("commit-tree", repo.git("write-tree"), stdin=b"long " * 2_000_000)
+        repo.git("update-ref", "refs/heads/main", long)
+        git = source(repo)
+        for info in (git.commit_info(long), *git.log()):
+            assert info.subject.startswith("long long")
+            assert len(info.subject) <= 500
+
+    def test_what_git_prints_does_not_fill_the_memory(self, repo, source, monkeypatch):
+        long = repo.git("commit-tree", repo.git("write-tree"), stdin=b"words " * 200_000)
+        repo.git("update-ref", "refs/heads/main", long)
+        git = source(repo)
+        assert git.log()
+        monkeypatch.setattr(command, "_MOST", 1 << 20)
+        with pytest.raises(SourceError, match="git log prints more than 1 MiB"):
+            git.log()
+        assert git.head()
+
     def test_resolve(self, repo, source):
         sha = repo.commit()
         repo.git("tag", "-a", "v1", "-m", "tag")
@@ -218,6 +237,7 @@ class TestHistory:
             "HEAD~7": "no commit",
             "--all": "not a revision",
             "": "not a revision",
+            "\ud800": "not a revision",
             "HEAD^{tree}": "not a commit",
         }.items():
             with pytest.raises(SourceError, match=text):
