@@ -19,10 +19,13 @@ DIRECTORY, LINK, SUBMODULE, EXECUTABLE = b"40000", b"120000", b"160000", b"10075
 
 MAX_ENTRIES = 200_000  # of one commit: far above any use, far below what a crafted tree can claim
 MAX_PATH = 4000  # characters: PATH_MAX with room for where a tree is laid out
+MAX_PATHS = 64 << 20  # characters of all paths together: small trees can be named in many long places
 
 _ENTRY = {
-    width: re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{%d})" % width, re.DOTALL) for width in (20, 32)
+    width: re.compile(rb"([0-7]{5,6}) ([^\0]{1,255})\0(.{%d})" % width, re.DOTALL)
+    for width in (20, 32)
 }
+_LONG_NAME = re.compile(rb"[0-7]{5,6} [^\0]{256}")  # more than NAME_MAX: no file can have it
 
 _LARGE = 1000  # entries of a folder worth keeping
 
@@ -64,6 +67,8 @@ def parse(data: bytes, width: int) -> list[RawEntry]:
         modes, names, _ = zip(*entries, strict=True)
         length += len(b"".join(modes)) + len(b"".join(names))
     if length != len(data):
+        if _LONG_NAME.search(data):
+            raise SourceError("the commit has names longer than 255 bytes")
         raise SourceError("the repository holds a damaged tree object: run `git fsck` in it")
     return entries
 
@@ -81,11 +86,11 @@ class Trees:
     def compare(self, old: str | None, new: str) -> Difference:
         """What `new` has that `old` has not (None: everything), and the other way round.
 
-        SourceError when an object is missing, or for more than MAX_ENTRIES entries or MAX_PATH.
+        SourceError when an object is missing, or for more than MAX_ENTRIES, MAX_PATH or MAX_PATHS.
         """
         result = Difference()
         level: list[tuple[str, str | None, str | None]] = [("", old, new)]
-        budget = MAX_ENTRIES
+        budget, room = MAX_ENTRIES, MAX_PATHS
         while level:
             trees = self._fetch([oid for _, a, b in level for oid in (a, b) if oid])
             deeper: list[tuple[str, str | None, str | None]] = []
@@ -97,6 +102,10 @@ class Trees:
                     raise SourceError(f"the commit has more than {MAX_ENTRIES} files")
                 if len(path) > MAX_PATH:
                     raise SourceError(f"the commit has paths longer than {MAX_PATH} characters")
+                room -= len(after) * len(path)
+                if room < 0:
+                    text = f"the commit has paths of more than {MAX_PATHS} characters together"
+                    raise SourceError(text)
                 deeper += self._directory(path, before, after if b else None, result)
             level = deeper
         return result

@@ -67,13 +67,16 @@ class Repo:
 
     def plant(self, entries: list[tuple[str, str, bytes]], branch: str = "main") -> str:
         """A commit of one tree written by hand: (mode, id, raw name) in any order, any name."""
+        sha = self.git("commit-tree", self.tree(entries), "-m", "planted")
+        self.git("update-ref", f"refs/heads/{branch}", sha)
+        return sha
+
+    def tree(self, entries: list[tuple[str, str, bytes]]) -> str:
+        """One tree written by hand."""
         body = b"".join(
             mode.encode() + b" " + name + b"\0" + bytes.fromhex(oid) for mode, oid, name in entries
         )
-        tree = self.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=body)
-        sha = self.git("commit-tree", tree, "-m", "planted")
-        self.git("update-ref", f"refs/heads/{branch}", sha)
-        return sha
+        return self.git("hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=body)
 
     def blob(self, data: bytes) -> str:
         return self.git("hash-object", "-w", "--stdin", stdin=data)

@@ -292,12 +292,27 @@ class TestStrange:
         assert change.files == {"a.service": None}
         assert len(change.diagnostics) == 1
 
+    def test_long_names_in_many_places_end(self, repo, source):
+        oid, form = repo.blob(b"x"), "100644"
+        entries = [(form, oid, b"f%03d" % n) for n in range(500)]
+        for width in (5, *[1] * 13):
+            tree = repo.tree(entries)
+            entries = [("40000", tree, b"%d" % n + b"d" * 250) for n in range(width)]
+        entries = [("40000", repo.tree(entries), b"%03d" % n + b"d" * 250) for n in range(20)]
+        sha = repo.plant(entries)
+        git = source(repo)
+        with pytest.raises(SourceError, match="characters together"):
+            git.read(sha)
+        long = repo.plant([(form, oid, b"n" * 256)])
+        with pytest.raises(SourceError, match="names longer than 255 bytes"):
+            git.read(long)
+        assert git.read(repo.plant([(form, oid, b"n" * 255)])).files
+
     def test_tree_bomb_ends(self, repo, source):
         oid = repo.blob(b"x")
         entries, mode = [("100644", oid, b"f%d" % n) for n in range(10)], "40000"
         for _ in range(10):
-            body = b"".join(m.encode() + b" " + n + b"\0" + bytes.fromhex(o) for m, o, n in entries)
-            tree = repo.git("hash-object", "-t", "tree", "-w", "--stdin", stdin=body)
+            tree = repo.tree(entries)
             entries = [(mode, tree, b"d%d" % n) for n in range(10)]
         sha = repo.plant(entries)
         git = source(repo)
