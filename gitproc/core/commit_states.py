@@ -26,7 +26,7 @@ class Deploy:
 
 @dataclass(slots=True)
 class Refusal:
-    """A commit that was not accepted, and every reason."""
+    """A commit that was not accepted, and the reasons: the first ones, should somebody have made very many."""
 
     commit: CommitMeta
     diagnostics: tuple[Diagnostic, ...]

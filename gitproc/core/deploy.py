@@ -37,6 +37,7 @@ from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 
 GOODS_KEPT = 50
+_KEPT, _TOLD = 1000, 100  # errors of a refused commit, for `status` and for its event
 _CHANGES = ("new", "removed", "masked")  # reasons of a plan that are changes of the unit itself
 
 
@@ -193,19 +194,18 @@ def _line(entry: plan.PlanEntry) -> str:
 
 def _refuse(world: World, commit: CommitMeta, errors: list[Diagnostic]) -> None:
     known = world.refused is not None and world.refused.commit.sha == commit.sha
-    world.refused = Refusal(commit, tuple(errors))
+    world.refused = Refusal(commit, tuple(errors[:_KEPT]))
     if world.deploy is not None and world.deploy.commit.sha == commit.sha:
         world.deploy = None
     count = f"{len(errors)} error{'s' if len(errors) != 1 else ''}"
     verdicts.give(world, commit, "refused", f"{count}: {errors[0]}")
     if not known:
-        world.tell(
-            "commit.refused",
-            "",
-            f"refused {describe(commit)}:\n" + "\n".join(map(str, errors)),
-            commit=commit.sha,
-            diagnostics=[x.as_dict() for x in errors],
-        )
+        shown = errors[:_TOLD]
+        lines = [f"refused {describe(commit)}:", *map(str, shown)]
+        if len(errors) > len(shown):
+            lines.append(f"and {len(errors) - len(shown)} more: `gitproc verify` shows all")
+        found = [x.as_dict() for x in shown]
+        world.tell("commit.refused", "", "\n".join(lines), commit=commit.sha, diagnostics=found)
 
 
 def look(world: World, name: str) -> None:

@@ -19,7 +19,7 @@ DIRECTORY, LINK, SUBMODULE, EXECUTABLE = b"40000", b"120000", b"160000", b"10075
 
 MAX_ENTRIES = 200_000  # of one commit: far above any use, far below what a crafted tree can claim
 MAX_PATH = 4000  # characters: PATH_MAX with room for where a tree is laid out
-MAX_PATHS = 64 << 20  # characters of all paths together: small trees can be named in many long places
+MAX_PATHS = 64 << 20  # characters of all paths together: a small tree may stand in many places
 
 _ENTRY = {
     width: re.compile(rb"([0-7]{5,6}) ([^\0]{1,255})\0(.{%d})" % width, re.DOTALL)

@@ -153,6 +153,21 @@ def test_a_refused_commit_changes_nothing(files, incremental):
     assert machine.world.refused is None
 
 
+def test_very_many_errors_are_counted_and_the_first_ones_told():
+    machine = machine_of(a=service())
+    wrong = service(*(f"Nope{n}=1" for n in range(50)))
+    sha = machine.commit({f"a{n}.service": wrong for n in range(40)})
+    machine.run(1)
+    news = (x for _, x in machine.actions if isinstance(x, Announce))
+    (told,) = (x for x in news if x.kind == "commit.refused")
+    assert told.message.endswith("and 1900 more: `gitproc verify` shows all")
+    assert len(dict(told.data)["diagnostics"]) == 100
+    refused = machine.world.refused
+    assert refused is not None and refused.commit.sha == sha
+    assert len(refused.diagnostics) == 1000
+    assert "2000 errors" in machine.world.outbox[f"{sha}:refused"].reason
+
+
 def test_the_stop_is_by_the_old_definition_and_the_start_by_the_new():
     machine = machine_of(a=service("ExecStop=/bin/true old", "Environment=A=1"))
     machine.commit({"a.service": service("ExecStop=/bin/true new", "ExecStart=/bin/run new")})
