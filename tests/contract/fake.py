@@ -66,6 +66,9 @@ class Fake(Surroundings):
     def prepared(self, process: Process) -> None:
         pass
 
+    def reaped(self, pid: int) -> None:
+        assert not self.machine.procs[pid].alive
+
     def hold_up(self, unit: Unit) -> None:
         self.machine.held_up[unit.name] = []
 

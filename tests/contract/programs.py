@@ -74,10 +74,6 @@ DOUBLES = {
         _shell("setsid sleep 1000 & setsid sleep 1000 &", "exit 0"),
         Program(lasts=INSTANT, daemon=RUN, children=(RUN,)),
     ),
-    "brief": Double(  # its daemon does not last
-        _shell("setsid sleep 0.3 &", "exit 0"),
-        Program(lasts=INSTANT, daemon=Program(lasts=0.3)),
-    ),
     "notify": Double(
         f"{PYTHON}{_SAY}say('READY=1')\nos.execv('/bin/sleep', ['sleep', '1000'])\n",
         Program(ready=0.0),

@@ -147,6 +147,9 @@ class Real(Surroundings):
             mark = Path(self.here, f"ready.{self.one(Spawned, process).pid}")
             self.until(mark.exists, f"{program} is prepared")
 
+    def reaped(self, pid: int) -> None:
+        self.until(lambda: not Path("/proc", str(pid)).exists(), f"{pid} is reaped")
+
     def hold_up(self, unit: Unit) -> None:
         self._effects.controller.create(unit)
         self._freeze(unit, "1")

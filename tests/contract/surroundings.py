@@ -63,6 +63,10 @@ class Surroundings(ABC):
         """Wait until its program is done with its preparations."""
 
     @abstractmethod
+    def reaped(self, pid: int) -> None:
+        """Wait until nothing is left of a process that has ended, not even its status."""
+
+    @abstractmethod
     def hold_up(self, unit: Unit) -> None:
         """Whatever is made in its tree from now on comes to nothing: not even a mini-init to its announcement."""
 

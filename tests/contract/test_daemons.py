@@ -129,11 +129,13 @@ def test_a_process_has_one_token(host):
 
 
 def test_what_ended_before_it_could_be_adopted_is_lost(host):
-    unit = host.unit("brief", FORKING)
+    unit = host.unit("leaves", FORKING)
     parent_gone(host, unit)
     main = found(host, unit)
     watch(host, unit)
+    host.kill_tree(unit, KILL)
     host.one(TreeEmptied, unit)
+    host.reaped(main.pid)  # before, who adopts it is told how it ended
     process = adopt(host, unit, main)
     exited = host.one(Exited, process)
     assert (exited.code, exited.sequence) == (ExitCode.LOST, 0)
