@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
-from gitproc.api.dial import dial
+from gitproc.api.dial import AT_MOST_ONCE, HUNG_UP, PATIENCE, TRIES, UNSURE, dial, redial
 from gitproc.errors import DaemonError, GitProcError, UsageError
 
 _CHUNK = 1 << 16
@@ -51,15 +51,20 @@ def unreachable(path: str, error: OSError) -> DaemonError:
     )
 
 
+class _HungUp(Exception):
+    """The manager has gone away without an answer."""
+
+
 class Client:
-    """A connection to the manager. `timeout`: seconds to wait for a reply (None: for ever).
+    """A connection to the manager. `timeout`: seconds to wait for a reply (None: for ever). `patience`: how many
+    seconds one that hangs up (killed, upgraded) has to be replaced; what can be asked twice is asked again then.
 
     Every method raises GitProcError: what the manager answered, or DaemonError if it cannot be reached,
     does not answer in time, or hangs up.
     """
 
-    def __init__(self, path: str, timeout: float | None = 30.0) -> None:
-        self._path = path
+    def __init__(self, path: str, timeout: float | None = 30.0, patience: float = PATIENCE) -> None:
+        self._path, self._timeout, self._patience = path, timeout, patience
         try:
             self._socket = dial(path, 5.0)
         except OSError as error:
@@ -85,11 +90,31 @@ class Client:
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> Any:
         """The result of one method."""
+        once = method in AT_MOST_ONCE
+        for attempt in range(TRIES + 1):
+            try:
+                return self._call(method, params)
+            except _HungUp as error:
+                if once or attempt == TRIES:
+                    raise self._gone(UNSURE if once else HUNG_UP) from error
+            self._socket.close()
+            self._buffer = b""
+            try:
+                self._socket = redial(self._path, 5.0, attempt, self._patience)
+            except OSError as error:
+                raise self._gone(f"{HUNG_UP}, and none has come in its place") from error
+            self._socket.settimeout(self._timeout)
+        raise AssertionError("unreachable")
+
+    def _call(self, method: str, params: Mapping[str, Any] | None) -> Any:
         request_id = self._send(method, params)
         while True:
             message = self._receive()
             if message.get("id") in {request_id, None} and "method" not in message:
                 return _result(message)
+
+    def _gone(self, how: str) -> DaemonError:
+        return DaemonError(f"the daemon at {self._path} {how}")
 
     def stream(
         self, method: str, params: Mapping[str, Any] | None = None, output: int | None = None
@@ -104,7 +129,10 @@ class Client:
         while True:
             if output is not None and b"\n" not in self._buffer:
                 self._await(output)
-            message = self._receive()
+            try:
+                message = self._receive()
+            except _HungUp as error:
+                raise self._gone(HUNG_UP) from error
             if message.get("method") == "stream":
                 yield message["params"]["item"]
             elif message.get("id") in {request_id, None}:
@@ -146,7 +174,7 @@ class Client:
             except OSError:
                 chunk = b""
             if not chunk:
-                raise DaemonError(f"the daemon at {self._path} hung up before it answered")
+                raise _HungUp
             parts.append(chunk)
         line, _, self._buffer = b"".join(parts).partition(b"\n")
         try:

@@ -12,6 +12,27 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _LONGEST = 107  # bytes of sun_path, without its final NUL
+PATIENCE = 15.0  # seconds that a manager which hung up has to be replaced
+TRIES = 5  # how often a request is asked again of the next one
+AT_MOST_ONCE = frozenset(
+    {
+        "restart",
+        "try-restart",
+        "reload",
+        "reload-or-restart",
+        "try-reload-or-restart",
+        "kill",
+        "rollback",
+        "daemon-reexec",
+        "push-begin",
+        "push-objects",
+        "push-check",
+    }
+)
+"""What may have been done by a manager that hung up, and would be done twice if it were asked again. All
+else is a question, or says what is to be: `stop` twice is `stop`."""
+HUNG_UP = "hung up before it answered"
+UNSURE = f"{HUNG_UP}: it may have been done or not, see `gitproc status`"
 
 
 class short_address:  # noqa: N801 -- used like a function, in a with statement
@@ -49,3 +70,25 @@ def dial(path: str, timeout: float | None) -> _socket.socket:
         connection.close()
         raise
     return connection
+
+
+def redial(
+    path: str, timeout: float | None, attempt: int, patience: float = PATIENCE
+) -> _socket.socket:
+    """A connection to the successor of a manager that hung up, waited for up to `patience` seconds; else as `dial`.
+
+    `attempt` counts from 0: one that is dying may still listen when it has hung up, and for a while.
+    """
+    import time
+
+    end, pause = time.monotonic() + patience, 0.05 * 2**attempt  # seconds
+    while True:
+        time.sleep(pause)
+        try:
+            return dial(path, timeout)
+        except PermissionError:
+            raise
+        except OSError:
+            if time.monotonic() > end:
+                raise
+        pause = min(2 * pause, 0.5)

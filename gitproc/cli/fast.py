@@ -10,7 +10,7 @@ slow path, which says everything the fast path says and more: `run()` returns No
 
 import posix
 
-from gitproc.api.dial import dial
+from gitproc.api.dial import AT_MOST_ONCE, HUNG_UP, TRIES, UNSURE, dial, redial
 from gitproc.cli.where import socket_path, variable
 
 TYPE_CHECKING = False
@@ -118,10 +118,20 @@ def run(argv: list[str]) -> int | None:
         connection = dial(path, 5.0)
     except OSError:
         return None
+    once, attempt = verb in AT_MOST_ONCE, 0
     try:
         connection.settimeout(None if known is _JOB else READ_TIMEOUT)
-        connection.sendall(request.encode())
-        return _copy(connection, "quiet" in options)
+        while not (begun := _asked(connection, request.encode())):
+            if once or attempt == TRIES:
+                return _complain(f"the daemon {UNSURE if once else HUNG_UP}")
+            connection.close()
+            try:
+                connection = redial(path, 5.0, attempt)
+            except OSError:
+                return _complain(f"the daemon {HUNG_UP}, and none has come in its place")
+            attempt += 1
+            connection.settimeout(None if known is _JOB else READ_TIMEOUT)
+        return _copy(connection, begun, "quiet" in options)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -193,14 +203,26 @@ def _request(verb: str, units: list[str], options: dict[str, str]) -> str | None
 # ------------------------------------------------------------------ the answer
 
 
-def _copy(connection: "_socket.socket", quiet: bool) -> int:
-    """Copy the answer's text to standard output and error; its exit status."""
-    data = b""
+def _asked(connection: "_socket.socket", request: bytes) -> bytes:
+    """How the answer begins, with its first line; empty if the daemon hung up before."""
+    try:  # noqa: SIM105 -- contextlib would have to be imported
+        connection.sendall(request)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it may have said why before
+    data = chunk = b""
     while b"\n" not in data:
-        chunk = connection.recv(65536)
+        try:
+            chunk = connection.recv(65536)
+        except ConnectionResetError:
+            return b""
         if not chunk:
-            return _complain("the daemon hung up before it answered")
+            return b""
         data += chunk
+    return data
+
+
+def _copy(connection: "_socket.socket", data: bytes, quiet: bool) -> int:
+    """Copy the answer's text, of which `data` was heard, to standard output and error; its exit status."""
     head, _, data = data.partition(b"\n")
     words = head.split()
     if words[:2] != [b"gitproc-text", b"1"] or len(words) != 5:

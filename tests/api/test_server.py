@@ -506,7 +506,7 @@ def test_the_client_survives_something_that_is_no_manager(tmp_path):
         fake.listen()
 
         def serve():
-            for answer in (b"HTTP/1.1 400 Bad Request\r\n", b"[1]\n", b""):
+            for answer in (b"HTTP/1.1 400 Bad Request\r\n", b"[1]\n"):
                 peer, _ = fake.accept()
                 with peer:
                     peer.recv(1000)
@@ -514,9 +514,9 @@ def test_the_client_survives_something_that_is_no_manager(tmp_path):
 
         thread = threading.Thread(target=serve)
         thread.start()
-        for expected in ("does not speak", "does not speak", "hung up"):
+        for _ in range(2):
             client = Client(str(tmp_path / "s"))
-            with client, pytest.raises(DaemonError, match=expected):
+            with client, pytest.raises(DaemonError, match="does not speak"):
                 client.call("list")
         thread.join(10)
 
