@@ -16,12 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.exec_table import FAILURES, PROBE, WISHES, Place
+from tests.e2e.exec_table import FAILURES, NODES, NODES_FAILURES, PROBE, WISHES, Place
 from tests.e2e.harness import service, shell, until
 
 pytestmark = pytest.mark.root
 
 NOBODY = pwd.getpwnam("nobody")
+HAS_NODES = Path("/proc/self/numa_maps").exists()
+WISHED = [*WISHES, *(NODES if HAS_NODES else ())]
+FAILING = [*FAILURES, *(NODES_FAILURES if HAS_NODES else ())]
 
 
 RUN = "/usr/bin/python3 -I -S ${GITPROC_TREE}/probe.py"
@@ -40,7 +43,7 @@ def test_each_process_finds_what_its_unit_says(machines, unique):
     place = Place(str(machine.root), unique)
     units = {
         f"c{number}.service": service(RUN, f"Type=oneshot\n{place.fill(settings)}")
-        for number, (settings, _) in enumerate(WISHES)
+        for number, (settings, _) in enumerate(WISHED)
     }
     try:
         machine.deploy(units)
@@ -48,7 +51,7 @@ def test_each_process_finds_what_its_unit_says(machines, unique):
         assert base - {"LANG", "LC_CTYPE"} == {
             "PATH", "INVOCATION_ID", "GITPROC_TREE", "SYSTEMD_EXEC_PID",
         }  # fmt: skip
-        for number, (settings, wanted) in enumerate(WISHES):
+        for number, (settings, wanted) in enumerate(WISHED):
             name = f"c{number}"
             found = json.loads(until(lambda n=name: machine.log(n), f"{settings!r} speaks"))
             assert place.differences(found, wanted, name) == [], settings
@@ -70,12 +73,12 @@ def test_what_cannot_be_had_ends_with_the_number_of_its_step(machine, unique):
     state.mkdir()
     (state / "file").touch()
     units = {}
-    for number, (settings, _) in enumerate(FAILURES):
+    for number, (settings, _) in enumerate(FAILING):
         text = Place(str(machine.root), unique).fill(settings)
         units[f"f{number}.service"] = service("/bin/sleep 1000", f"Type=exec\n{text}")
     try:
         machine.commit(units)
-        for number, (settings, status) in enumerate(FAILURES):
+        for number, (settings, status) in enumerate(FAILING):
             unit = machine.wait(f"f{number}", "failed")
             assert (unit["exec_main_code"], unit["exec_main_status"]) == ("exited", status), (
                 settings
