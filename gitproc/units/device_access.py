@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gitproc.units.paths import is_normalized, parse_path
+from gitproc.units.paths import parse_path
 from gitproc.units.words import split_words
 
 _GROUP = re.compile(r"(?:char|block)-\S+")  # /proc/devices has names like /dev/console
@@ -34,7 +34,7 @@ def parse_device_rules(text: str) -> tuple[DeviceRule, ...]:
         raise ValueError(f"'{access}' is not made of r, w and m")
     if not _GROUP.fullmatch(device):
         device = parse_path(device)
-        if not device.startswith("/dev/") or not is_normalized(device):
+        if not device.startswith("/dev/"):
             raise ValueError(f"'{device}' is neither below /dev nor char-KIND nor block-KIND")
     return (DeviceRule(device, "".join(x for x in "rwm" if x in access)),)
 

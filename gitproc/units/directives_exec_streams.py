@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.units.directive import Change, Directive, Specifiers, Support
-from gitproc.units.rows import flag, known, one, several
+from gitproc.units.rows import exactly, flag, known, one, several
 from gitproc.units.streams import (
     INHERIT,
     JOURNAL,
@@ -102,16 +102,17 @@ LOG_RATE_LIMIT_BURST: Directive[int | None] = one(
     "Lines logged in a window (10000 if only the other is set); no limit if neither.",
 )
 
+_FACILITIES = (
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+)  # fmt: skip
 _UNENFORCED = {
     "LogFilterPatterns": "Patterns of lines to log: everything is logged.",
     "LogExtraFields": "Journal fields of log lines: logs have no fields.",
     "LogNamespace": "Journal instance: each unit has a log of its own.",
     "UtmpIdentifier": "A record of the terminal in utmp: none is written.",
-    "UtmpMode": "Kind of the record in utmp: none is written.",
 }
 _NO_EFFECT = {
     "SyslogIdentifier": "Tag of log lines; each unit has a log of its own.",
-    "SyslogFacility": "Facility of log lines; logs have no facilities.",
 }
 
 ROWS: tuple[Directive[Any], ...] = (
@@ -127,5 +128,21 @@ ROWS: tuple[Directive[Any], ...] = (
     LOG_RATE_LIMIT_INTERVAL_SEC,
     LOG_RATE_LIMIT_BURST,
     *(known("Service", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
+    known(
+        "Service",
+        "UtmpMode",
+        Support.UNENFORCED,
+        "Kind of the record in utmp: none is written.",
+        exactly("init", "login", "user"),
+        "init",
+    ),
     *(known("Service", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
+    known(
+        "Service",
+        "SyslogFacility",
+        Support.NO_EFFECT,
+        "Facility of log lines; logs have no facilities.",
+        exactly(*_FACILITIES, *(f"local{n}" for n in range(8)), *map(str, range(24))),
+        "daemon",
+    ),
 )

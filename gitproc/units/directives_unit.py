@@ -16,7 +16,7 @@ from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Suppo
 from gitproc.units.names import is_valid_instance, is_valid_name
 from gitproc.units.rows import exactly, flag, known, known_flag, one, text, words
 from gitproc.units.timespan import parse_span
-from gitproc.units.values import parse_unsigned
+from gitproc.units.values import parse_path, parse_unsigned
 from gitproc.units.words import split_words
 
 
@@ -217,7 +217,6 @@ _NO_EFFECT_FLAGS = {
 }
 _NO_EFFECT = {
     "WantsMountsFor": "Paths whose mounts are wanted: what is not mounted is no obstacle.",
-    "SourcePath": "File that the unit was generated from; information only.",
     "JobTimeoutRebootArgument": "Argument of the reboot of JobTimeoutAction=.",
     "FailureActionExitStatus": "Exit status of the manager for FailureAction=exit.",
     "SuccessActionExitStatus": "Exit status of the manager for SuccessAction=exit.",
@@ -259,6 +258,14 @@ ROWS: tuple[Directive[Any], ...] = (
         "When to forget an ended unit; units of a commit are never forgotten.",
         exactly("inactive", "inactive-or-failed"),
         "inactive",
+    ),
+    known(
+        "Unit",
+        "SourcePath",
+        Support.NO_EFFECT,
+        "File that the unit was generated from; information only.",
+        parse_path,
+        "",
     ),
     *(known("Unit", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
     *(_condition(prefix, kind, what) for prefix in _RULES for kind, what in KINDS.items()),

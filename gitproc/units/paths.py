@@ -50,14 +50,17 @@ def is_valid_path(path: str) -> bool:
 
 
 def parse_path(text: str) -> str:
-    """An absolute path, simplified; ValueError if relative, too long or not UTF-8."""
+    """An absolute path, simplified; ValueError if relative, too long, not UTF-8, or if it climbs (`/a/../b`)."""
     if not text.startswith("/"):
         raise ValueError(f"'{text}' is not an absolute path")
     if not is_text(text):
         raise ValueError(f"{text!a} is not valid UTF-8")
     if not is_valid_path(text):
         raise ValueError("the path is too long")
-    return path_simplify(text)
+    path = path_simplify(text)
+    if "/.." in path and not is_normalized(path):
+        raise ValueError(f"the path '{text}' climbs: no `..` may be in it")
+    return path
 
 
 def parse_paths(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import re
 
 _ID = re.compile(r"0|[1-9][0-9]{0,9}")
 _STRICT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
-_ONLY_DIGITS = re.compile(r"-?[0-9]+")
+_ONLY_DIGITS = re.compile(r"-?[0-9]*")
 _NO_IDS = frozenset({0xFFFF, 0xFFFFFFFF})
 
 

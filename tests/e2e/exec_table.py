@@ -9,6 +9,7 @@ import base64
 import grp
 import os
 import pwd
+from pathlib import Path
 from typing import Any, NamedTuple
 
 NOBODY = pwd.getpwnam("nobody")
@@ -39,8 +40,7 @@ ALLOWED = sorted(os.sched_getaffinity(0))
 
 def _read_nodes() -> str:
     try:
-        with open("/sys/devices/system/node/online", encoding="ascii") as file:
-            return file.read().strip()
+        return Path("/sys/devices/system/node/online").read_text(encoding="ascii").strip()
     except OSError:
         return ""
 
@@ -100,7 +100,6 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     (f"CPUAffinity={ALLOWED[0]}", {"cpus": ALLOWED[:1]}),
     ("IOSchedulingClass=idle", {"io": 3 << 13 | 4}),
     ("IOSchedulingPriority=6", {"io": 2 << 13 | 6}),
-    ("", {"dump": 0x33}),
     ("CoredumpFilter=elf-headers\nCoredumpFilter=shared-dax 1", {"dump": 0x111}),
     ("CoredumpFilter=all\nCoredumpFilter=\nCoredumpFilter=default", {"dump": 0x33}),
     ("TimerSlackNSec=1ms", {"slack": 1_000_000}),

@@ -41,6 +41,7 @@ def test_marks(text, trigger, negate, parameter):
     "line",
     [
         "ConditionPathExists=relative",
+        "ConditionPathExists=/a/../b",
         "ConditionPathExists=!",
         "ConditionHost=|",
         "AssertFirstBoot=perhaps",

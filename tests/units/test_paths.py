@@ -43,7 +43,9 @@ def test_a_path_setting(case):
         assert parse_path(text) == case["out"]
 
 
-@pytest.mark.parametrize("text", ["", "a/b", "~/x", "./x", "/" + "x" * 256, "/x" * 2048, "/a\0b"])
+@pytest.mark.parametrize(
+    "text", ["", "a/b", "~/x", "./x", "/" + "x" * 256, "/x" * 2048, "/a\0b", "/a/../b", "/a/.."]
+)
 def test_what_is_no_path_of_a_setting(text):
     with pytest.raises(ValueError, match=r"path|UTF-8"):
         parse_path(text)

@@ -20,7 +20,8 @@ def test_what_user_may_say(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-1", "65535", "4294967295", "4294967296", "007", "a b ", "a/b", "a:b", "\ud800x"]
+    "text",
+    ["", "-", "-1", "65535", "4294967295", "4294967296", "007", "a b ", "a/b", "a:b", "\ud800x"],
 )
 def test_what_user_may_not_say(text):
     with pytest.raises(ValueError, match="not a valid user or group name"):
