@@ -28,6 +28,15 @@ def _show(self: Any) -> str:
     return f"{type(self).__qualname__}({shown})"
 
 
+def replaced(thing: T, **changes: Any) -> T:
+    """Another one with these fields changed; as `dataclasses.replace`, in a fraction of its time."""
+    kind = type(thing)
+    other = object.__new__(kind)
+    for name in kind.__match_args__:  # type: ignore[attr-defined]
+        setattr(other, name, changes[name] if name in changes else getattr(thing, name))
+    return other
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def immutable(cls: type[T]) -> type[T]:
     """Give a class of annotated fields its constructor and the rest. All fields count, in their order."""

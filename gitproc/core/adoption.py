@@ -22,7 +22,7 @@ from gitproc.core import (
 )
 from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchBusName, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
-from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals
+from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals, watch_rest
 from gitproc.core.restart import SIGKILL
 from gitproc.core.states import UP, SubState
 from gitproc.core.transitions import LIVES
@@ -154,7 +154,7 @@ def _resume(world: World, state: UnitState) -> None:
     if state.sub in FIRST_ROUND | FINAL_ROUND and state.entered > world.signalled:
         order_signals(world, state)
     elif state.sub in FIRST_ROUND | FINAL_ROUND:
-        world.do(WatchTree(state.seat, state.invocation))  # a second signal may mean more than one
+        watch_rest(world, state)  # a second signal may mean more than one
     if state.sub in (SubState.RELOAD, SubState.RELOAD_SIGNAL):
         reload.send_again(world, state)
     if state.sub is SubState.RUNNING and state.definition.kind == "service":

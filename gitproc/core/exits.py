@@ -46,6 +46,13 @@ def process_started(world: World, state: UnitState, slot: Running) -> None:
         move(world, state, Cause.READY)
 
 
+def waits_for_exec(world: World, state: UnitState) -> bool:
+    """Whether anything depends on a process having got as far as its program. Nothing does for most, and the
+    shim's table tells it again after a crash."""
+    starting = state.sub is SubState.START
+    return starting or bool(world.requests) or bool(world.updating)
+
+
 def process_executed(world: World, state: UnitState, slot: Running) -> None:
     """The main process runs its program: that is what Type=exec waits for."""
     if (

@@ -23,7 +23,7 @@ def order_signals(world: World, state: UnitState) -> None:
     unit = state.definition
     mode = unit[d.KILL_MODE]
     if state.sub is SubState.STOP_SIGTERM and state.dialogue is not None and state.dialogue.leaving:
-        world.do(WatchTree(state.seat, state.invocation))  # it has said that it is about to end
+        watch_rest(world, state)  # it has said that it is about to end
         return
     strong = state.sub in (SubState.STOP_SIGKILL, SubState.FINAL_SIGKILL)
     final = state.sub in FINAL_ROUND
@@ -44,7 +44,13 @@ def order_signals(world: World, state: UnitState) -> None:
         if slot is not None and mode is not KillMode.NONE and not (whole_tree and slot.pid):
             for number in signals:
                 world.do(Signal(slot.process, number))
-    world.do(WatchTree(state.seat, state.invocation))
+    watch_rest(world, state)
+
+
+def watch_rest(world: World, state: UnitState) -> None:
+    """Hear of it when the tree is empty; while the main or control process is there, its end says so first."""
+    if state.main is None and state.control is None:
+        world.do(WatchTree(state.seat, state.invocation))
 
 
 def gone(state: UnitState, *, final: bool) -> bool:

@@ -18,7 +18,14 @@ from gitproc.core.actions import (
 )
 from gitproc.core.dialogue import RELOADING, STOPPING
 from gitproc.core.events import Slot
-from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, gone, order_signals, unknown_main
+from gitproc.core.killing import (
+    FINAL_ROUND,
+    FIRST_ROUND,
+    gone,
+    order_signals,
+    unknown_main,
+    watch_rest,
+)
 from gitproc.core.restart import (
     SIGKILL,
     cured_at,
@@ -280,8 +287,12 @@ def _enter_signal(world: World, state: UnitState, *, final: bool) -> None:
 def settle_signal(world: World, state: UnitState) -> None:
     """In a waiting state: go on if what it waits for is gone."""
     final = state.sub in FINAL_ROUND
-    if (final or state.sub in FIRST_ROUND) and gone(state, final=final):
+    if not final and state.sub not in FIRST_ROUND:
+        return
+    if gone(state, final=final):
         move(world, state, Cause.EMPTY)
+    else:
+        watch_rest(world, state)
 
 
 # -- the end -----------------------------------------------------------------------------------------

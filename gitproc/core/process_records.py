@@ -17,7 +17,8 @@ def written(state: UnitState, running: Running | None, slot: Slot) -> list[Any] 
     fingerprint = state.unit.fingerprint if state.unit is not None else ""
     told = process == Process(state.seat, state.invocation, slot, process.serial, fingerprint)
     token = process.serial if told else process.cookie()
-    return [token, running.pid, running.start_time, running.executed]
+    # The last is for older managers; whether it was executed is the shim's to say.
+    return [token, running.pid, running.start_time, True]
 
 
 def read(name: str, record: Mapping[str, Any], key: str, slot: Slot) -> Running | None:
@@ -25,10 +26,10 @@ def read(name: str, record: Mapping[str, Any], key: str, slot: Slot) -> Running 
     value = record.get(key)
     if value is None:
         return None
-    token, pid, start_time, executed = value
+    token, pid, start_time, _ = value
     if isinstance(token, str):
         process = Process.from_cookie(token)
     else:
         seat, invocation = record.get("seat", name), record.get("invocation", "")
         process = Process(seat, invocation, slot, token, record.get("fingerprint", ""))
-    return Running(process, pid, start_time, executed)
+    return Running(process, pid, start_time)

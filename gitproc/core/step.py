@@ -164,8 +164,9 @@ def _take_in(world: World, event: Event) -> None:
             state, slot = _find(world, process)
             if state is not None and slot is not None:
                 slot.executed = True
-                world.touch(state.name)
-                exits.process_executed(world, state, slot)
+                if exits.waits_for_exec(world, state):
+                    world.touch(state.name)
+                    exits.process_executed(world, state, slot)
         case SetupFailed(process, failed_step, _, message):
             state, slot = _find(world, process)
             if state is not None and slot is not None:

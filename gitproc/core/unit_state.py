@@ -35,7 +35,7 @@ class Running:
     process: Process
     pid: int = 0
     start_time: int = 0
-    executed: bool = False
+    executed: bool = field(default=False, compare=False)  # not recorded
     problem: str = ""  # which step of its set-up failed, if one did
 
 

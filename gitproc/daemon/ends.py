@@ -7,13 +7,13 @@ work on to another process of its unit. What it said before it ended comes befor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from gitproc.core.events import Event, Exited, MainFound, OutOfMemory
 from gitproc.core.overlap import present
 from gitproc.core.unit_state import Running, UnitState
 from gitproc.core.world import World
 from gitproc.daemon.senders import Senders
+from gitproc.immutable import replaced
 from gitproc.kernel import main_process
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units import directives as d
@@ -56,7 +56,7 @@ class Ends:
             self._post(OutOfMemory(unit, invocation))
         empty = self._controller.is_empty(unit)
         successor = self._successor(state, slot) if slot is not None and not empty else None
-        return replace(event, tree_empty=empty, successor=successor)
+        return replaced(event, tree_empty=empty, successor=successor)
 
     def _successor(self, state: UnitState, ended: Running) -> tuple[int, int] | None:
         """Pid and start time of the main process by its PID file, where that is another one by now."""

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
 from gitproc.core.actions import Acknowledge, Action, Announce, Record, Signal, SignalTree
 from gitproc.core.events import Event, Tick
@@ -31,6 +31,7 @@ TOLD = "told"
 SIGNALLED = "signalled"
 """The record of up to when (seconds, CLOCK_BOOTTIME) all signals that were ordered have been sent."""
 _TURN = 256  # events taken in before orders go out, so that a flood does not delay them
+_SYNC_PAUSE = 0.01  # seconds for which an exit may wait to be made safe, so that many are at once
 _DISK_RETRY = 5.0  # seconds
 
 
@@ -40,8 +41,8 @@ class Performer(Protocol):
     def perform(self, action: Action) -> None:
         """Carry out one order; whatever comes of it is posted as an event."""
 
-    def tell(self, news: list[Announce]) -> list[dict[str, Any]]:
-        """Put these into the event log, which is written when the turn ends; as they stand there."""
+    def tell(self, news: list[Announce]) -> str:
+        """Put these into the event log, which is written when the turn ends; a JSON list, as they stand there."""
 
     def acknowledge(self, sequences: list[int]) -> None:
         """These exits are safe."""
@@ -71,7 +72,7 @@ class Mailbox:
         self._unsafe: list[int] = []
         self._syncing: asyncio.Future[None] | None = None
         self._disk_failed = False
-        self._sync_retry: asyncio.TimerHandle | None = None
+        self._sync_due: asyncio.TimerHandle | None = None
         self._closed = False
         # One thread of its own: questions that keep all others busy must not delay an acknowledgement.
         self._disk = ThreadPoolExecutor(1, "journal")
@@ -104,6 +105,9 @@ class Mailbox:
         if self._alarm is not None:
             self._alarm.cancel()
         self._flush()
+        if self._sync_due is not None:
+            self._sync_due.cancel()
+            self._sync_now()
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
         self._disk.shutdown()
@@ -133,7 +137,7 @@ class Mailbox:
                 else:
                     orders.append(action)
         if news:  # they are in the journal before they are in their log: see `recover.load_world`
-            self._state.put(TOLD, self._performer.tell(news))
+            self._state.put_text(TOLD, self._performer.tell(news))
         self._flush()
         for action in (*orders, *news):
             try:
@@ -176,8 +180,14 @@ class Mailbox:
             self._disk_failed = True
 
     def _sync(self) -> None:
-        if not self._unsafe or self._syncing is not None or self._sync_retry is not None:
-            return
+        if self._unsafe and self._syncing is None and self._sync_due is None:
+            if self._closed:
+                self._sync_now()
+            else:
+                self._sync_due = self._loop.call_later(_SYNC_PAUSE, self._sync_now)
+
+    def _sync_now(self) -> None:
+        self._sync_due = None
         sequences, self._unsafe = self._unsafe, []
         self._syncing = self._loop.run_in_executor(self._disk, self._state.sync)
         self._syncing.add_done_callback(lambda done: self._synced(done, sequences))
@@ -189,7 +199,7 @@ class Mailbox:
             log.error("cannot make the journal safe: %s", error)
             self._unsafe = sequences + self._unsafe
             if not self._closed:
-                self._sync_retry = self._loop.call_later(_DISK_RETRY, self._sync_again)
+                self._sync_due = self._loop.call_later(_DISK_RETRY, self._sync_now)
             return
         self._performer.acknowledge(sequences)
         if self._state.wants_checkpoint:
@@ -197,8 +207,4 @@ class Mailbox:
                 self._state.checkpoint()
             except StateError as failure:
                 log.error("%s", failure.message)
-        self._sync()
-
-    def _sync_again(self) -> None:
-        self._sync_retry = None
         self._sync()

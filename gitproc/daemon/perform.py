@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from gitproc.core.actions import (
@@ -60,6 +60,7 @@ from gitproc.daemon.senders import Senders
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.errors import HostError, StateError
 from gitproc.health.health_monitor import HealthMonitor
+from gitproc.immutable import replaced
 from gitproc.kernel import directories, spec_terminal
 from gitproc.kernel.dynamic_users import open_registry
 from gitproc.kernel.ipc_objects import IpcObjects
@@ -72,6 +73,7 @@ from gitproc.kernel.spaces import ROOTS as PRIVATE_ROOTS
 from gitproc.kernel.spawn_spec import compile_spec
 from gitproc.kernel.spec_namespaces import join_namespaces
 from gitproc.kernel.trash import Trash
+from gitproc.store import daemon_log
 from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
 from gitproc.units import directives as d
@@ -200,6 +202,7 @@ class Perform:
             case GoBack():
                 self.look_again()
             case Announce(kind, name, message):
+                daemon_log.gather()
                 level = logging.WARNING if kind in _LOUD else logging.INFO
                 log.log(level, "%s: %s", name or kind, message)
             case Reply(request, outcomes):
@@ -218,18 +221,19 @@ class Perform:
         """These exits are safe on disk."""
         self._e.manager.acknowledge(sequences)
 
-    def tell(self, news: list[Announce]) -> list[dict[str, Any]]:
-        """Put these into the event log, which is written when the turn ends; as they stand there."""
+    def tell(self, news: list[Announce]) -> str:
+        """Put these into the event log, which is written when the turn ends; a JSON list, as they stand there."""
         now, told = time.time(), []
         for one in news:
             data = dict(one.data)
             who = data.pop("who", "")
             told.append(self._e.events.append(one.kind, one.unit, one.message, data, who, now))
-        return told
+        return f"[{','.join(told)}]"
 
     def turn_ends(self) -> None:
         """Write the events of the turn at once."""
         self._e.events.flush()
+        daemon_log.release()
         self.look_outbox()
 
     def expect(self, request: int) -> asyncio.Future[dict[str, Any]]:
@@ -274,7 +278,7 @@ class Perform:
             names = tuple(name for name, _ in passed)
             warnings: list[str] = []
             context, joined = self.surroundings.of(action, self._log_of(unit), warnings)
-            context = replace(context, fd_names=names, first=action.first)
+            context = replaced(context, fd_names=names, first=action.first)
             plan = compile_spec(unit, action.command, process, context, action.variables)
             tell_descriptors(plan.spec, unit, names)
             join_namespaces(plan.spec, [kind for kind, _ in joined], len(names))
@@ -319,12 +323,15 @@ class Perform:
         return bare_name(f"{unit.prefix}@.service" if connection else home(unit.name))
 
     def _signal_tree(self, unit: str, signal: int, spare: tuple[int, ...]) -> None:
-        state = sitting(self._e.world, unit)
-        if state is not None and state.main is not None and signal != 9:
-            # The init of a PID namespace passes signals on; it would pass this one twice.
-            init = self._e.manager.init_pid(state.main.process)
-            spare = (*spare, init) if init else spare
-        self._e.controller.kill(unit, signal, spare)
+        state, manager = sitting(self._e.world, unit), self._e.manager
+        known = (0, -1)
+        if state is not None and state.main is not None:
+            main = state.main.process
+            known = (manager.pid(main), manager.pidfd(main))
+            if signal != 9 and manager.init_pid(main):
+                # The init of a PID namespace passes signals on; it would pass this one twice.
+                spare = (*spare, manager.init_pid(main))
+        self._e.controller.kill(unit, signal, spare, known)
 
     def _release(self, unit: Unit, *, keep_runtime: bool) -> None:
         if unit.kind == "slice":

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitproc.core.actions import Spawn
 from gitproc.daemon.config import Config
+from gitproc.immutable import replaced
 from gitproc.kernel.delegation import leaf_of
 from gitproc.kernel.launch import LaunchContext, LogOutput
 from gitproc.kernel.namespaces import missing_namespaces
@@ -76,7 +76,7 @@ class Surroundings:
         logs = self._config.logs
         # Strings, not paths: pathlib would keep each name for good among the interned ones.
         output = LogOutput(f"{self._log_dir}/{log}.log", logs.max_bytes, logs.files)
-        context = replace(self.base, cgroup=paths.directory, cgroup_procs=paths.procs, log=output)
+        context = replaced(self.base, cgroup=paths.directory, cgroup_procs=paths.procs, log=output)
         kinds = _shared(unit)
         own_tmp = unit[sandbox.PRIVATE_TMP] == "yes"
         if not kinds and not own_tmp:
@@ -84,7 +84,7 @@ class Surroundings:
         invocation = action.process.invocation
         space = self._spaces.enter(unit.name, invocation, _joined(unit), first=action.first)
         if own_tmp and granted("mnt", context, []):
-            context = replace(context, private_tmp=self._spaces.folders(space))
+            context = replaced(context, private_tmp=self._spaces.folders(space))
         given = [kind for kind in kinds if granted(kind, context, warnings)]
         return context, [(kind, self._namespaces.of(space, kind)) for kind in given]
 

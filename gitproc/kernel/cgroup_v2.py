@@ -80,8 +80,12 @@ def populated(group: str) -> bool:
     return "populated 1" in (read(group, "cgroup.events") or "")
 
 
-def kill(group: str, signo: int, spare: tuple[int, ...] = ()) -> int:
+def kill(
+    group: str, signo: int, spare: tuple[int, ...] = (), known: tuple[int, int] = (0, -1)
+) -> int:
     """Signal every process of the tree but those of `spare`; returns how many were reached.
+
+    `known`: a pid, and a pidfd that is of it.
 
     SIGKILL goes in rounds over the members until a round finds nobody new; the tree is frozen meanwhile,
     so that nobody forks away. Not through `cgroup.kill`: since the fix of its race with fork(2) (Linux 6.14,
@@ -89,7 +93,7 @@ def kill(group: str, signo: int, spare: tuple[int, ...] = ()) -> int:
     and ExecStopPost= or the next instance may well be.
     """
     if signo != signal.SIGKILL:
-        return signal_members(lambda: pids(group), signo, spare)
+        return signal_members(lambda: pids(group), signo, spare, known)
     with suppress(OSError):
         write(group, "cgroup.freeze", "1")
     try:

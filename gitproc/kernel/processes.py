@@ -171,35 +171,53 @@ def signal_process(pid: int, started: int, signo: int) -> bool:
 
 
 def signal_members(
-    members: Callable[[], Collection[int]], signo: int, spare: Collection[int] = ()
+    members: Callable[[], Collection[int]],
+    signo: int,
+    spare: Collection[int] = (),
+    known: tuple[int, int] = (0, -1),
 ) -> int:
     """Signal every process that `members` lists but those of `spare`; returns how many were reached.
 
     Each is signalled once, by a pidfd after which it was still listed, so a pid that comes again elsewhere
     is never hit; rounds go on until nobody new is found. SIGCONT follows, so that stopped ones see it.
+    `known`: a pid, and a pidfd that is of it.
     """
     reached: set[int] = set()
     for _ in range(_ROUNDS):
+        fresh = [pid for pid in members() if pid not in reached and pid not in spare]
         handles: dict[int, int] = {}
+        pid, handle = known
+        known = (0, -1)  # if it has ended, and its pid has come again, that is not it
+        told = pid in fresh and _signal(handle, signo)
+        if told:
+            reached.add(pid)
+            fresh.remove(pid)
         try:
-            for pid in members():
-                if pid not in reached and pid not in spare:
-                    with suppress(OSError):
-                        handles[pid] = os.pidfd_open(pid)
-            if not handles:
+            for pid in fresh:
+                with suppress(OSError):
+                    handles[pid] = os.pidfd_open(pid)
+            if not handles and not told:
                 break
-            still = set(members())
+            still = set(members()) if handles else set()
             for pid, handle in handles.items():
                 if pid in still:
                     reached.add(pid)
-                    with suppress(OSError):
-                        signal.pidfd_send_signal(handle, signo)
-                        if signo not in _NOT_CONTINUED:
-                            signal.pidfd_send_signal(handle, signal.SIGCONT)
+                    _signal(handle, signo)
         finally:
             for handle in handles.values():
                 os.close(handle)
     return len(reached)
+
+
+def _signal(pidfd: int, signo: int) -> bool:
+    try:
+        signal.pidfd_send_signal(pidfd, signo)
+    except OSError:
+        return False
+    if signo not in _NOT_CONTINUED:
+        with suppress(OSError):
+            signal.pidfd_send_signal(pidfd, signal.SIGCONT)
+    return True
 
 
 def guess_main(pids: Iterable[int], reaper: int) -> int | None:

@@ -82,7 +82,7 @@ class ResourceController:
     def prepare(self) -> None:
         """Make our base and pass the controllers on to it.
 
-        Where the base cannot be made there are no cgroups for us, and `describe` says why.
+        Where it cannot be made there are no cgroups for us, and `describe` says why.
         """
         if self.layout.v1:
             from gitproc.kernel.cgroup_v1 import Hierarchies
@@ -243,13 +243,17 @@ class ResourceController:
         found = reaped.group_below(self._base, pidfd) if self._base else ""
         return unit_at(found) if found else None
 
-    def kill(self, unit: str, signo: int, spare: tuple[int, ...] = ()) -> None:
+    def kill(
+        self, unit: str, signo: int, spare: tuple[int, ...] = (), known: tuple[int, int] = (0, -1)
+    ) -> None:
         """Signal every process of the unit but those of `spare`; SIGCONT follows where it makes sense.
+
+        `known`: a pid, and a pidfd that is of it.
 
         For SIGKILL the tree is frozen, so that nobody forks away from it.
         """
         if self._base:
-            cgroup_v2.kill(self._directory(unit), signo, spare)
+            cgroup_v2.kill(self._directory(unit), signo, spare, known)
             return
         group = self._places.path(unit)
         if signo == signal.SIGKILL and self._v1 is not None:

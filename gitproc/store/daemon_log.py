@@ -1,9 +1,9 @@
 """Where the manager's own messages go: `daemon.log`, and standard error where somebody reads it.
 
-Messages are written by the thread that logs, one write(2) each; there are few of them. A disk that refuses
-never raises into the manager. Under systemd, standard error is the journal and gets its priority prefixes
-(sd-daemon(3)) instead of a time stamp, which the journal has itself. What others have a say in (names,
-references, notifications) stands in messages too, so control characters are spelled out.
+Messages are written by the thread that logs, one write(2) each, or all of a turn of the manager's loop with one
+(`gather`). A disk that refuses never raises into the manager. Under systemd, standard error is the journal and
+gets its priority prefixes (sd-daemon(3)) instead of a time stamp, which the journal has itself. What others have
+a say in (names, references, notifications) stands in messages too, so control characters are spelled out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -22,25 +24,70 @@ MAX_BYTES = 10 << 20
 FILES = 5
 
 
-class _RotatingHandler(logging.Handler):
-    """A handler over the one rotating file of the store."""
+class _Handler(logging.Handler):
+    """Writes lines at once, or, from `gather` on, when it is told to."""
 
-    def __init__(self, file: RotatingFile) -> None:
+    def __init__(
+        self, write: Callable[[str], None], end: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__()
-        self._file = file
+        self._write = write
+        self._end = end
+        self._held: list[str] | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record) + "\n"
-            self._file.write(text.encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass  # there is no better place to say it; standard error has the message itself
         except Exception:
             self.handleError(record)
+            return
+        if self._held is not None:
+            self._held.append(text)
+        else:
+            self._put(text)
+
+    def hold(self) -> None:
+        """Keep what is logged from now on."""
+        with self.lock:  # type: ignore[union-attr]
+            if self._held is None:
+                self._held = []
+
+    def let_go(self) -> None:
+        """Write what was kept, and keep no more."""
+        with self.lock:  # type: ignore[union-attr]
+            held, self._held = self._held, None
+            if held:
+                self._put("".join(held))
+
+    def _put(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # there is no better place to say it
+            self._write(text)
 
     def close(self) -> None:
-        self._file.close()
+        self.let_go()
+        self._end()
         super().close()
+
+
+def gather() -> None:
+    """Keep what is logged until `release`: a thousand lines are then one write(2)."""
+    for handler in _handlers():
+        handler.hold()
+
+
+def release() -> None:
+    """Write what was kept, and each line at once from here on."""
+    for handler in _handlers():
+        handler.let_go()
+
+
+def _handlers() -> list[_Handler]:
+    return [x for x in logging.getLogger().handlers if isinstance(x, _Handler)]
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 class _TimedFormatter(logging.Formatter):
@@ -110,15 +157,17 @@ def set_up(
     OSError is never raised.
     """
     root = logging.getLogger()
-    for handler in list(root.handlers):
-        if getattr(handler, "is_gitprocs", False):
-            root.removeHandler(handler)
-            handler.close()
+    for handler in _handlers():
+        root.removeHandler(handler)
+        handler.close()
     timed = _TimedFormatter()
     if path is not None:
-        _add(_RotatingHandler(RotatingFile(path, max_bytes, files)), timed)
+        file = RotatingFile(path, max_bytes, files)
+        _add(
+            _Handler(lambda x: file.write(x.encode("utf-8", "backslashreplace")), file.close), timed
+        )
     if stderr:
-        _add(logging.StreamHandler(), _JournalFormatter() if _is_journal(sys.stderr) else timed)
+        _add(_Handler(_say), _JournalFormatter() if _is_journal(sys.stderr) else timed)
     root.setLevel(level)
     logging.raiseExceptions = False
     # What no line shows need not be found out for each.
@@ -128,5 +177,4 @@ def set_up(
 
 def _add(handler: logging.Handler, formatter: logging.Formatter) -> None:
     handler.setFormatter(formatter)
-    handler.is_gitprocs = True  # type: ignore[attr-defined]
     logging.getLogger().addHandler(handler)

@@ -103,21 +103,21 @@ class EventLog:
         data: Mapping[str, Any] | None = None,
         who: str = "",
         time: float | None = None,
-    ) -> dict[str, Any]:
-        """Log an event and hand it to subscribers; on disk with the next `flush`. Returns the event.
+    ) -> str:
+        """Log an event and hand it to subscribers; on disk with the next `flush`. Returns its line.
 
         `time`: seconds since 1970, now if None. Raises TypeError if JSON cannot hold `data`.
         """
         when = round(clock.time() if time is None else time, 6)
         event = _event(when, kind, unit, message, dict(data or {}), who)
-        line = _encode(event).encode("ascii") + b"\n"
+        line = _encode(event)
         if len(self._buffer) < BUFFER_EVENTS:
-            self._buffer.append(line)
+            self._buffer.append(line.encode("ascii") + b"\n")
         else:
             self.dropped += 1
         for subscription in self._subscriptions:
             subscription.offer(event)
-        return event
+        return line
 
     def complete(self, told: Iterable[Mapping[str, Any]]) -> None:
         """Write those of these events that are not in the log: a crash came between deciding and writing.

@@ -32,6 +32,7 @@ COMPACT_BYTES = 1 << 20
 
 _log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make one for each value
+_NOTHING = "null"
 _TRAILER = re.compile(rb'\n"crc32": "([0-9a-f]{8})"}\n?\Z')
 _JOURNAL = re.compile(r"journal\.(\d{1,18})")
 
@@ -149,9 +150,12 @@ class StateManager:
 
         Putting what is there already costs nothing. Raises TypeError for what JSON cannot hold.
         """
-        text = encode_value(value)
+        self.put_text(key, encode_value(value))
+
+    def put_text(self, key: str, text: str) -> None:
+        """As `put`, of a value that is compact ASCII JSON already."""
         with self._lock:
-            if value is None:
+            if text == _NOTHING:
                 if self._entries.pop(key, None) is None:
                     return
             elif self._entries.get(key) == text:

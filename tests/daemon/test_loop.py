@@ -22,7 +22,8 @@ class Performer:
         pass
 
     def tell(self, news):
-        return [self._log.append(x.kind, x.unit, x.message, dict(x.data)) for x in news]
+        told = [self._log.append(x.kind, x.unit, x.message, dict(x.data)) for x in news]
+        return f"[{','.join(told)}]"
 
     def acknowledge(self, sequences):
         pass

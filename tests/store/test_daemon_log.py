@@ -43,6 +43,21 @@ def test_setting_up_twice_does_not_double_messages(tmp_path):
     assert (tmp_path / "daemon.log").read_text().count("once") == 1
 
 
+def test_what_a_turn_says_is_written_at_once(tmp_path, capfd):
+    daemon_log.set_up(tmp_path / "daemon.log", stderr=True)
+    daemon_log.gather()
+    for number in range(3):
+        logging.getLogger("gitproc").info("message %d", number)
+    assert (tmp_path / "daemon.log").exists() is False
+    assert capfd.readouterr().err == ""
+    daemon_log.release()
+    text = (tmp_path / "daemon.log").read_text()
+    assert [line[-1] for line in text.splitlines()] == ["0", "1", "2"]
+    assert capfd.readouterr().err == text
+    logging.getLogger("gitproc").info("message 3")
+    assert (tmp_path / "daemon.log").read_text().endswith("message 3\n")
+
+
 def test_it_rotates(tmp_path):
     daemon_log.set_up(tmp_path / "daemon.log", stderr=False, max_bytes=500, files=2)
     for number in range(50):

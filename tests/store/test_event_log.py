@@ -109,7 +109,7 @@ def test_what_a_crash_kept_from_the_log_is_written_once(log):
     lost = EventLog(log.path.parent)  # of a manager that was killed before it wrote
     told.append(lost.append("unit.main-exited", "a.service", "3", {"status": 1}, time=3.0))
     for _ in range(2):
-        log.complete(told)
+        log.complete([json.loads(line) for line in told])
     assert messages(log.read()) == ["0", "1", "2", "3"]
     log.complete([])
 
