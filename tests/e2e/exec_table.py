@@ -26,6 +26,7 @@ print(json.dumps({
     'oom': int(open('/proc/self/oom_score_adj').read()),
     'policy': os.sched_getscheduler(0), 'cpus': sorted(os.sched_getaffinity(0)),
     'io': ctypes.CDLL(None).syscall(252 if os.uname().machine == 'x86_64' else 31, 1, 0),
+    'locks': [x.split()[3:5] for x in open('/proc/self/limits') if x.startswith('Max file locks')][0],
     'dump': int(open('/proc/self/coredump_filter').read(), 16),
     'memory': os.path.exists('/proc/self/numa_maps') and open('/proc/self/numa_maps').readline().split()[1],
     'slack': int(open('/proc/self/timerslack_ns').read()),
@@ -111,6 +112,19 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ("LimitMSGQUEUE=8K\nLimitMEMLOCK=4K", {"limits.MSGQUEUE": [8192] * 2}),
     ("LimitRTPRIO=0\nLimitNICE=0", {"limits.RTPRIO": [0, 0], "limits.NICE": [0, 0]}),
     ("LimitRSS=1M\nLimitRTTIME=5s", {"limits.RTTIME": [5_000_000] * 2, "limits.RSS.0": 1 << 20}),
+    ("LimitLOCKS=12:34", {"locks": ["12", "34"]}),
+    (
+        "CacheDirectory={unique}/m\nCacheDirectoryMode=0750",
+        {"env.CACHE_DIRECTORY": "/var/cache/{unique}/m"},
+    ),
+    (
+        "LogsDirectory={unique}/m\nLogsDirectoryMode=0711",
+        {"env.LOGS_DIRECTORY": "/var/log/{unique}/m"},
+    ),
+    (
+        "ConfigurationDirectory={unique}/m\nConfigurationDirectoryMode=0710",
+        {"env.CONFIGURATION_DIRECTORY": "/etc/{unique}/m"},
+    ),
     ("Environment=A=1 'B=x y'\nUnsetEnvironment=A", {"env.A": None, "env.B": "x y"}),
     ("PassEnvironment=FROM_OUTSIDE", {"env.FROM_OUTSIDE": "passed"}),
     ("Environment=PATH=/x", {"env.PATH": "/x"}),

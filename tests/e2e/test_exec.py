@@ -63,8 +63,10 @@ def test_each_process_finds_what_its_unit_says(machines, unique):
         info = (state / "a").stat()
         assert (info.st_mode & 0o777, info.st_uid) == (0o700, NOBODY.pw_uid)
         assert not Path("/run", unique, "r").exists(), "it goes with the end of the unit"
+        for root, mode in (("/var/cache", 0o750), ("/var/log", 0o711), ("/etc", 0o710)):
+            assert Path(root, unique, "m").stat().st_mode & 0o777 == mode, root
     finally:
-        for root in ("/run", "/var/lib", "/var/cache", "/var/log"):
+        for root in ("/run", "/var/lib", "/var/cache", "/var/log", "/etc"):
             shutil.rmtree(f"{root}/{unique}", ignore_errors=True)
 
 

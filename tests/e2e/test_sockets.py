@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -416,6 +417,30 @@ def test_stored_descriptors_come_back_with_the_next_start(machine, path):
     machine.gitproc("start", "v")
     fourth = until(lambda: len(lines()) == 4 and lines()[3])
     assert fourth[1:] == ["v.socket", "-"]
+    for keeps, found in (("yes", True), ("no", False)):  # the definition that stops decides
+        preserve = f"{text}FileDescriptorStorePreserve={keeps}\nEnvironment=KEEPS={keeps}\n"
+        count = len(lines())
+        machine.deploy({"v.service": f"{preserve}[Install]\nWantedBy=multi-user.target\n"})
+        before = until(lambda n=count: len(lines()) == n + 1 and lines()[n])
+        machine.gitproc("stop", "v")
+        machine.gitproc("start", "v")
+        after = until(lambda n=count: len(lines()) == n + 2 and lines()[n + 1])
+        assert (after[2] == f"kept{before[0]}") is found, keeps
+
+
+def test_what_waits_when_a_service_has_ended_is_dropped_if_so_asked(machine, path):
+    """FlushPending=: without it the same service would be started over and over, up to the limit."""
+    machine.deploy({
+        "n.socket": socket_unit(f"ListenStream={path}", "FlushPending=yes"),
+        "n.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nExecStart=/bin/true\n",
+    })  # fmt: skip
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(15)
+        client.connect(str(path))
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    assert state_of(machine, "n.socket") == ("active", "listening")
+    assert len(machine.events("unit.triggered", "n.service")) == 1
 
 
 # Answers whom it has accepted before it obeys SIGTERM.

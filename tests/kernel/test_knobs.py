@@ -61,6 +61,19 @@ def asked(text, *above):
         ("TasksMax=5", ["pids.max 5"]),
         ("IOWeight=7\nIODeviceWeight=/dev/vdb 9", ["io.weight 7", "io.weight 8:16 9"]),
         ("BlockIOWeight=1000", ["io.weight 200"]),
+        ("BlockIODeviceWeight=/dev/vdb 1000", ["io.weight 100", "io.weight 8:16 200"]),
+        (
+            "IOWriteBandwidthMax=/dev/vdb 2M",
+            ["io.max 8:16 rbps=max wbps=2000000 riops=max wiops=max"],
+        ),
+        (
+            "BlockIOReadBandwidth=/dev/vdb 1M",
+            ["io.max 8:16 rbps=1000000 wbps=max riops=max wiops=max"],
+        ),
+        (
+            "BlockIOWriteBandwidth=/dev/vdb 2M",
+            ["io.max 8:16 rbps=max wbps=2000000 riops=max wiops=max"],
+        ),
         (
             "IOReadBandwidthMax=/dev/vda 1M\nIOWriteIOPSMax=/srv 5\nIOReadIOPSMax=/dev/vdb 6",
             [
