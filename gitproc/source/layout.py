@@ -24,6 +24,8 @@ from gitproc.source.trees import EXECUTABLE, LINK, SUBMODULE, Entry, Trees
 
 MAX_FILE_BYTES = 256 << 20  # larger files are left out: a tree of desired state is no data store
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
 
 class Layouts:
     """Writes layouts, one at a time; knows which of those on disk it has made or checked itself."""
@@ -121,15 +123,20 @@ def _write_files(objects: Objects, work: Path, entries: list[Entry]) -> None:
             raise SourceError(f"the repository lacks blob {entry.oid}: run `git fsck` in it")
         if blob.data is None:
             continue
-        target = work / entry.path
         if entry.mode == LINK:
             text = os.fsdecode(blob.data)
             if "\0" not in text and text and not leaves_tree(entry.path, text):
-                target.symlink_to(text)
+                (work / entry.path).symlink_to(text)
             continue
-        with target.open("xb") as file:
-            file.write(blob.data)
-        target.chmod(0o555 if entry.mode == EXECUTABLE else 0o444)
+        # Not by way of pathlib and a file object: a commit may have ten thousand files.
+        fd = os.open(f"{work}/{entry.path}", _NEW, 0o400)
+        try:
+            rest = memoryview(blob.data)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+            os.fchmod(fd, 0o555 if entry.mode == EXECUTABLE else 0o444)
+        finally:
+            os.close(fd)
 
 
 def _link(source: Path, target: Path) -> bool:
