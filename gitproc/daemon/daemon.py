@@ -230,8 +230,9 @@ class Daemon:
             mailbox.after,
             senders.keep,
             senders.gone,
+            senders.counts,
         )
-        perform.ends.hear = notify.read
+        perform.ends.hear = partial(notify.read, hurry=True)
 
         from gitproc.api.server import Server
         from gitproc.daemon.desired import Desired

@@ -79,6 +79,11 @@ class Senders:
             self._warn(unit, problem)
         self._post(replace(event, fields=fields))
 
+    def counts(self, event: Notified) -> bool:
+        """Whether its unit heeds what this process says."""
+        state = present(self._world, event.unit, event.invocation)
+        return state is not None and state.unit is not None and may_speak(state, event.pid)
+
     def keep(self, event: Notified, fds: list[int]) -> None:
         """FDSTORE=1 and FDSTOREREMOVE=1, where the sender may speak for its unit; what is kept leaves `fds`."""
         state = present(self._world, event.unit, event.invocation)

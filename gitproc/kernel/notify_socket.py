@@ -1,9 +1,10 @@
 """The manager's end of the notify socket: datagrams of sd_notify(3) become facts about units.
 
-The shim owns the socket, so nothing is lost while no manager is there. The kernel vouches for the sender's
-pid; which unit that is, and whether it may speak for it, others decide. Descriptors that come along are
-closed at once, but for those that `keep` takes (FDSTORE=1). For BARRIER=1 closing is the answer, once all
-before it has had its effect.
+The shim owns the socket, so nothing is lost while no manager is there. What is said only once stays in it until
+that is recorded: a manager that is killed before leaves it to its successor, which may hear it twice. The kernel
+vouches for the sender's pid; which unit that is, and whether it may speak for it, others decide. Descriptors that
+come along are closed at once, but for those that `keep` takes (FDSTORE=1). For BARRIER=1 closing is the answer,
+once all before it has had its effect.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _PIDFD = struct.Struct("i")
 _SPACE = sum(map(socket.CMSG_SPACE, (_CREDENTIALS.size, _PIDFD.size, _FDS_MAX * 4)))
 _SO_PASSPIDFD, _SCM_PIDFD = 76, 4  # since Linux 6.5
 _FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+_SAID_ONCE = (b"READY=1", b"RELOADING=1", b"STOPPING=1", b"MAINPID=", b"FDSTORE=1")
 
 Attribute: TypeAlias = Callable[[int, int], tuple[str, str] | None]
 
@@ -41,7 +43,8 @@ class NotifySocket:
     none), None for strangers and for those already gone; `gone` does for a sender that may be gone.
     `rejected` is told why a message was dropped, of a flood only the first few a minute. `after` calls back
     when everything delivered so far has been taken in. `keep` takes from the descriptors of a message that
-    is about stored ones those that are to stay open.
+    is about stored ones those that are to stay open. `counts` tells whether a message of those that are said
+    only once is heeded at all; nobody else's has the others wait.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class NotifySocket:
         after: Callable[[Callable[[], None]], None] = lambda callback: callback(),
         keep: Callable[[Notified, list[int]], None] = lambda _event, _fds: None,
         gone: Attribute = lambda _pid, _pidfd: None,
+        counts: Callable[[Notified], bool] = lambda _event: False,
     ) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
@@ -65,6 +69,8 @@ class NotifySocket:
         self._after = after
         self._keep = keep
         self._gone = gone
+        self._counts = counts
+        self._head: object = None  # the first message in the socket: taken in, not recorded yet
         self._minute, self._told, self._untold = 0.0, 0, 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self.read)
@@ -72,15 +78,24 @@ class NotifySocket:
     def close(self) -> None:
         """Stop reading; what comes now waits for the next manager."""
         self._loop.remove_reader(self._socket)
+        self._head = None
         self._socket.close()
 
-    def read(self) -> None:
-        """Take in what has been said so far."""
+    def read(self, *, hurry: bool = False) -> None:
+        """Take in what has been said so far, up to what is to be recorded first; `hurry`: all of it."""
+        if hurry:
+            self._remove(self._head)
         # A bounded number at a time: a flood must not keep the loop from everything else.
         for _ in range(_PER_TURN):
+            if self._head is not None:
+                return
+            stays = False
             try:
+                if not hurry:
+                    seen = self._socket.recv(MESSAGE_BYTES_MAX, socket.MSG_PEEK | _FLAGS)
+                    stays = any(word in seen for word in _SAID_ONCE)
                 data, ancillary, flags, _ = self._socket.recvmsg(
-                    MESSAGE_BYTES_MAX + 1, _SPACE, _FLAGS
+                    MESSAGE_BYTES_MAX + 1, _SPACE, _FLAGS | (socket.MSG_PEEK if stays else 0)
                 )
             except (BlockingIOError, InterruptedError):
                 return
@@ -88,21 +103,39 @@ class NotifySocket:
                 self._reject(f"cannot read the notify socket: {error.strerror}")
                 return
             pid, pidfd, fds = _parse_ancillary(ancillary)
+            head = self._head = object() if stays else None
+            event = None
             try:
                 if len(fds) == 1 and parse_fields(data) == (("BARRIER", "1"),):
                     barrier = fds.pop()
                     self._after(partial(os.close, barrier))
                 else:
-                    self._take(data, pid, pidfd, flags, fds)
+                    event = self._take(data, pid, pidfd, flags, fds)
             finally:
                 for fd in (pidfd, *fds) if pidfd >= 0 else fds:
                     os.close(fd)
+                if event is not None and stays and self._counts(event):
+                    self._after(partial(self._remove, head))
+                else:
+                    self._remove(head)
 
-    def _take(self, data: bytes, pid: int, pidfd: int, flags: int, fds: list[int]) -> None:
+    def _remove(self, head: object) -> None:
+        """Take this message out of the socket, if it is there still."""
+        if head is not None and head is self._head:
+            self._head = None
+            with suppress(OSError):
+                self._socket.recv(1, _FLAGS)
+
+    def _take(
+        self, data: bytes, pid: int, pidfd: int, flags: int, fds: list[int]
+    ) -> Notified | None:
+        """Deliver what it says, and return that; None if it says nothing to us."""
         if pid <= 0:
-            return self._reject("a notification without credentials was dropped")
+            self._reject("a notification without credentials was dropped")
+            return None
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or len(data) > MESSAGE_BYTES_MAX:
-            return self._reject(f"a notification of process {pid} is too large: dropped")
+            self._reject(f"a notification of process {pid} is too large: dropped")
+            return None
         fields = parse_fields(data)
         if not fields or all(name == "BARRIER" for name, _ in fields):
             return None
@@ -110,11 +143,13 @@ class NotifySocket:
         if found is None:
             found = self._gone(pid, pidfd)
         if found is None:
-            return self._reject(f"a notification of process {pid}, which is no unit's, was dropped")
+            self._reject(f"a notification of process {pid}, which is no unit's, was dropped")
+            return None
         event = Notified(found[0], found[1], pid, fields)
         if any(name.startswith("FDSTORE") for name, _ in fields):
             self._keep(event, fds)
-        return self._deliver(event)
+        self._deliver(event)
+        return event
 
     def _reject(self, why: str) -> None:
         if self._rejected is None:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -23,14 +24,23 @@ class Listener:
         path,
         attribute=lambda pid, pidfd: ("a.service", "1" * 32),
         after=lambda callback: callback(),
+        counts=lambda event: False,
+        server=None,
     ):
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        server.bind(str(path))
+        if server is None:
+            server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            server.bind(str(path))
+        self.server = server.dup()  # as the shim has it
         self.path = str(path)
         self.told: list[Notified] = []
         self.rejected: list[str] = []
         self.notify = NotifySocket(
-            server.detach(), attribute, self.told.append, self.rejected.append, after
+            server.detach(),
+            attribute,
+            self.told.append,
+            self.rejected.append,
+            after,
+            counts=counts,
         )
         self.client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.client.connect(self.path)
@@ -41,6 +51,104 @@ class Listener:
     def __exit__(self, *_):
         self.notify.close()
         self.client.close()
+        self.server.close()
+
+
+async def turns():
+    """Let the loop look at its sockets several times."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def names(listener):
+    return [dict(event.fields) for event in listener.told]
+
+
+@pytest.mark.parametrize(
+    "said", ["READY=1", "STATUS=up\nREADY=1", "RELOADING=1", "STOPPING=1", "MAINPID=1", "FDSTORE=1"]
+)
+def test_what_is_said_once_stays_until_it_is_recorded(tmp_path, said):
+    """A manager that is killed between hearing it and writing it down leaves it to the next one."""
+
+    async def scenario():
+        recorded: list[Callable[[], None]] = []
+        mine = dict(line.split("=") for line in said.split("\n"))
+        with Listener(tmp_path / "n", after=recorded.append, counts=lambda event: True) as it:
+            for text in ("WATCHDOG=1", said, "STATUS=later"):
+                it.client.send(text.encode())
+            await soon(lambda: len(it.told) == 2, "told")
+            await turns()
+            assert names(it) == [{"WATCHDOG": "1"}, mine]
+            server = it.server.dup()
+        (dead,) = recorded
+        recorded.clear()
+        with Listener(
+            tmp_path / "n", after=recorded.append, counts=lambda event: True, server=server
+        ) as other:
+            await soon(lambda: other.told, "told again")
+            dead()
+            await turns()
+            assert names(other) == [mine]
+            recorded.pop()()
+            await soon(lambda: len(other.told) == 2, "the next one")
+            assert names(other) == [mine, {"STATUS": "later"}]
+
+    asyncio.run(scenario())
+
+
+def test_who_is_not_heeded_has_nobody_wait(tmp_path):
+    async def scenario():
+        recorded: list[Callable[[], None]] = []
+        with Listener(tmp_path / "n", after=recorded.append) as it:
+            it.client.send(b"READY=1")
+            it.client.send(b"STATUS=later")
+            await soon(lambda: len(it.told) == 2, "told")
+            assert not recorded
+
+    asyncio.run(scenario())
+
+
+def test_in_a_hurry_all_is_taken_in_once(tmp_path):
+    async def scenario():
+        recorded: list[Callable[[], None]] = []
+        with Listener(tmp_path / "n", after=recorded.append, counts=lambda event: True) as it:
+            for number in range(3):
+                it.client.send(b"READY=1\nSTATUS=%d" % number)
+            await soon(lambda: it.told, "told")
+            it.notify.read(hurry=True)
+            assert [x["STATUS"] for x in names(it)] == ["0", "1", "2"]
+            it.client.send(b"READY=1\nSTATUS=3")
+            await soon(lambda: len(it.told) == 4, "told")
+            recorded.pop(0)()  # of the first, which is gone already
+            it.client.send(b"STATUS=4")
+            await turns()
+            assert len(it.told) == 4
+            recorded.pop()()
+            await soon(lambda: len(it.told) == 5, "told")
+
+    asyncio.run(scenario())
+
+
+def test_a_message_that_waits_costs_no_descriptors(tmp_path):
+    async def scenario():
+        recorded: list[Callable[[], None]] = []
+        with Listener(tmp_path / "n", after=recorded.append, counts=lambda event: True) as it:
+            before = descriptors()
+            ours, theirs = os.pipe()
+            socket.send_fds(it.client, [b"READY=1\nFDSTORE=1"], [theirs])
+            os.close(theirs)
+            await soon(lambda: it.told, "told")
+            recorded.pop()()
+            os.set_blocking(ours, False)
+            assert os.read(ours, 1) == b""  # nobody has the other end
+            os.close(ours)
+            assert descriptors() == before
+
+    asyncio.run(scenario())
 
 
 def test_messages_come_with_their_senders_pid(tmp_path):
