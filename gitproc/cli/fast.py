@@ -136,6 +136,8 @@ def run(argv: list[str]) -> int | None:
         return INTERRUPTED
     except BrokenPipeError:
         return BROKEN_PIPE
+    except _Unwritable as error:
+        return _complain(f"cannot write the output: {error}")
     except OSError as error:
         return _complain(f"cannot hear the daemon's answer: {error.strerror or error}")
     finally:
@@ -241,11 +243,23 @@ def _copy(connection: "_socket.socket", data: bytes, quiet: bool) -> int:
     return status
 
 
+class _Unwritable(Exception):
+    """What we write to refuses it: a full disk, say."""
+
+
 def _write(file: int, data: bytes) -> None:
-    while data:
-        data = data[posix.write(file, data) :]
+    try:
+        while data:
+            data = data[posix.write(file, data) :]
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _Unwritable(error.strerror) from None
 
 
 def _complain(text: str) -> int:
-    _write(2, f"gitproc: {text}\n".encode("utf-8", "surrogateescape"))
+    try:
+        _write(2, f"gitproc: {text}\n".encode("utf-8", "surrogateescape"))
+    except (_Unwritable, BrokenPipeError):
+        pass
     return 1

@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def slow(words: list[str]) -> int:
     """Run one command with everything Python has; what the fast path prints is printed here alike."""
-    import os
+    import contextlib
 
     from gitproc.api import text
     from gitproc.cli import output
@@ -43,10 +43,23 @@ def slow(words: list[str]) -> int:
     except KeyboardInterrupt:
         return fast.INTERRUPTED
     except BrokenPipeError:
-        # Python would complain when it flushes standard output at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _give_up_output()
         return fast.BROKEN_PIPE
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _give_up_output()
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"gitproc: cannot write the output: {error.strerror}\n")
+        return 1
     return status
+
+
+def _give_up_output() -> None:
+    """Python would complain when it flushes standard output at exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 if __name__ == "__main__":

@@ -53,11 +53,12 @@ class BranchVerbs:
         for name in healed:
             state = self._world.units[name].active.value
             result["units"].setdefault(name, {"result": "done", "active_state": state})
-        if shown["error"]:
-            result["warnings"] = [shown["error"]]
+        warnings = [shown["error"]] if shown["error"] else []
         if shown["failed"]:
             sha = shown["failed"]["sha"][:12]
-            result["warnings"] = [f"{sha} is held back: `gitproc apply` tries it again"]
+            warnings.append(f"{sha} is held back: `gitproc apply` tries it again")
+        if warnings:
+            result["warnings"] = warnings
         if shown["refused"]:
             result["diagnostics"] = shown["diagnostics"]
         return result

@@ -15,8 +15,8 @@ from typing import Any
 from gitproc.core.world import World
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
-from gitproc.daemon.questions import Ask
 from gitproc.store.event_log import Subscription
+from gitproc.store.logs import Ask
 
 DEFAULT_LIMIT = 300.0  # seconds
 MAX_LIMIT = 86_400.0

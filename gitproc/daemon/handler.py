@@ -98,7 +98,8 @@ class RpcHandler:
             reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
             since = params.get("since")
             last = params.get("lines", 10 if since is None else None)
-            async for line in reader.follow(last=last, since=since):
+            lines = reader.follow(last=last, since=since, ask=self.questions.ask)
+            async for line in lines:
                 yield _line(line)
         elif method == "deploy":
             async with contextlib.aclosing(self._deploy_items(params)) as items:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from gitproc.errors import DaemonError
 
@@ -17,13 +17,6 @@ T = TypeVar("T")
 
 THREADS = 3
 MOST = 64  # asked and not answered
-
-
-class Ask(Protocol):
-    """Has something read in a thread."""
-
-    async def __call__(self, work: Callable[[], T]) -> T:
-        """What `work` returns."""
 
 
 class Questions:

@@ -183,8 +183,7 @@ class GitIntegration:
 
     def last_change(self, paths: Sequence[str], commit: str) -> CommitMeta | None:
         """The commit, seen from `commit`, that last changed one of `paths`. About 2 ms, then kept."""
-        with self._lock:
-            return self._history.last_change(paths, commit)
+        return self._history.last_change(paths, commit)  # a long history keeps nobody else waiting
 
     def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether `descendant` builds on `ancestor`: if not, the branch was rewound."""
@@ -227,8 +226,7 @@ class GitIntegration:
 
     def compose(self, head: str, source: str, paths: Sequence[str]) -> str:
         """Write the tree of `head` with these files as they are in `source`, or not there; its id."""
-        with self._lock:
-            return Rollback(self._command, self.branch).compose(head, source, paths)
+        return Rollback(self._command, self.branch).compose(head, source, paths)
 
     def write_note(self, sha: str, text: str, when: float) -> None:
         """Set the note of a commit in refs/notes/gitproc, dated `when` (epoch seconds)."""

@@ -75,9 +75,9 @@ class _Shared:
             self._libc.inotify_rm_watch(self._fd, number)
 
     def _drain(self) -> None:
+        # What is left comes next turn: who writes all the time must not keep the loop here.
         try:
-            while data := os.read(self._fd, 1 << 16):
-                self._wake(data)
+            self._wake(os.read(self._fd, 1 << 16))
         except BlockingIOError:
             pass
 

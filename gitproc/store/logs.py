@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from gitproc.errors import StateError
 from gitproc.store.inotify import Watch
@@ -26,9 +27,18 @@ from gitproc.store.log_segments import (
 )
 from gitproc.units.names import bare_name
 
+T = TypeVar("T")
+
 SETTLE_SECONDS = 0.01
 MOST_LINES = 100_000  # that `newest` gives at once
 MOST_CHARACTERS = 8 << 20
+
+
+class Ask(Protocol):
+    """Has something done in a thread."""
+
+    async def __call__(self, work: Callable[[], T], /) -> T:
+        """What `work` returns."""
 
 
 class LogReader:
@@ -100,12 +110,17 @@ class LogReader:
             close_all(segments)
 
     async def follow(
-        self, *, last: int | None = 10, since: float | None = None
+        self,
+        *,
+        last: int | None = 10,
+        since: float | None = None,
+        ask: Ask = asyncio.to_thread,
     ) -> AsyncIterator[LogLine]:
         """The lines as `lines` gives them, then every further one as it is completed, without end.
 
         Waits for a log that is not there yet. Goes over rotations; bytes are missing only if they were
-        rotated out of existence before they could be read. Close the iterator to stop.
+        rotated out of existence before they could be read. Close the iterator to stop. `ask` has the place to
+        begin at looked for in a thread: it may lie far back.
         Raises StateError if the directory cannot be read.
         """
         if not self.path.parent.is_dir():
@@ -114,10 +129,14 @@ class LogReader:
         segments: list[Segment] = []
         try:
             watch.directory(self.path.parent)
+            inode, offset = await ask(lambda: _beginning(self.path, last, since))
             segments = open_segments(self.path)
-            number, offset = _start(segments, last, since)
-            close_all(segments[:number])
-            del segments[:number]
+            inodes = [segment.inode for segment in segments]
+            if inode in inodes:
+                close_all(segments[: inodes.index(inode)])
+                del segments[: inodes.index(inode)]
+            else:  # rotated out of existence meanwhile
+                offset = 0
             splitter = Splitter()
             while True:
                 watch.file(self.path)
@@ -146,6 +165,18 @@ class LogReader:
         finally:
             watch.close()
             close_all(segments)
+
+
+def _beginning(
+    path: Path, last: int | None, since: float | None
+) -> tuple[tuple[int, int] | None, int]:
+    """The file (device and inode; None without a log) and the offset in it where to begin."""
+    segments = open_segments(path)
+    try:
+        number, offset = _start(segments, last, since)
+        return (segments[number].inode if segments else None), offset
+    finally:
+        close_all(segments)
 
 
 def _start(segments: list[Segment], last: int | None, since: float | None) -> tuple[int, int]:

@@ -31,6 +31,14 @@ class Command:
             env={**self.environment, **({"PYTHONPATH": _PROJECT} if slow else {})},
         )  # fmt: skip
 
+    def into(self, file, *words, slow=False):
+        """With standard output into a file."""
+        with Path(file).open("wb") as out:
+            return subprocess.run(
+                self.words(*words, slow=slow), stdout=out, stderr=subprocess.PIPE, timeout=30,
+                check=False, env={**self.environment, **({"PYTHONPATH": _PROJECT} if slow else {})},
+            )  # fmt: skip
+
     def on_terminal(self, *words, slow=False):
         """Exit status and what a terminal of 80 columns got."""
         ours, theirs = pty.openpty()

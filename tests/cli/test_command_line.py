@@ -92,6 +92,14 @@ def test_both_paths_draw_the_same_on_a_terminal(root, gitproc, words):
     assert (b"\x1b[" in quick[1]) == (words[0] != "logs")
 
 
+@pytest.mark.parametrize("words", [["list"], ["status", "web"], ["events"], ["list", "--json"]])
+def test_a_full_disk_is_called_one(root, gitproc, words):
+    for slow in (False, True):
+        found = gitproc.into("/dev/full", "--root", root, *words, slow=slow)
+        said = b"gitproc: cannot write the output: No space left on device\n"
+        assert (found.returncode, found.stderr) == (1, said)
+
+
 def test_no_color_is_obeyed(root, tmp_path):
     plain = Command(tmp_path, NO_COLOR="1")
     for words in (["status"], ["history"], ["doctor"]):

@@ -105,7 +105,10 @@ def test_a_question_that_takes_long_keeps_nobody_else_waiting(machine):
     log = machine.logs / "events.log"
     told = log.rename(log.with_name("told"))
     os.mkfifo(log)  # who opens it waits
-    streams = ({"method": "events"}, {"method": "deploy", "sha": machine.git("rev-parse", "HEAD")})
+    streams = (
+        {"method": "events"},
+        {"method": "deploy", "sha": machine.git("rev-parse", "HEAD")},
+    )
     with contextlib.ExitStack() as stack:
         followed = [stack.enter_context(_Question(machine, **x, follow=True)) for x in streams]
         before = time.monotonic()

@@ -319,6 +319,28 @@ def test_follow_begins_with_the_last_lines_and_goes_on(writer, reader):
     following(scenario)
 
 
+@pytest.mark.parametrize("rotations", [0, 1, 3])
+def test_follow_looks_for_its_beginning_in_a_thread_whatever_happens_meanwhile(
+    writer, reader, rotations
+):
+    async def ask(work):
+        found = await asyncio.to_thread(work)
+        for number in range(rotations):
+            writer.rotate()
+            writer.write(b"new %d\n" % number, 2)
+        return found
+
+    async def scenario():
+        writer.write(b"1\n2\n3\n", 1)
+        follower = Follower(reader, last=2, ask=ask)
+        first = ["2", "3"]
+        news = [f"new {number}" for number in range(rotations)]
+        assert await follower.until(len(first + news)) == [*first, *news]
+        await follower.close()
+
+    following(scenario)
+
+
 def test_follow_waits_for_the_end_of_a_line(writer, reader):
     async def scenario():
         writer.write(b"begun", 1)
