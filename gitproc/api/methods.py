@@ -201,7 +201,7 @@ METHODS: Mapping[str, Method] = {
         frozenset({"unit"}),
         streams=True,
     ),
-    "verify": Method({"rev": _text, "path": _text}),
+    "verify": Method({"rev": _text}),
     "plan": Method({"rev": _text}),
     "sync": Method(operates=True),
     "apply": Method({"sha": _text}, operates=True),

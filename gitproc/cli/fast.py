@@ -261,5 +261,5 @@ def _complain(text: str) -> int:
     try:
         _write(2, f"gitproc: {text}\n".encode("utf-8", "surrogateescape"))
     except (_Unwritable, BrokenPipeError):
-        pass
+        return 1  # with nobody to tell why
     return 1

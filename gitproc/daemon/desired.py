@@ -13,11 +13,8 @@ import asyncio
 import contextlib
 import gc
 import logging
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import sha1
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitproc.core.events import (
@@ -36,7 +33,7 @@ from gitproc.daemon.host_units import of_commit
 from gitproc.errors import GitProcError, SourceError
 from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic
-from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
+from gitproc.units.loader import LoadOptions, UnitSet, load
 from gitproc.units.specifiers import Host
 
 if TYPE_CHECKING:
@@ -72,6 +69,7 @@ class Desired:
         self._lock = asyncio.Lock()
         self._git: GitIntegration | None = None
         self._monitor: GitMonitor | None = None
+        self._stale = False  # what the monitor watches is not the repository any more
         self._seen = ""
         self._reverting = ""
         self._hinted: asyncio.TimerHandle | None = None
@@ -147,9 +145,13 @@ class Desired:
             await asyncio.wait_for(self._looked.wait(), patience)
 
     async def _start_monitor(self) -> None:
+        before, self._monitor, self._stale = self._monitor, None, False
+
         def start() -> GitMonitor:
             from gitproc.source.git_monitor import GitMonitor
 
+            if before is not None:
+                before.stop()
             monitor = GitMonitor(self._config.repository, self._config.branch, self.hint)
             monitor.start()
             return monitor
@@ -176,6 +178,9 @@ class Desired:
             except Exception as error:
                 log.exception("cannot look at the repository")
                 self._post(SourceFailed(f"cannot look at the repository: {error}"))
+            if self._stale:
+                await self._start_monitor()
+                self.hint()  # what came before it watched
             await asyncio.sleep(0)  # let the world take it in
             if self._world.undecided or astray(self._world) is not None:
                 await self._fall_back()
@@ -233,6 +238,7 @@ class Desired:
         if chore is not None:
             chore()
         git = self.git()
+        self._stale = self._monitor is not None and self._monitor.is_stale()
         head = git.head()
         if head is not None:
             return head
@@ -355,7 +361,9 @@ class Desired:
         try:
             loaded = self._read(commit.sha, base)
         except GitProcError:
-            files = list(files_below(self.trees / commit.sha))
+            from gitproc.source import layout
+
+            files = layout.files_below(self.trees / commit.sha)
             units = load(files, self._host, self.options)
             host = self._host_units(units, None, None)
             loaded = CommitLoaded(commit, units, host_units=host)
@@ -372,23 +380,3 @@ def _beside_units(files: object) -> bool:
     from gitproc.source.reading import is_unit_like
 
     return isinstance(files, dict) and any(not is_unit_like(path) for path in files)
-
-
-def files_below(root: Path) -> list[SourceFile]:
-    """The files of a laid out tree as source files. StateError or OSError if it is not there."""
-    found = []
-    for path in sorted(root.rglob("*")):
-        relative = path.relative_to(root).as_posix()
-        if any(part.startswith(".") for part in relative.split("/")[:-1]):
-            continue
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            text = str(path.readlink())
-            oid = sha1(text.encode(), usedforsecurity=False).hexdigest()
-            found.append(SourceFile(relative, oid, text.encode(), text))
-        elif stat.S_ISREG(mode):
-            data = path.read_bytes()
-            found.append(SourceFile(relative, sha1(data, usedforsecurity=False).hexdigest(), data))
-    if not found and not root.is_dir():
-        raise FileNotFoundError(2, "not laid out", str(root))
-    return found

@@ -55,7 +55,6 @@ class _Push:
     problems: list[Diagnostic]
     base: tuple[str, UnitSet] | None
     pushed: Pushed = field(default_factory=Pushed)
-    asked: set[str] = field(default_factory=set)
     alarm: asyncio.TimerHandle | None = None
     busy: bool = False
 
@@ -137,7 +136,7 @@ class Pushes:
         except LackingError as lacking:
             push.busy = False
             self._wait(token, push)
-            if unsent := push.asked.intersection(lacking.names):
+            if unsent := push.pushed.asked.intersection(lacking.names):
                 missing = rules.problem(f"the push lacks object {min(unsent)}")
                 raise self._end(token, push, [missing]) from None
             return {"accepted": False, **self._want(push, lacking.names, lacking.limit)}
@@ -227,7 +226,7 @@ class Pushes:
 
     def _want(self, push: _Push, names: Sequence[str], limit: int) -> dict[str, Any]:
         wanted = list(names)[:_WANTED]
-        push.asked.update(wanted)
+        push.pushed.asked.update(wanted)
         return {"want": wanted, "limit": limit}
 
     def _wait(self, token: str, push: _Push) -> None:

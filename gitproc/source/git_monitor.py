@@ -40,6 +40,7 @@ class GitMonitor:
         self._branch = self._git_dir / "refs" / "heads" / branch
         self._notify = notify
         self._observer: BaseObserver | None = None
+        self._watched = _identity(self._git_dir)
         self.reason = "not started"
 
     @property
@@ -55,6 +56,11 @@ class GitMonitor:
             gone = not self._git_dir.exists()
             self.reason = "the repository was removed" if gone else "watchdog's threads have ended"
         return not self.reason
+
+    def is_stale(self) -> bool:
+        """Whether another repository lies in the place of the one that is watched. For a thread."""
+        found = _identity(self._git_dir)
+        return found is not None and found != self._watched
 
     def start(self) -> None:
         """Begin to watch. Never fails for want of inotify: see `inotify_works` and `reason`."""
@@ -120,6 +126,14 @@ class GitMonitor:
         if path.parent == self._git_dir / "reftable":
             return True
         return path == self._branch or path in self._branch.parents
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _schedule(

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence, Set
@@ -21,6 +22,7 @@ from gitproc.errors import SourceError
 from gitproc.source.objects import Objects
 from gitproc.source.reading import leaves_tree
 from gitproc.source.trees import EXECUTABLE, LINK, SUBMODULE, Entry, Trees
+from gitproc.units.tree import SourceFile
 
 MAX_FILE_BYTES = 256 << 20  # larger files are left out: a tree of desired state is no data store
 
@@ -190,6 +192,28 @@ def _is_sound(final: Path, entries: dict[str, Entry]) -> bool:
         if digest(b"blob %d\0" % len(data) + data).hexdigest() != entry.oid:
             return False
     return True
+
+
+def files_below(root: Path) -> list[SourceFile]:
+    """The files of a layout as source files, hidden folders left out. OSError if it is not there."""
+    found = []
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root).as_posix()
+        if any(part.startswith(".") for part in relative.split("/")[:-1]):
+            continue
+        mode, link = path.lstat().st_mode, None
+        if stat.S_ISLNK(mode):
+            link = str(path.readlink())
+            data = os.fsencode(link)
+        elif stat.S_ISREG(mode):
+            data = path.read_bytes()
+        else:
+            continue
+        oid = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+        found.append(SourceFile(relative, oid, data, link))
+    if not found and not root.is_dir():
+        raise FileNotFoundError(2, "not laid out", str(root))
+    return found
 
 
 def _remove(path: Path) -> None:

@@ -50,6 +50,8 @@ class Pushed:
 
     def __init__(self) -> None:
         self.objects: dict[str, GitObject] = {}
+        self.asked: set[str] = set()
+        """What the hook has been asked for: nothing else is taken, so that nobody fills the memory."""
         self.bytes = 0
         self._rest = bytearray()
         self._header: tuple[str, str, int] | None = None
@@ -78,6 +80,8 @@ class Pushed:
             oid, kind, size = match[1].decode(), match[2].decode(), int(match[3])
             bare = match[4] is not None
             del self._rest[: end + 1]
+            if oid not in self.asked:
+                raise SourceError(f"object {oid} has not been asked for")
             if kind == "missing":
                 raise SourceError(f"the push lacks object {oid}: run `git fsck`, and push again")
             if (bare and kind != "blob") or (not bare and size > MAX_OBJECT):

@@ -12,6 +12,7 @@ import ctypes
 import logging
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 FALLBACK_SECONDS = 1.0
@@ -76,10 +77,8 @@ class _Shared:
 
     def _drain(self) -> None:
         # What is left comes next turn: who writes all the time must not keep the loop here.
-        try:
+        with suppress(BlockingIOError):
             self._wake(os.read(self._fd, 1 << 16))
-        except BlockingIOError:
-            pass
 
     def _wake(self, data: bytes) -> None:
         at = 0

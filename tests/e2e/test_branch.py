@@ -223,3 +223,16 @@ def test_a_repository_others_can_write_is_not_trusted(machines):
     machine.commit({"a.service": OTHER})
     until(lambda: "refs/heads" in source_error(machine), "it is said")
     assert machine.pids() == pids
+
+
+def test_a_repository_that_is_replaced_is_watched_again(machines):
+    machine = machines(config="settle_seconds = 0.1\npoll_interval = 3600\n")
+    machine.deploy({"a.service": service()})
+    until(lambda: "notes" in machine.git("for-each-ref"), "what is to be written is written")
+    place = machine.repository.path
+    shutil.copytree(place, place.with_name("restored"), symlinks=True)
+    place.rename(place.with_name("before"))
+    place.with_name("restored").rename(place)
+    assert machine.gitproc("sync").status == 0
+    machine.deploy({"b.service": service()})
+    machine.deploy({"c.service": service()})

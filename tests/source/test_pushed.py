@@ -17,6 +17,13 @@ def blob(data: bytes, digits: int = 40) -> GitObject:
     return GitObject(object_id("blob", data, digits), "blob", len(data), data)
 
 
+def awaiting(*names: str) -> Pushed:
+    """A push that these objects have been asked of."""
+    pushed = Pushed()
+    pushed.asked.update(names)
+    return pushed
+
+
 class Below:
     """A repository with some objects."""
 
@@ -35,7 +42,7 @@ class Below:
 def test_pieces_of_any_size(contents, size, digits):
     objects = [blob(data, digits) for data in contents]
     stream = b"".join(part for found in objects for part in encode(found.oid, found))
-    pushed = Pushed()
+    pushed = awaiting(*(x.oid for x in objects))
     for at in range(0, len(stream), size):
         pushed.feed(stream[at : at + size])
     assert pushed.objects == {x.oid: x for x in objects}
@@ -51,20 +58,29 @@ def test_one_changed_byte_is_found():
     found = blob(b"ExecStart=/bin/true")
     [header, data] = encode(found.oid, found)
     with pytest.raises(SourceError, match="another object"):
-        Pushed().feed(header + data.replace(b"true", b"evil"))
+        awaiting(found.oid).feed(header + data.replace(b"true", b"evil"))
 
 
 def test_there_is_an_end():
-    pushed = Pushed()
+    found = blob(b"x" * (1 << 20))
+    pushed = awaiting(found.oid)
     with pytest.raises(SourceError, match="64 MiB"):
         for _ in range(MAX_PUSH // (1 << 20) + 1):
-            data = b"x" * (1 << 20)
-            pushed.feed(b"".join(encode("", blob(data))))
+            pushed.feed(b"".join(encode("", found)))
+
+
+def test_what_nobody_has_asked_for_is_not_kept():
+    wanted, more = blob(b"wanted"), GitObject("1" * 40, "blob", 1 << 30, None)
+    pushed = awaiting(wanted.oid)
+    pushed.feed(b"".join(encode(wanted.oid, wanted)))
+    with pytest.raises(SourceError, match="has not been asked for"):
+        pushed.feed(b"".join(encode(more.oid, more)))
+    assert list(pushed.objects) == [wanted.oid]
 
 
 def test_a_file_that_is_too_large_comes_without_its_bytes():
     oid = "1" * 40
-    pushed = Pushed()
+    pushed = awaiting(oid)
     pushed.feed(b"".join(encode(oid, GitObject(oid, "blob", 1 << 30, None))))
     [found] = Overlay(Below(), pushed).get_all([oid], 100)
     assert found == (oid, "blob", 1 << 30, None)
@@ -72,7 +88,7 @@ def test_a_file_that_is_too_large_comes_without_its_bytes():
 
 def test_what_is_nowhere_is_named_whole():
     here, there, small = blob(b"here"), blob(b"there"), blob(b"")
-    pushed = Pushed()
+    pushed = awaiting(here.oid)
     pushed.feed(b"".join(encode(here.oid, here)))
     overlay = Overlay(Below(there), pushed)
     names = [there.oid, here.oid, there.oid]
