@@ -248,6 +248,7 @@ class Daemon:
         perform.look_again = desired.hint
         outcomes = Outcomes(effects, desired, mailbox.post)
         perform.look_outbox = outcomes.look
+        outcomes.settled = mailbox.tidy
 
         if config.resync == "heal":
             desired.polled = partial(resync, effects, mailbox.post)

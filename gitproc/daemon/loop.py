@@ -170,6 +170,17 @@ class Mailbox:
         self._alarm = None
         self.post(Tick())
 
+    def tidy(self) -> None:
+        """Nothing is under way: a good moment to leave the next manager a checkpoint to read, off the loop."""
+        if not self._closed and self._state.untidy:
+            self._loop.run_in_executor(self._disk, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        try:
+            self._state.checkpoint()
+        except StateError as failure:
+            log.error("%s", failure.message)
+
     def _flush(self) -> None:
         try:
             self._state.flush()
@@ -203,8 +214,5 @@ class Mailbox:
             return
         self._performer.acknowledge(sequences)
         if self._state.wants_checkpoint:
-            try:
-                self._state.checkpoint()
-            except StateError as failure:
-                log.error("%s", failure.message)
+            self._checkpoint()
         self._sync()

@@ -57,6 +57,8 @@ class Outcomes:
         self._wake = {channel: asyncio.Event() for channel in self._sends}
         self._sent: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.settled: Callable[[], None] = lambda: None
+        """Called when an outcome has been told: for the moment there is nothing else to do."""
 
     def look(self) -> None:
         """Something may have come into the outbox, or have been told to everybody."""
@@ -120,6 +122,7 @@ class Outcomes:
         self._sent.add((outcome.delivery, channel))
         self._post(OutcomeTold(outcome.delivery, channel, last=False))
         heap.give_back()  # the commit is done with, and so is what loading it took
+        self.settled()
 
     def payload(self, outcome: Outcome) -> dict[str, Any]:
         """What is told, as JSON."""

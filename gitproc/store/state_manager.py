@@ -29,6 +29,7 @@ from gitproc.store.lock import Lock
 
 VERSION = 1
 COMPACT_BYTES = 1 << 20
+TIDY_BYTES = 1 << 16
 
 _log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make one for each value
@@ -42,6 +43,7 @@ class Checkpoint(NamedTuple):
 
     generation: int
     entries: dict[str, Any]
+    texts: dict[str, str]  # the same, as JSON
 
 
 def encode_value(value: Any) -> str:
@@ -64,13 +66,21 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
         raise ValueError("incomplete")
     if int(trailer[1], 16) != zlib.crc32(data[: trailer.start()]):
         raise ValueError("wrong checksum")
-    content = json.loads(data)
+    text = data.decode("ascii")
+    content = json.loads(text)
     if content["version"] != VERSION:
         raise StateError(
             f"state of version {content['version']} was written by another GitProc; "
             f"this one reads version {VERSION}"
         )
-    return Checkpoint(content["generation"], content["entries"])
+    entries: dict[str, Any] = content["entries"]
+    lines = text.split("\n")[3:-3]  # one for each entry
+    texts = {}
+    for (key, value), line in zip(entries.items(), lines, strict=True) if entries else ():
+        at = line.index('": ')
+        written = "\\" not in line[:at]  # else the key may have a quotation mark in it
+        texts[key] = line[at + 3 :].removesuffix(",") if written else encode_value(value)
+    return Checkpoint(content["generation"], entries, texts)
 
 
 class StateManager:
@@ -118,8 +128,8 @@ class StateManager:
         self.warnings = []
         state = self._read_checkpoint(self._state)
         old = self._read_checkpoint(self._old)
-        base = state or old or Checkpoint(0, {})
-        values = dict(base.entries)
+        base = state or old or Checkpoint(0, {}, {})
+        values, texts = base.entries, base.texts
         generations = [number for number in self._journals() if number >= base.generation]
         length = 0
         for generation in generations:
@@ -128,11 +138,14 @@ class StateManager:
             length = reading.length
             for record in reading.records:
                 for key, value in record.items():
+                    texts.pop(key, None)
                     if value is None:
                         values.pop(key, None)
                     else:
                         values[key] = value
-        self._entries = {key: encode_value(value) for key, value in values.items()}
+        self._entries = {
+            key: texts.get(key) or encode_value(value) for key, value in values.items()
+        }
         self._pending = {}
         self._checkpoint_bytes = sum(len(key) + len(text) for key, text in self._entries.items())
         self._generation = generations[-1] if generations else base.generation
@@ -199,6 +212,11 @@ class StateManager:
         except StateError:
             self._suspect = True
             raise
+
+    @property
+    def untidy(self) -> bool:
+        """The journal has so much in it that who reads it next would be glad of a checkpoint."""
+        return self._writer().size > max(TIDY_BYTES, self._checkpoint_bytes // 2)
 
     @property
     def wants_checkpoint(self) -> bool:

@@ -17,7 +17,13 @@ import pytest
 from gitproc.errors import StateError
 from gitproc.store import files, state_manager
 from gitproc.store.journal import Journal
-from gitproc.store.state_manager import StateManager, decode_checkpoint
+from gitproc.store.state_manager import (
+    TIDY_BYTES,
+    StateManager,
+    decode_checkpoint,
+    encode_checkpoint,
+    encode_value,
+)
 
 
 @pytest.fixture
@@ -482,3 +488,52 @@ def test_a_second_sync_waits_for_the_one_that_is_running(manager, monkeypatch):
     first.join(10)
     second.join(10)
     assert not second.is_alive()
+
+
+def test_a_checkpoint_that_is_read_gives_back_each_text_as_it_was_written(tmp_path):
+    entries = {
+        'quoted ": key': '"\\": "',
+        "plain": '{"a":[1,2.5,": "]}',
+        "back\\slash": "[]",
+        "é": '"\\u00e9,"',
+        "last": '",\\n"',
+    }
+    data = encode_checkpoint(7, entries)
+    read = decode_checkpoint(data)
+    assert read.generation == 7
+    assert read.texts == {key: encode_value(json.loads(text)) for key, text in entries.items()}
+    assert decode_checkpoint(encode_checkpoint(1, {})).texts == {}
+
+
+def test_what_a_journal_changes_after_a_checkpoint_counts(tmp_path):
+    first = StateManager(tmp_path)
+    first.load()
+    for key in ("kept", "changed", "gone"):
+        first.put(key, [key, 1])
+    first.checkpoint()
+    first.put("changed", ["now"])
+    first.put("gone", None)
+    first.put("new", {"a": 1})
+    first.close()
+    second = StateManager(tmp_path)
+    expected = {"kept": ["kept", 1], "changed": ["now"], "new": {"a": 1}}
+    assert second.load() == expected
+    second.checkpoint()
+    second.close()
+    third = StateManager(tmp_path)
+    assert third.load() == expected
+    third.close()
+
+
+def test_a_journal_with_much_in_it_is_untidy_until_the_next_checkpoint(tmp_path):
+    state = StateManager(tmp_path)
+    state.load()
+    state.put("a", "x")
+    state.flush()
+    assert not state.untidy
+    state.put("a", "x" * TIDY_BYTES)
+    state.flush()
+    assert state.untidy
+    state.checkpoint()
+    assert not state.untidy
+    state.close()
