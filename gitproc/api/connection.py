@@ -13,9 +13,9 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from gitproc.api import plain_form, text
+from gitproc.api import plain_form
 from gitproc.api.caller import Access, Caller
 from gitproc.api.hang_up import hung_up
 from gitproc.api.protocol import (
@@ -37,6 +37,9 @@ from gitproc.api.protocol import (
 )
 from gitproc.errors import GitProcError, UsageError
 from gitproc.immutable import immutable
+
+if TYPE_CHECKING:
+    from gitproc.api import text
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +230,9 @@ class Connection:
                 result = await self._call(request)
         except GitProcError as error:
             if text_wanted:
-                await self._send(text_frame(*text.failure(method, error)))
+                from gitproc.api.text import failure
+
+                await self._send(text_frame(*failure(method, error)))
             elif not (isinstance(value, dict) and "method" in value and "id" not in value):
                 await self._send(encode(error_object(id_of(value), error)))
             return
@@ -307,6 +312,8 @@ class Connection:
 
 
 def _rendered(request: Request, result: Any) -> text.Rendered:
+    from gitproc.api import text  # most of it is tables: programs do without, and so does adoption
+
     look = request.presentation
     return text.render(
         request.method,

@@ -240,7 +240,6 @@ class Daemon:
         from gitproc.daemon.host_units import HostUnits
         from gitproc.daemon.inquiries import resync
         from gitproc.daemon.outcome import Outcomes
-        from gitproc.daemon.receive_pack import ReceivePack, write_hooks
 
         desired = Desired(config, world, host, mailbox.post)
         perform.publish = desired.publish
@@ -252,12 +251,15 @@ class Daemon:
 
         if config.resync == "heal":
             desired.polled = partial(resync, effects, mailbox.post)
-        desired.chore = partial(write_hooks, config, again=True)
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
         access = self._access()
         server = Server(config.socket, handler, access)
         await server.start()
+
+        from gitproc.daemon.receive_pack import ReceivePack, write_hooks
+
+        desired.chore = partial(write_hooks, config, again=True)
         door = ReceivePack(config, desired, access, handler.pushes.pushers)
         door.start()
         await loop.run_in_executor(None, write_hooks, config)

@@ -12,7 +12,6 @@ from gitproc.core.dependency_resolver import roots_of
 from gitproc.core.dependency_tree import dependency_tree
 from gitproc.core.drift import Drift, drifts
 from gitproc.core.events import Event, SyncAsked
-from gitproc.core.exposure import expose
 from gitproc.core.properties import unit_file_state
 from gitproc.core.records import commit_record
 from gitproc.core.socket_status import sockets
@@ -122,6 +121,8 @@ class Inquiries:
         """How exposed services of the commit in force are; those of `units`, or all."""
         names = params.get("units") or []
         found = [self._wanted(x) for x in names] if names else self._services()
+        from gitproc.core.exposure import expose
+
         exposures = [expose(unit).as_dict() for unit in found if unit.kind == "service"]
         exposures.sort(key=lambda x: (-x["exposure"], x["unit"]))
         return {

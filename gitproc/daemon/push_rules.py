@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gitproc.core.exposure import too_exposed
 from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.unit import Unit
@@ -113,7 +112,11 @@ def exposure(
     before: Mapping[str, Unit], after: Mapping[str, Unit], most: float
 ) -> list[Diagnostic]:
     """Services that the push makes, or leaves, more exposed than `most` (a score; 10 allows all)."""
-    return [] if most >= OPEN else too_exposed(before, after, after, most)
+    if most >= OPEN:
+        return []
+    from gitproc.core.exposure import too_exposed
+
+    return too_exposed(before, after, after, most)
 
 
 def mass_removal(
