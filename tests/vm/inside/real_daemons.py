@@ -64,12 +64,13 @@ def fleet():
     wait_for(lambda: not any(pid(daemon.name) for daemon in FLEET), 60)
 
 
+@pytest.mark.timeout(300)
 def test_all_of_them_work_and_go_on_without_the_manager():
     before = {daemon.name: works(daemon) for daemon in FLEET}
     assert all("gitproc" in str(group(main)) for main in before.values())
     run("systemctl", "restart", UNIT)
     for daemon in FLEET:
-        assert works(daemon) == before[daemon.name]
+        assert works(daemon) == before[daemon.name], run("gitproc", "history", daemon.name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,7 +79,7 @@ def test_reload_restart_and_stop(name):
     first = works(daemon)
     if daemon.reloads:
         run("gitproc", "reload", daemon.reloads)
-        assert works(daemon) == first
+        assert works(daemon) == first, run("gitproc", "history", name)
     run("gitproc", "restart", name)
     second = works(daemon)
     assert second != first
