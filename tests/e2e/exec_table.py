@@ -74,7 +74,17 @@ def _dig(found: Any, path: str) -> Any:
 
 #: Settings of a unit, and what its process says: path into the answer -> value.
 WISHES: list[tuple[str, dict[str, Any]]] = [
-    ("", {"cwd": "/", "umask": "0022", "nice": os.getpriority(os.PRIO_PROCESS, 0), "oom": 0, "policy": 0, "input": ""}),
+    (
+        "",
+        {
+            "cwd": "/",
+            "umask": "0022",
+            "nice": os.getpriority(os.PRIO_PROCESS, 0),
+            "oom": 0,
+            "policy": 0,
+            "input": "",
+        },
+    ),
     ("", {"in": "/dev/null", "uid.0": 0, "env.USER": None, "env.HOME": None, "argv": []}),
     ("", {"env.JOURNAL_STREAM": None, "env.MEMORY_PRESSURE_WATCH": None}),
     ("User=nobody", {"uid": [NOBODY.pw_uid] * 3, "gid": [NOBODY.pw_gid] * 3}),
