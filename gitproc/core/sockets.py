@@ -9,7 +9,7 @@ which is forgotten when it has ended. A socket that wakes us too often is left a
 
 from __future__ import annotations
 
-from gitproc.core import lifecycle, triggers
+from gitproc.core import lifecycle, standing, triggers
 from gitproc.core.listening import OPEN, Connection, Listening, listening_of
 from gitproc.core.socket_events import (
     ConnectionCame,
@@ -68,7 +68,9 @@ def settle(world: World, state: UnitState) -> None:
     _show(world, state, service)
     if listening.resume_at is not None and listening.resume_at <= world.now:
         listening.resume_at = None
-    watch = listening.resume_at is None and (service is None or _startable(world, service))
+    watch = listening.resume_at is None and not standing.must_stop(world, state)
+    if not unit[s.ACCEPT]:
+        watch = watch and service is not None and _startable(world, service)
     if watch and not listening.watched:
         flush = unit[s.FLUSH_PENDING] and bool(listening.polls)
         world.do(WatchSocket(state.name, state.invocation, accept=unit[s.ACCEPT], flush=flush))
@@ -187,7 +189,7 @@ def _burst(times: list[float], now: float, interval: float, burst: int) -> bool:
     """Note one more, unless that were more than `burst` in the `interval` seconds since the first: then True."""
     if interval <= 0 or burst <= 0:
         return False
-    if times and now - times[0] >= interval:
+    if times and now >= times[0] + interval:  # the very sum that a rest lasts until
         times.clear()
     if len(times) >= burst:
         return True
@@ -227,14 +229,17 @@ def _may_trigger(world: World, state: UnitState, listening: Listening) -> bool:
 
 
 def holdings_found(world: World, event: HoldingsFound) -> None:
-    """After a crash of the manager: a socket that should be open and is not held is opened again."""
+    """After a crash of the manager: a socket that should be open and is not held is opened again.
+
+    So is one that was about to be: if it is held already, that is heard of at once.
+    """
     for state in tuple(world.units.values()):  # the socket of a connection may be gone itself
         if state.connection is not None:
             socket = world.state(state.connection.socket)
             listening_of(socket).connections[state.name] = state.connection.source
-        if state.unit is None or state.unit.kind != "socket" or state.name in event.owners:
+        if state.unit is None or state.unit.kind != "socket":
             continue
-        if state.sub in OPEN:
+        if state.sub in OPEN and state.name not in event.owners:
             world.tell("unit.socket-lost", state.name, "the socket was lost; it is opened again")
             state.sub = SubState.START
             world.dirty[state.name] = None

@@ -231,7 +231,7 @@ class Manager(Surroundings):
             exits += [exited] if failure is None else [failure, exited]
         if exits_first:
             self.mail.extend(exits)
-        self.mail.append(self.sockets.found())
+        self.mail.append(self._holdings())
         self.mail.append(AdoptionDone(same_shim=True))
         if not exits_first:
             self.mail.extend(exits)
@@ -256,7 +256,7 @@ class Manager(Surroundings):
         ]
         self.mail.extend(Adopted(slot.process, slot.pid, slot.start_time) for slot in living)
         self.sockets.lost()
-        self.mail.append(self.sockets.found())
+        self.mail.append(self._holdings())
         self.mail.append(AdoptionDone(same_shim=False))
         for slot in living:
             self._adopt(slot.process, self.procs[slot.pid], slot.start_time)
@@ -275,6 +275,9 @@ class Manager(Surroundings):
         self.sockets.lost()
         self.mail.append(AdoptionDone(same_shim=False))
         self._load_applied(again=True)
+
+    def _holdings(self) -> Event:
+        return self.sockets.found(n for n, state in self.world.units.items() if not state.down)
 
     def _can_be_attributed(self, note: Event) -> bool:
         return isinstance(note, Notified) and self.procs[note.pid].alive

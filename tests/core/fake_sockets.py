@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 
 from gitproc.core.socket_events import (
@@ -120,6 +120,8 @@ class FakeSockets:
         self.held.clear()
         self.waiting.clear()
 
-    def found(self) -> HoldingsFound:
-        """What the next one is told."""
+    def found(self, running: Iterable[str]) -> HoldingsFound:
+        """What the next one is told, who drops what is held for nobody."""
+        for name in self.held.difference(running):
+            self.close(name)
         return HoldingsFound(frozenset(self.held))

@@ -351,3 +351,42 @@ def test_nobody_watches_for_a_service_that_starts_as_soon_as_it_can(fate):
     before = machine.steps
     machine.run(50)
     assert machine.steps - before < 5
+
+
+@pytest.mark.parametrize("orders", [1, 2, 3])
+def test_a_start_goes_on_wherever_the_manager_was_killed_in_it(orders):
+    machine = machine_of()
+    machine.orders_left = orders  # of closing, releasing and opening
+    machine.ask(Verb.RESTART, "a.socket")
+    machine.run(1)
+    assert machine.crashes == 1
+    assert machine.sub("a.socket") == "listening"
+    machine.orders_left = None
+    connect(machine)
+    assert machine.sub("a.service") == "running"
+
+
+def test_a_socket_that_was_opened_unheard_is_not_opened_twice():
+    machine = Machine(FILES)
+    machine.run(0.005)
+    assert machine.sub("a.socket") == "start"
+    machine.sockets.held.add("a.socket")  # the manager's last deed
+    machine.crash()
+    machine.restart()
+    machine.run(1)
+    assert machine.sub("a.socket") == "listening"
+    assert machine.sockets.opened["a.socket"] == 0
+
+
+@pytest.mark.parametrize("text", [SERVER, service("ExecStart=/bin/slow", install=False)])
+def test_nobody_is_woken_by_a_socket_that_waits_for_its_service_to_end(text):
+    """Both are taken away by one commit, while somebody waits in the backlog."""
+    machine = machine_of(a=text)
+    connect(machine)
+    machine.sockets.connect("a.socket")
+    machine.run(1)
+    before = machine.steps
+    machine.commit({"z.service": SERVER})
+    machine.run(10)
+    assert machine.steps - before < 20
+    assert "a.socket" not in machine.sockets.held
