@@ -19,6 +19,7 @@ from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
 from gitproc.core.relation import Relation
 from gitproc.units.control import ROOT
 from gitproc.units.loader import UnitSet
+from gitproc.units.names import template_of
 from gitproc.units.unit import Unit
 
 _FEW = 4  # names that are sooner found again than kept
@@ -116,9 +117,16 @@ class DependencyResolver:
             yield from getattr(self, relation).to(name)
 
     def missed_by(self, name: str) -> Iterable[str]:
-        """Who must not be without `name`: a commit that takes it away and leaves them is refused."""
+        """Who must not be without `name`: a commit that takes it away and leaves them is refused.
+
+        A template is missed by who needs an instance of it.
+        """
         for relation in (self.requires, self.binds_to, self.requisite, self.triggers):
             yield from relation.to(name)
+            if "@." in name:
+                for other in relation.backward:
+                    if "@" in other and template_of(other) == name:
+                        yield from relation.to(other)
 
     def follows_restart(self, name: str) -> Iterable[str]:
         """Who is restarted along: another socket is of no use to a service that has the one before."""

@@ -75,9 +75,9 @@ def _missing(
         (graph.requisite, "Requisite"),
     ):
         for other in relation.of(name):
-            unit = units.units.get(other)
+            unit = units.units.get(other) or units.resolve(other)
             problem = ""
-            if unit is None and other not in elsewhere and units.resolve(other) is None:
+            if unit is None and other not in elsewhere:
                 problem = f"{name} needs {other}, which is not in this commit"
                 if partial:
                     where = relation.where(name, other)

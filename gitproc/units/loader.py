@@ -96,7 +96,10 @@ class UnitSet:
         return file.data.decode("utf-8", "replace") if file is not None and not end.masked else ""
 
     def updated(self, changed: Mapping[str, SourceFile | None]) -> tuple[UnitSet, frozenset[str]]:
-        """The set after some files changed (None: gone), and the names whose unit may differ."""
+        """The set after some files changed (None: gone), and the names of what may differ.
+
+        Those are of units, and of templates: some are needed though no instance of them is there yet.
+        """
         real = {
             path: file for path, file in changed.items() if _differs(self.files.get(path), file)
         }
@@ -113,8 +116,13 @@ class UnitSet:
             candidates = work.touched
         else:
             work = WorkingSet(tree, resolve_names(tree), old.host, old.options, old)
-            candidates = {*old.units, *work.units}
-        different = {name for name in candidates if old.units.get(name) != work.units.get(name)}
+            candidates = {*old.units, *work.units, *old.templates, *work.templates}
+        different = {
+            name
+            for name in candidates
+            if old.units.get(name) != work.units.get(name)
+            or old.templates.get(name) != work.templates.get(name)
+        }
         if work.names.aliases is not old.names.aliases:
             before, after = old.names.aliases.items(), work.names.aliases.items()
             different |= {name for name, _ in before ^ after}

@@ -92,3 +92,38 @@ def test_what_is_about_to_stop_is_not_found_up():
     machine.run(5)
     assert machine.subs("a.service", "d.service") == {"a.service": "dead", "d.service": "dead"}
     assert machine.spawns("a.service") == []
+
+
+SOCKET = "[Socket]\nListenStream=/run/s\n{}[Install]\nWantedBy=sockets.target\n"
+TIMER = "[Timer]\nOnActiveSec=1h\nUnit=w@1.service\n[Install]\nWantedBy=timers.target\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("w.socket", SOCKET.format("Accept=yes\n")),
+        ("t.timer", TIMER),
+        ("b.service", service(unit="Requisite=w@1.service")),
+        ("b.service", service(unit="Upholds=w@1.service\nRequires=w@1.service")),
+    ],
+    ids=["Accept", "timer", "Requisite", "Requires"],
+)
+@pytest.mark.parametrize("incremental", [True, False])
+@pytest.mark.parametrize("mask", [{}, {"w@.service": ""}], ids=["gone", "masked"])
+def test_nor_can_a_template_of_which_others_need_an_instance(name, text, incremental, mask):
+    machine = machine_of({"w@.service": service(install=False), name: text})
+    sha = machine.commit({name: text, **mask}, incremental=incremental)
+    harmless = name == "t.timer" and mask  # it finds that out when its time has come
+    assert machine.verdict(sha) == ("good" if harmless else "refused")
+    machine.crash()
+    machine.restart()
+    assert machine.world.knowing
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_nor_can_a_template_become_what_its_socket_does_not_allow(incremental):
+    files = {"w.socket": SOCKET.format("Accept=yes\n"), "w@.service": service(install=False)}
+    machine = machine_of(files)
+    overlaps = service(install=False, own="Update=overlap")
+    sha = machine.commit({**files, "w@.service": overlaps}, incremental=incremental)
+    assert machine.verdict(sha) == "refused"
