@@ -124,7 +124,7 @@ class DependencyResolver:
         for relation in (self.requires, self.binds_to, self.requisite, self.triggers):
             yield from relation.to(name)
             if "@." in name:
-                for other in relation.backward:
+                for other in relation.targets():
                     if "@" in other and template_of(other) == name:
                         yield from relation.to(other)
 

@@ -87,6 +87,10 @@ class Relation:
         """Who relates to `name`."""
         return self._backward.get(name, ())
 
+    def targets(self) -> Iterable[str]:
+        """All that something relates to."""
+        return self._backward
+
     def has(self, source: str, target: str) -> bool:
         """Whether there is an edge from `source` to `target`."""
         known = self._forward.get(source, ())
