@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 
 import pytest
 
@@ -39,6 +40,29 @@ def test_what_the_kernel_does_not_take_ends_with_the_number_of_its_step(client):
         found = client.fails(step, "/bin/true", seccomp=[[step, bytes(8)]])
         assert found == (step, 22, (1, status))
     assert client.fails("b", "/bin/true", secure_bits=1 << 20) == ("SECUREBITS", 1, (1, 213))
+
+
+#: Has a filter for itself and all that come from it: PR_SET_NO_NEW_PRIVS fails with EPERM.
+WITHOUT = """
+import ctypes, os, struct, sys
+prctl = {'x86_64': 157, 'aarch64': 167, 'riscv64': 167}[os.uname().machine]
+rules = [(0x20, 0, 0, 0), (0x15, 0, 3, prctl), (0x20, 0, 0, 16), (0x15, 0, 1, 38), (0x06, 0, 0, 0x00050001),
+         (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b''.join(struct.pack('<HBBI', *rule) for rule in rules))
+program = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(rules), ctypes.addressof(code)))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(22, 2, program, 0, 0):
+    raise OSError(ctypes.get_errno(), 'cannot filter')
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.root
+def test_no_service_starts_that_could_gain_privileges_after_all(shims):
+    """The kernel refuses NoNewPrivileges= to nobody; a filter around the whole of us does."""
+    client = shims(prefix=(sys.executable, "-I", "-S", "-c", WITHOUT)).connect()
+    assert client.run("a", "echo runs")[0] == "runs\n"
+    assert client.fails("b", "/bin/true", no_new_privs=True) == ("NO_NEW_PRIVILEGES", 1, (1, 227))
 
 
 def test_an_ordinary_user_cannot_give_or_take_capabilities_but_filter(user_shim):

@@ -1,0 +1,124 @@
+"""Networks of services, as pyroute2 sees them by netlink: it makes them, and it reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+from pyroute2 import IPRoute, NetNS, netns
+
+from tests.e2e.harness import service, until
+
+pytestmark = pytest.mark.root
+ADDRESS, PEER = "192.0.2.7", "192.0.2.1"
+UP = 1
+#: What a program finds around it, without netlink.
+PROBE = """
+import fcntl, json, socket, struct, time
+found = {}
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:
+    for _, name in socket.if_nameindex():
+        try:
+            answer = fcntl.ioctl(it, 0x8915, struct.pack('256s', name.encode()))
+            found[name] = socket.inet_ntoa(answer[20:24])
+        except OSError:
+            found[name] = ''
+print(json.dumps(found), flush=True)
+time.sleep(1000)
+"""
+RUN = "/usr/bin/python3 -I -S ${GITPROC_TREE}/probe.py"
+
+
+def interfaces(network: str) -> dict[str, tuple[bool, set[str]]]:
+    """The interfaces of a network (a name, or a path): whether up, and their addresses."""
+    with NetNS(network, flags=0) as there:
+        found: dict[int, tuple[str, bool, set[str]]] = {
+            x["index"]: (x.get_attr("IFLA_IFNAME"), bool(x["flags"] & UP), set()) for x in there.get_links()
+        }  # fmt: skip
+        for each in there.get_addr():
+            found[each["index"]][2].add(each.get_attr("IFA_ADDRESS"))
+    return {name: (up, addresses) for name, up, addresses in found.values()}
+
+
+def of_process(pid: int) -> dict[str, tuple[bool, set[str]]]:
+    return interfaces(f"/proc/{pid}/ns/net")
+
+
+@pytest.fixture
+def named(unique) -> Iterator[str]:
+    """A named network with one end of a veth pair, whose other end is in a second one."""
+    name, other = unique, f"{unique}-peer"
+    made = []
+    try:
+        for each in (name, other):
+            netns.create(each)
+            made.append(each)
+        with NetNS(other, flags=0) as there:
+            there.link("add", ifname="outer", kind="veth", peer={"ifname": "inner", "net_ns_fd": name})
+            _address(there, "outer", PEER)
+        with NetNS(name, flags=0) as there:
+            _address(there, "inner", ADDRESS)
+        yield name
+    finally:
+        for each in made:
+            netns.remove(each)
+
+
+def _address(there: NetNS, interface: str, address: str) -> None:
+    [index] = there.link_lookup(ifname=interface)
+    there.addr("add", index=index, address=address, prefixlen=24)
+    there.link("set", index=index, state="up")
+
+
+def test_a_service_sees_the_network_it_is_put_into_and_no_other(machine, named):
+    """NetworkNamespacePath= by name, PrivateNetwork=, JoinsNamespaceOf=, and none of it."""
+    machine.repository.write({"probe.py": PROBE})
+    joins = "JoinsNamespaceOf=alone.service\nAfter=alone.service"
+    units = {
+        "named": service(RUN, f"NetworkNamespacePath=/run/netns/{named}"),
+        "alone": service(RUN, "PrivateNetwork=yes"),
+        "joined": service(RUN, "PrivateNetwork=yes", joins),
+        "apart": service(RUN, "PrivateNetwork=yes"),
+        "plain": service(RUN),
+    }
+    machine.deploy({f"{name}.service": text for name, text in units.items()})
+    pids = machine.pids()
+    said = {
+        name: json.loads(until(lambda name=name: machine.log(name), f"{name} speaks"))
+        for name in units
+    }
+
+    seen = of_process(pids["named"])
+    assert seen == interfaces(named)
+    assert seen["inner"][0]
+    assert ADDRESS in seen["inner"][1]
+    assert said["named"] == {"lo": "", "inner": ADDRESS}
+    assert os.stat(f"/proc/{pids['named']}/ns/net").st_ino == os.stat(f"/run/netns/{named}").st_ino
+
+    for name in ("alone", "joined", "apart"):
+        assert of_process(pids[name]) == {"lo": (True, {"127.0.0.1", "::1"})}, name
+        assert said[name] == {"lo": "127.0.0.1"}
+    networks = {name: os.stat(f"/proc/{pid}/ns/net").st_ino for name, pid in pids.items()}
+    assert networks["alone"] == networks["joined"]
+    assert len(set(networks.values())) == 4
+
+    with IPRoute() as here:
+        ours = {x.get_attr("IFLA_IFNAME") for x in here.get_links()}
+    assert said["plain"].keys() == ours == {name for _, name in socket.if_nameindex()}
+    assert "inner" not in ours
+
+    # What is put into a network while it is used is there for all that share it, and goes with the last of them.
+    with NetNS(f"/proc/{pids['alone']}/ns/net", flags=0) as there:
+        there.link("add", ifname="late", kind="bridge")
+    assert of_process(pids["joined"]).keys() == {"lo", "late"}
+    assert of_process(pids["apart"]).keys() == {"lo"}
+    assert machine.gitproc("restart", "joined").status == 0
+    assert of_process(machine.pids()["joined"]).keys() == {"lo", "late"}
+    assert machine.gitproc("stop", "alone", "joined").status == 0
+    assert machine.gitproc("start", "alone").status == 0
+    assert of_process(machine.pids()["alone"]).keys() == {"lo"}
+    assert machine.gitproc("stop", "named").status == 0
+    assert "inner" in interfaces(named)

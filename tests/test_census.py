@@ -1,0 +1,121 @@
+"""Each directive that confines, limits or takes away has a test in which a real program meets it.
+
+What the tables of the tests try is read from them; the rest names its test here. A directive that becomes
+enforced without any fails this.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from gitproc.units import (
+    directives_exec,
+    directives_exec_credentials,
+    directives_exec_limits,
+    directives_exec_scheduling,
+    directives_resources,
+    directives_sandbox,
+)
+from gitproc.units.directive import Support
+from tests.e2e import exec_table, limits_table, privileges_table, sandbox_table
+from tests.vm.inside import knobs
+
+TESTS = Path(__file__).parent
+ROWS = (
+    *directives_sandbox.ROWS,
+    *directives_resources.ROWS,
+    *directives_exec_limits.LIMITS,
+    *directives_exec_scheduling.ROWS,
+    *directives_exec_credentials.ROWS,
+    directives_exec.USER,
+    directives_exec.GROUP,
+    directives_exec.SUPPLEMENTARY_GROUPS,
+    directives_exec.UMASK,
+    directives_exec.REMOVE_IPC,
+    directives_exec.KEYRING_MODE,
+)
+CENSUS = sorted({row.name for row in ROWS if row.support is Support.ENFORCED})
+
+
+def named(*settings: str) -> set[str]:
+    """The directives that lines of settings name."""
+    return {line.partition("=")[0] for text in settings for line in text.splitlines() if line}
+
+
+#: A program tries what is forbidden, in vain, and does it without the directive.
+TRIED = named(
+    *(settings for settings, _ in (*sandbox_table.DENIED, *sandbox_table.NEWER)),
+    *(settings for settings, _ in privileges_table.WISHES),
+    *(limit for _, limit, _ in limits_table.DENIED),
+)
+#: A program cannot do something and can with the directive, or finds what it says and without it something else.
+GIVEN = named(
+    *(more for _, more, _ in sandbox_table.GRANTED),
+    *(settings for settings, _ in exec_table.WISHES),
+)
+#: The kernel has it for the group (a machine with every controller), or the unit is told that it has not.
+SET = named(*(text for text, _, _ in knobs.ASKED))
+
+#: Tests beside the tables.
+SHOWN = {
+    "AllowedCPUs": "e2e/test_limits.py::test_slices_and_live_changes",
+    "CPUQuota": "vm/inside/limits.py::test_a_cpu_quota_is_kept_within_a_tenth",
+    "CPUWeight": "kernel/test_slices.py::test_slices_share_the_processor_as_weighted",
+    "CPUSchedulingPriority": "shim/test_scheduling.py::test_policies",
+    "DefaultMemoryMin": "vm/inside/knobs.py::test_what_is_asked_for_is_what_the_kernel_has",
+    "DefaultMemoryLow": "vm/inside/knobs.py::test_what_is_asked_for_is_what_the_kernel_has",
+    "Delegate": "e2e/test_limits.py::test_a_group_that_is_handed_over",
+    "DelegateSubgroup": "e2e/test_limits.py::test_a_group_that_is_handed_over",
+    "DeviceAllow": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
+    "DevicePolicy": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
+    "DisableControllers": "vm/inside/knobs.py::test_a_controller_that_a_slice_keeps_back_is_nobodys_below",
+    "DynamicUser": "e2e/test_dynamic_user.py::test_a_user_of_its_own_with_what_it_keeps",
+    "IOReadBandwidthMax": "kernel/test_disk_limits.py::test_reads_are_slowed_and_let_go",
+    "IPAddressAllow": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
+    "IPAddressDeny": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
+    "IPCNamespacePath": "e2e/test_sandbox.py::test_what_an_instance_shares_and_who_joins_it",
+    "ImportCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
+    "KeyringMode": "shim/test_keyring.py",
+    "LoadCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
+    "MemoryHigh": "vm/inside/knobs.py::test_who_is_above_memory_high_is_slowed_down",
+    "MemoryKSM": "shim/test_scheduling.py::test_merging_of_pages_is_done_or_said",
+    "MemoryMax": "kernel/test_resource_controller.py::test_a_hog_is_killed_and_counted",
+    "NetworkNamespacePath": "e2e/test_networks.py::test_a_service_sees_the_network_it_is_put_into_and_no_other",
+    "PrivatePIDs": "e2e/test_sandbox.py::test_sandboxes_of_a_unit_with_its_own_process_1",
+    "RemoveIPC": "e2e/test_exec.py::test_ipc_objects_go_with_the_last_unit_of_their_user",
+    "SetCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
+    "Slice": "kernel/test_slices.py::test_limits_of_a_slice_bind_its_units_and_change_live",
+    "TasksMax": "kernel/test_resource_controller.py::test_the_tasks_limit_stops_forks",
+}
+
+#: Of these no more is shown than that the kernel has them: what it makes of them takes a machine under pressure,
+#: with swap, or with disks that it can tell apart.
+NO_MORE = {
+    "AllowedMemoryNodes", "BlockIODeviceWeight", "BlockIOWeight", "CPUQuotaPeriodSec", "CPUShares",
+    "IOAccounting", "IODeviceLatencyTargetSec", "IODeviceWeight", "IOReadIOPSMax", "IOWeight",
+    "IOWriteBandwidthMax", "IOWriteIOPSMax", "MemoryLow", "MemoryMin", "MemorySwapMax", "MemoryZSwapMax",
+    "MemoryZSwapWriteback",
+}  # fmt: skip
+
+
+def test_every_directive_that_confines_has_a_test():
+    assert [x for x in CENSUS if x not in TRIED | GIVEN | SET | SHOWN.keys()] == []
+    assert SHOWN.keys() | NO_MORE <= {*CENSUS}
+
+
+def test_what_is_merely_set_is_known_by_name():
+    assert {*CENSUS} - TRIED - GIVEN - SHOWN.keys() == NO_MORE
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_tests_that_are_named_are_there(name):
+    path, _, function = SHOWN[name].partition("::")
+    text = (TESTS / path).read_text()
+    tree = ast.parse(text)
+    if function:
+        assert function in {x.name for x in tree.body if isinstance(x, ast.FunctionDef)}
+    word = {"KeyringMode": "keyring", "MemoryKSM": "ksm", "CPUSchedulingPriority": "priority"}.get(name, f"{name}=")  # the shim has its own
+    assert word in text
