@@ -117,5 +117,7 @@ def test_the_tests_that_are_named_are_there(name):
     tree = ast.parse(text)
     if function:
         assert function in {x.name for x in tree.body if isinstance(x, ast.FunctionDef)}
-    word = {"KeyringMode": "keyring", "MemoryKSM": "ksm", "CPUSchedulingPriority": "priority"}.get(name, f"{name}=")  # the shim has its own
+    word = {"KeyringMode": "keyring", "MemoryKSM": "ksm", "CPUSchedulingPriority": "priority"}.get(
+        name, f"{name}="
+    )  # the shim has its own
     assert word in text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
+from typing import Any
 
 from gitproc.immutable import immutable
 from gitproc.kernel.limits import host_memory, host_tasks
@@ -195,13 +196,19 @@ _RATES = (
 )
 
 
+_WEIGHTS: tuple[Directive[Any], ...] = (
+    r.IO_WEIGHT, r.BLOCK_IO_WEIGHT, r.IO_DEVICE_WEIGHT, r.BLOCK_IO_DEVICE_WEIGHT,
+)  # fmt: skip
+
+
 def _io(unit: Unit, disks: _Disks) -> Iterable[Knob]:
     weight, old = own(unit, r.IO_WEIGHT), own(unit, r.BLOCK_IO_WEIGHT)
     if weight is None and old is not None:
         weight = weight_of_block_io(old)
     weights = {**disks.values(r.BLOCK_IO_DEVICE_WEIGHT), **disks.values(r.IO_DEVICE_WEIGHT)}
+    named = [x.name for x in _WEIGHTS if has(unit, x)]
     yield Knob(
-        "IOWeight",
+        "=, ".join(named) or "IOWeight",
         "io",
         "io.weight",
         str(weight or 100),

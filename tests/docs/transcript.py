@@ -68,6 +68,7 @@ PAGES = {
     "docs/how-to/lost-state-directory.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/start-conditions-and-reactions.md": Scene(before=(_RUNS,)),
     "docs/how-to/confine-a-service.md": Scene(before=(_RUNS,)),
+    "docs/how-to/secrets-and-dynamic-users.md": Scene(before=(_RUNS,)),
     "docs/how-to/read-logs.md": Scene(before=(_RUNS, _SERVES, _LISTENS)),
     "docs/how-to/timers-and-paths.md": Scene(before=(_RUNS,)),
     "docs/how-to/limits-and-slices.md": Scene(before=(_RUNS,)),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from pyroute2 import IPRoute, NetNS, netns
 
+from gitproc.kernel.namespaces import try_network
 from tests.e2e.harness import service, until
 
 pytestmark = pytest.mark.root
@@ -57,7 +58,9 @@ def named(unique) -> Iterator[str]:
             netns.create(each)
             made.append(each)
         with NetNS(other, flags=0) as there:
-            there.link("add", ifname="outer", kind="veth", peer={"ifname": "inner", "net_ns_fd": name})
+            there.link(
+                "add", ifname="outer", kind="veth", peer={"ifname": "inner", "net_ns_fd": name}
+            )
             _address(there, "outer", PEER)
         with NetNS(name, flags=0) as there:
             _address(there, "inner", ADDRESS)
@@ -71,6 +74,11 @@ def _address(there: NetNS, interface: str, address: str) -> None:
     [index] = there.link_lookup(ifname=interface)
     there.addr("add", index=index, address=address, prefixlen=24)
     there.link("set", index=index, state="up")
+
+
+def test_a_network_can_be_tried():
+    """What `gitproc doctor` says of this host."""
+    assert try_network() == ""
 
 
 def test_a_service_sees_the_network_it_is_put_into_and_no_other(machine, named):

@@ -280,6 +280,7 @@ def test_show_cat_list_and_doctor(two):
     status, out, _ = two.gitproc("doctor")
     assert status == 0
     assert f"PID {two.manager}" in out
+    assert "private networks" in out
     data = json.loads(two.gitproc("--json", "status").out)
     assert (data["version"], len(data["units"])) == (1, 2)
 

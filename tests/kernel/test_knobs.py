@@ -93,6 +93,12 @@ def test_knobs(text, expected):
     assert asked(text) == expected
 
 
+def test_a_knob_is_called_what_the_unit_calls_it():
+    """What cannot be had is told by the names that stand in the unit."""
+    found = wishes_of(unit("BlockIOWeight=1000\nIODeviceWeight=/srv 9"), (), disk_of)
+    assert [x.directive for x in found.asked] == ["BlockIOWeight=, IODeviceWeight"]
+
+
 def test_percentages_are_of_the_machine():
     assert asked("MemoryHigh=50%") == [f"memory.high {host_memory() // 2}"]
 

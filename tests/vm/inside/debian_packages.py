@@ -50,5 +50,6 @@ def test_a_terminal_gets_a_table():
     os.waitpid(pid, 0)
     os.close(terminal)
     assert b"cgroups" in text
+    assert b"made, and the loopback is up" in text
     assert b"Traceback" not in text
     assert b"\x1b[" in text
