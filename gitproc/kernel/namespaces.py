@@ -1,4 +1,4 @@
-"""Which namespaces this host lets us make. The door to pyroute2, too, which is never opened in the manager (decision 16)."""
+"""Which namespaces this host lets us make; the door to pyroute2, which stays shut in the manager (decision 16)."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ what, *words = sys.argv[1:]
  'locked': locked, 'signals': signals, 'queue': queue, 'more': more}[what](*words)
 """
 
-#: What a unit has in either case, a limit, and what its process then tries in vain. `more`: to have more of it, which
-#: the hard limit stands against; where no more than that can be tried, the kernel acts on a whole machine, or not at all.
+#: What a unit has in either case, a limit, and what its process then tries in vain. `more`: to have more of it,
+#: which the hard limit stands against.
 DENIED = [
     ("", "LimitCPU=1", "cpu"),
     ("", "LimitFSIZE=1K", "file"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pyroute2 import IPRoute, NetNS, netns
@@ -42,6 +42,10 @@ def interfaces(network: str) -> dict[str, tuple[bool, set[str]]]:
         for each in there.get_addr():
             found[each["index"]][2].add(each.get_attr("IFA_ADDRESS"))
     return {name: (up, addresses) for name, up, addresses in found.values()}
+
+
+def number(network: str) -> int:
+    return Path(network).stat().st_ino
 
 
 def of_process(pid: int) -> dict[str, tuple[bool, set[str]]]:
@@ -104,12 +108,12 @@ def test_a_service_sees_the_network_it_is_put_into_and_no_other(machine, named):
     assert seen["inner"][0]
     assert ADDRESS in seen["inner"][1]
     assert said["named"] == {"lo": "", "inner": ADDRESS}
-    assert os.stat(f"/proc/{pids['named']}/ns/net").st_ino == os.stat(f"/run/netns/{named}").st_ino
+    assert number(f"/proc/{pids['named']}/ns/net") == number(f"/run/netns/{named}")
 
     for name in ("alone", "joined", "apart"):
         assert of_process(pids[name]) == {"lo": (True, {"127.0.0.1", "::1"})}, name
         assert said[name] == {"lo": "127.0.0.1"}
-    networks = {name: os.stat(f"/proc/{pid}/ns/net").st_ino for name, pid in pids.items()}
+    networks = {name: number(f"/proc/{pid}/ns/net") for name, pid in pids.items()}
     assert networks["alone"] == networks["joined"]
     assert len(set(networks.values())) == 4
 

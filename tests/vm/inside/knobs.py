@@ -1,6 +1,7 @@
 """Inside the machine: what a unit asks of resource control is what the kernel has for its group, or is a warning."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_what_is_asked_for_is_what_the_kernel_has():
     }
     commit({"k.slice": SLICE}, wanted=False)
     commit(files)
-    device = os.stat("/").st_dev
+    device = Path("/").stat().st_dev
     disk = f"{os.major(device)}:{os.minor(device)}"
     wrong, lacking = [], []
     for number, (text, file, wanted) in enumerate(ASKED):
@@ -105,8 +106,7 @@ def test_a_controller_that_a_slice_keeps_back_is_nobodys_below():
 
 
 def _command(process):
-    with open(f"/proc/{process}/cmdline", "rb") as file:
-        return file.read().split(b"\0")[0]
+    return Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0]
 
 
 HOG = (
