@@ -86,6 +86,7 @@ SHOWN = {
     "NetworkNamespacePath": "e2e/test_networks.py::test_a_service_sees_the_network_it_is_put_into_and_no_other",
     "PrivatePIDs": "e2e/test_sandbox.py::test_sandboxes_of_a_unit_with_its_own_process_1",
     "RemoveIPC": "e2e/test_exec.py::test_ipc_objects_go_with_the_last_unit_of_their_user",
+    "RootDirectoryStartOnly": "e2e/test_sandbox.py::test_a_root_for_the_service_alone",
     "SetCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
     "Slice": "kernel/test_slices.py::test_limits_of_a_slice_bind_its_units_and_change_live",
     "TasksMax": "kernel/test_resource_controller.py::test_the_tasks_limit_stops_forks",
