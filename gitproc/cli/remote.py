@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from typing import NoReturn
 
 from gitproc.errors import HostError, UsageError
 
+_AMONG_FLAGS = re.compile(
+    r"-([aflq]*)H(.*)", re.DOTALL
+)  # `-qH HOST`: flags have no value of their own
+
 
 def without_host(words: list[str]) -> list[str]:
-    """The command line without `-H HOST` in any of its spellings."""
+    """The command line without `-H HOST` in any of its spellings: else the other end would go on to itself."""
     kept, skip = [], False
     for word in words:
         if skip:
             skip = False
-        elif word in {"-H", "--host"}:
+        elif word == "--host":
             skip = True
-        elif not word.startswith(("-H", "--host=")):
+        elif found := _AMONG_FLAGS.fullmatch(word):
+            kept += [f"-{found[1]}"] if found[1] else []
+            skip = not found[2]
+        elif not word.startswith("--host="):
             kept.append(word)
     return kept
 

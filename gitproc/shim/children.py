@@ -365,17 +365,16 @@ class Children:
         for child in self.by_id.values():
             link = child.link.fileno() if child.link is not None else -1
             keep.extend(fd for fd in (child.pidfd, child.report, link) if fd >= 0)
-            rows.append([
-                link if name == "link" else getattr(child, name) for name in Child.__slots__
-            ])  # fmt: skip
+            rows.append({**{name: getattr(child, name) for name in Child.__slots__}, "link": link})
         return rows
 
     def restore(self, rows: list[Any]) -> None:
-        """Inverse of `save`, in a new image of this process."""
+        """Inverse of `save`, in a new image of this process, of another version perhaps: by names."""
         for row in rows:
             child = Child(0, "")
-            for name, value in zip(Child.__slots__, row, strict=True):
-                if name == "link":
-                    value = _socket.socket(fileno=value) if value >= 0 else None
-                setattr(child, name, value)
+            link = row.pop("link")
+            child.link = _socket.socket(fileno=link) if link >= 0 else None
+            for name in Child.__slots__:
+                if name in row:
+                    setattr(child, name, row[name])
             self._enter(child)

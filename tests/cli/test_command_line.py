@@ -14,7 +14,7 @@ import pytest
 from gitproc.cli import fast, where
 from gitproc.cli.arguments import parse
 from gitproc.cli.launcher import script
-from gitproc.cli.remote import ssh_command
+from gitproc.cli.remote import ssh_command, without_host
 from gitproc.daemon.config import load
 from gitproc.errors import UsageError
 from tests.api.example_manager import Running
@@ -354,6 +354,22 @@ def test_a_remote_command_is_quoted_for_the_shell_there():
     assert ssh_command("h", ["status"], terminal=True)[1] == "-t"
     with pytest.raises(UsageError):
         ssh_command("-oProxyCommand=reboot", [], terminal=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "there"),
+    [
+        ("-qH h status", "-q status"),
+        ("-qHh status", "-q status"),
+        ("logs -fH h web -n 5", "logs -f web -n 5"),
+        ("-Hh show -p Id web", "show -p Id web"),
+        ("show -pHost web --host h", "show -pHost web"),
+    ],
+)
+def test_no_command_is_sent_on_by_the_other_end(words, there):
+    assert parse(words.split()).host == "h"
+    assert not parse(there.split()).host
+    assert without_host(words.split()) == there.split()
 
 
 def test_host_runs_ssh(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import Client, children_of, title, until
+from tests.shim.client import SHIM, Client, children_of, title, until
 
 SLEEP = ("/bin/sleep", "1000")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -72,6 +73,27 @@ def test_many_re_execs_leak_nothing(shim, client):
     assert client.run("y", "ls /proc/self/fd | wc -l; ulimit -n")[0].split() == ["4", "1024"]
 
 
+def test_another_version_that_knows_more_or_less_of_a_process_takes_over(shims, tmp_path):
+    code = tmp_path / "shim"
+    shutil.copytree(SHIM, code, ignore=shutil.ignore_patterns("__pycache__"))
+    shim = shims(code=code)
+    client = shim.connect()
+    id, _ = client.start("a", *SLEEP)
+    rows = client.list()
+    before = (code / "children.py").read_text()
+    more = before.replace('"said", ', '"said", "since", ').replace(
+        "        self.id = id\n", "        self.id, self.since = id, 7\n"
+    )
+    assert more.count("since") == before.count("since") + 2
+    for number, text in enumerate((more, before, before)):
+        (code / "children.py").write_text(text)
+        client.send("reexec", number)
+        client.expect("reexeced", number)
+        assert client.list() == rows
+    client.send("signal", 9, id, 9)
+    assert client.exit_of(id) == (2, 9)
+
+
 @pytest.mark.root
 def test_a_re_exec_with_a_service_in_a_namespace(shim, client):
     id, _ = client.start("a", *SLEEP, pid_namespace="init")
@@ -85,7 +107,7 @@ MANAGER = f"""
 import os, sys, time
 sys.path.insert(0, {str(REPOSITORY)!r})
 from pathlib import Path
-from tests.shim.client import Client, until
+from tests.shim.client import SHIM, Client, until
 here = Path(sys.argv[1])
 client = Client(here / "shim.sock")
 client.list()
