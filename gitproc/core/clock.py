@@ -6,10 +6,11 @@ given at the start, and again by an event whenever the clock is set.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, tzinfo
 from typing import Any
 
+from gitproc.immutable import mutable
 from gitproc.units.zones import Zones
 
 
@@ -17,7 +18,7 @@ def _utc_alone(name: str) -> tzinfo | None:
     return UTC if name in ("", "UTC") else None
 
 
-@dataclass(slots=True)
+@mutable
 class Clock:
     """`wall`: seconds to add to an instant to get seconds since 1970. `booted`, `started`: the instants at
     which the machine (or container) and GitProc were. `zones` knows time zones; `zone` tells the machine's
@@ -31,7 +32,7 @@ class Clock:
     machine: str = ""
 
 
-@dataclass(slots=True)
+@mutable
 class TimerState:
     """Where a timer stands, in its present instance (`invocation`).
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gitproc.core.events import CommitMeta
-from gitproc.immutable import immutable
+from gitproc.immutable import immutable, mutable
 from gitproc.units.diagnostics import Diagnostic
 
 
-@dataclass(slots=True)
+@mutable
 class Deploy:
     """A commit in force that has not settled yet. `pending`: touched units that have not proved themselves.
 
@@ -24,7 +24,7 @@ class Deploy:
     restarts: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@mutable
 class Refusal:
     """A commit that was not accepted, and the reasons: the first ones, should somebody have made very many."""
 
@@ -55,7 +55,7 @@ class UnitChange:
     differences: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@mutable
 class Outcome:
     """How a commit ended, until everybody who listens has been told. `at`: 0 if before this boot."""
 

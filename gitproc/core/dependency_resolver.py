@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 
 from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
 from gitproc.core.relation import Relation
+from gitproc.immutable import mutable
 from gitproc.units.control import ROOT
 from gitproc.units.loader import UnitSet
 from gitproc.units.names import template_of
@@ -261,7 +262,7 @@ def roots_of(units: UnitSet, default_target: str) -> tuple[str, ...]:
     return (name, *EARLY_TARGETS, ROOT)
 
 
-@dataclass(slots=True)
+@mutable
 class GraphChange:
     """Edges replaced for a candidate commit, and how to take that back."""
 

@@ -6,13 +6,15 @@ Few units say such things, so a unit has this object only once it has; it belong
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any
+
+from gitproc.immutable import mutable
 
 RELOADING, STOPPING = "reloading", "stopping"
 
 
-@dataclass(slots=True)
+@mutable
 class Dialogue:
     """Instants and spans in seconds. `phase`: RELOADING or STOPPING, as last said; empty otherwise.
 

@@ -11,12 +11,13 @@ again while somebody waits (after one second, then ever more slowly) or is bound
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gitproc.core.actions import AskHostUnits
 from gitproc.core.events import HostUnitsSeen
 from gitproc.core.host_unit import HostUnit
+from gitproc.immutable import mutable
 from gitproc.units import directives as d
 from gitproc.units.loader import UnitSet
 
@@ -34,7 +35,7 @@ _UNKNOWN = HostUnit()  # not asked about yet
 _NOT_TOLD = HostUnit(active="unknown")
 
 
-@dataclass(slots=True)
+@mutable
 class Foreign:
     """What is known of the host's units. `present`: the host runs systemd at all."""
 

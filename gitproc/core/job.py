@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from gitproc.immutable import mutable
 
 
 class JobKind(StrEnum):
@@ -16,7 +17,7 @@ class JobKind(StrEnum):
     RELOAD = "reload"
 
 
-@dataclass(slots=True)
+@mutable
 class Job:
     """`since`: it is waited for from then on. `until`: it is overdue then (seconds); None: a start that has not
     begun, or a stop for which nobody waits any longer."""

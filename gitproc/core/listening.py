@@ -5,11 +5,11 @@ Which sockets a service is given when it starts is said here too; when a socket 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gitproc.core.states import SubState
-from gitproc.immutable import immutable
+from gitproc.immutable import immutable, mutable
 from gitproc.units import directives as d
 from gitproc.units.seats import home
 
@@ -23,7 +23,7 @@ OPEN = frozenset({SubState.LISTENING, SubState.RUNNING})
 _STARTED = OPEN | {SubState.START_POST}
 
 
-@dataclass(slots=True)
+@mutable
 class Listening:
     """A socket that was open once. `accepted` and `refused`: connections of Accept=yes since then, the
     former numbering their instances; `connections`: the instances that live, and where each one's peer is.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from gitproc.immutable import mutable
 
-@dataclass(slots=True)
+
+@mutable
 class PathState:
     """Where a path unit stands, in its present instance (`invocation`).
 

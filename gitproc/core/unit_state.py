@@ -24,7 +24,7 @@ from gitproc.core.states import (
     Result,
     SubState,
 )
-from gitproc.immutable import immutable
+from gitproc.immutable import immutable, mutable
 from gitproc.units.unit import Unit
 
 
@@ -39,7 +39,7 @@ class Running:
     problem: str = ""  # which step of its set-up failed, if one did
 
 
-@dataclass(slots=True)
+@mutable
 class Hold:
     """An operator's stop: kept until `start`, or until a commit changes the unit."""
 
@@ -48,7 +48,7 @@ class Hold:
     fingerprint: str
 
 
-@dataclass(slots=True)
+@mutable
 class Activation:
     """A start that `by` (a timer, path or socket) has caused. `begun`: the instance that it led to is
     there. `variables`: `TRIGGER_UNIT=...` and more for its processes (systemd.exec(5))."""
@@ -58,7 +58,7 @@ class Activation:
     begun: bool = False
 
 
-@dataclass(slots=True)
+@mutable
 class Health:
     """Where the health checks of the present instance stand."""
 
@@ -83,7 +83,7 @@ NO_EXIT = LastExit()
 """No process of the unit has ended yet."""
 
 
-@dataclass(slots=True)
+@mutable
 class UnitState:
     """What is: one unit's state. `unit` is the definition of the instance, not of the commit."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Any
 
@@ -23,12 +23,13 @@ from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
 from gitproc.core.second_news import kind_of
 from gitproc.core.unit_state import UnitState
+from gitproc.immutable import mutable
 from gitproc.units.loader import UnitSet
 from gitproc.units.seats import home, is_second, other_seat
 from gitproc.units.unit import Unit
 
 
-@dataclass(slots=True)
+@mutable
 class Settings:
     """What the host's configuration says to decisions. Durations in seconds."""
 
@@ -42,7 +43,7 @@ class Settings:
     on_failure: str = "keep"  # what a failed commit leads to: keep, hold or revert
 
 
-@dataclass(slots=True)
+@mutable
 class Request:
     """An operator's verb under way: which units it still waits for, and what came of the others.
 
@@ -56,7 +57,7 @@ class Request:
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@mutable
 class World:
     """All of it. `settings` and `seed` are given; the rest begins empty or comes from the journal."""
 

@@ -16,7 +16,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from gitproc.api.caller import Caller
@@ -29,6 +29,7 @@ from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_re
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
 from gitproc.errors import DaemonError, GitProcError, RefusedError, UsageError
+from gitproc.immutable import mutable
 from gitproc.source.pushed import MAX_OBJECT, MAX_PUSH, LackingError, Pushed
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
@@ -45,7 +46,7 @@ _REMEMBERED = 64  # accepted commits
 _WANTED = 5000  # objects asked for in one answer
 
 
-@dataclass(slots=True)
+@mutable
 class _Push:
     caller: Caller
     who: str

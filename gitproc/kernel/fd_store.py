@@ -12,8 +12,8 @@ import select
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 
+from gitproc.immutable import mutable
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.units import directives as d
 from gitproc.units.directives_socket import parse_fd_name
@@ -24,7 +24,7 @@ STORE = "store/"
 _UNNAMED = "stored"
 
 
-@dataclass(slots=True)
+@mutable
 class _Stored:
     unit: str
     name: str  # for $LISTEN_FDNAMES

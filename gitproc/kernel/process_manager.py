@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import signal as signals
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from gitproc.core.events import (
     SpawnFailed,
 )
 from gitproc.errors import HostError
+from gitproc.immutable import mutable
 from gitproc.kernel.shim_line import ShimLine
 from gitproc.kernel.shim_table import TableEntry, Welcome
 from gitproc.shim import protocol
@@ -37,7 +37,7 @@ Events = list[Event]
 Held = list[tuple[str, str, str, int]]
 
 
-@dataclass(slots=True)
+@mutable
 class _Known:
     """What is known of a process here. `id` 0: asked for, not answered yet."""
 

@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import assert_never
 
@@ -29,6 +29,7 @@ from gitproc.core.socket_orders import (
     WatchSocket,
 )
 from gitproc.errors import HostError
+from gitproc.immutable import mutable
 from gitproc.kernel import socket_nodes
 from gitproc.kernel.accepting import Acceptor
 from gitproc.kernel.fd_store import FdStore
@@ -46,7 +47,7 @@ LISTEN, CONNECTION = "listen", "connection"
 _FLUSH_MAX = 1000  # connections or datagrams
 
 
-@dataclass(slots=True)
+@mutable
 class _Open:
     """A unit's open sockets. `names` for $LISTEN_FDNAMES; `note` tells what they are."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from gitproc.errors import SourceError
+from gitproc.immutable import mutable
 from gitproc.source.objects import ObjectSource
 
 DIRECTORY, LINK, SUBMODULE, EXECUTABLE = b"40000", b"120000", b"160000", b"100755"
@@ -40,7 +41,7 @@ class Entry(NamedTuple):
     oid: str
 
 
-@dataclass(slots=True)
+@mutable
 class Directory:
     """One directory that was looked at: its path ("" or "a/b/"), what is strange in it."""
 
@@ -49,7 +50,7 @@ class Directory:
     clashes: list[tuple[str, str]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@mutable
 class Difference:
     """What a walk found. `removed` and `gone` are paths of files and directories no longer there."""
 
