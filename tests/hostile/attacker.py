@@ -23,10 +23,10 @@ NOBODY = 65534
 ROUNDS = 150
 SECONDS = 1.0
 SECRET = "PASSWORD=hunter2"
-#: Argument: the folder. Whatever of its entries is missing is made anew.
+#: Arguments: where links lead, and folders. Whatever of their entries is missing is made anew.
 _ATTACK = """
 import ctypes, os, socket, sys
-os.chdir(sys.argv[1])
+outside, *folders = sys.argv[1:]
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 print("ready", flush=True)
 libc, parent = ctypes.CDLL(None), os.getppid()
@@ -43,14 +43,16 @@ def accept(sock):
     while True: sock.accept()[0].close()
 kept = []
 while os.getppid() == parent:
-    for _ in range(200):
+    for folder in folders * 100:
+        try: os.chdir(folder)
+        except OSError: continue
         if exchange("a", "b"):
-            again(os.mkdir, "a"); again(os.symlink, "../outside", "b")
+            again(os.mkdir, "a"); again(os.symlink, outside, "b")
         if exchange("file", "link"):
             again(lambda: os.close(os.open("file", os.O_CREAT | os.O_WRONLY, 0o644)))
-            again(os.symlink, "../outside/secret", "link")
+            again(os.symlink, outside + "/secret", "link")
         if exchange("node", "to-node"):
-            again(node); again(os.symlink, "../outside/node", "to-node")
+            again(node); again(os.symlink, outside + "/node", "to-node")
         for sock in kept: again(accept, sock)
 """
 
@@ -113,9 +115,10 @@ def place() -> Iterator[Place]:
 
 
 @contextmanager
-def attacked(there: Place) -> Iterator[None]:
-    """The attack goes on meanwhile."""
-    command = [sys.executable, "-I", "-S", "-c", _ATTACK, str(there.theirs)]
+def attacked(there: Place, *folders: str) -> Iterator[None]:
+    """The attack goes on meanwhile, in `theirs` or in other folders."""
+    targets = folders or (str(there.theirs),)
+    command = [sys.executable, "-I", "-S", "-c", _ATTACK, str(there.outside), *targets]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as attack:
         assert attack.stdout is not None
         try:

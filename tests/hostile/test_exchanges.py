@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,7 @@ from gitproc.kernel.socket_open import open_socket
 from gitproc.kernel.sockets import listens_of
 from gitproc.shim import credentials, directories, namespaces, streams
 from gitproc.units.specifiers import Host
-from tests.hostile.attacker import NOBODY, SECRET, Place, place, under_attack
+from tests.hostile.attacker import NOBODY, SECRET, Place, attacked, place, under_attack
 from tests.kernel.parts import SLEEP, unit
 from tests.shim.client import Shim
 from tests.units.trees import SERVICE, tree
@@ -155,6 +157,46 @@ def test_pid_files(there):
 
             assert under_attack(another, read)
         stranger.kill()
+
+
+def test_a_unit_starts_and_stops(there, machine, unique):
+    """All of it at once, with the whole daemon: what a unit can say of folders that are its user's."""
+    folders = [f"{x}/{unique}" for x in ("/var/lib", "/var/cache", "/run")]
+    a = f"{folders[0]}/a"
+    service = "[Service]\nUser=nobody\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/env\n"
+    opens = (
+        f"EnvironmentFile=-{a}/secret\nStandardInput=file:{folders[0]}/file\n"
+        f"StandardOutput=append:{a}/log\nStandardError=append:{folders[1]}/node\n"
+    )
+    makes = (
+        f"StateDirectory={unique} {unique}/a\nCacheDirectory={unique} {unique}/a/x\n"
+        f"RuntimeDirectory={unique} {unique}/a\nSetCredential=a:b\nProtectSystem=strict\n"
+        f"ReadWritePaths=-{a}/x\nBindPaths=-{a}:/mnt\nTemporaryFileSystem={folders[1]}/a/x\n"
+    )
+    listens = f"[Socket]\nListenStream={a}/node\nSymlinks={a}/ln\n"
+    start = "StartLimitIntervalSec=0"
+    machine.deploy({
+        "o.service": f"[Unit]\n{start}\n{service}{opens}",
+        "s.service": f"[Unit]\n{start}\n{service}{makes}",
+        "l.socket": f"[Unit]\n{start}\n{listens}SocketUser=nobody\nRemoveOnStop=yes\nService=s.service\n",
+    })  # fmt: skip
+    try:
+        for folder in folders[:2]:
+            Path(folder).mkdir()
+            os.chown(folder, NOBODY, NOBODY)
+        with attacked(there, *folders):
+            for _ in range(100):
+                for unit in ("o.service", "s.service", "l.socket"):
+                    machine.ask("start", units=[unit])
+                for unit in ("l.socket", "s.service", "o.service"):
+                    machine.ask("stop", units=[unit])
+        there.untouched()
+        assert machine.unit("s")["active_state"] in ("inactive", "failed")
+        logs = [x for x in Path(folders[0]).rglob("log") if x.is_file()]
+        assert all(SECRET not in x.read_text() for x in logs)
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
