@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant("operator", "        todo += ((other, True) for other in world.graph.requirements(current))\n", ""),
     Mutant("operator", "and state.hold is not None and not required:", "and False:"),
     Mutant("operator", "if state.down or state.invocation != request.invocations.get(name, \"\"):", "if state.down:"),
-    Mutant("operator", "underway = event.verb is Verb.START and state.starting", "underway = False"),
+    Mutant("operator", "underway = verb is Verb.START and state.starting", "underway = False"),
     Mutant("operator", "if not world.knowing:\n        world.postponed", "if False:\n        world.postponed"),
     Mutant("step", "judging = world.knowing and not world.stopping", "judging = True"),
     Mutant("schedule", "root = name if at_rest(world, name) else dead_end", "root = dead_end"),

@@ -105,6 +105,26 @@ def test_groups_go_with_their_last_unit_and_slices_with_their_definition(made, s
     assert not Path(base, "a.slice").exists()
 
 
+def test_a_controller_that_a_slice_disables_does_not_reach_its_units(made, slices, up):
+    """DisableControllers=: where there is a unified tree with controllers, and not above the slice."""
+    base = made.controller._limits.base
+    if not base or "pids" not in Path(base, "cgroup.controllers").read_text().split():
+        pytest.skip("no unified tree with controllers")
+
+    def controllers(path):
+        return Path(base, path, "cgroup.controllers").read_text().split()
+
+    assert up("TasksMax=9\nDisableControllers=pids", "a.slice") == []
+    made.controller.create(unit("Slice=a-b.slice\nMemoryMax=50M", "x.service"))
+    made.controller.create(unit("MemoryMax=50M", "y.service"))
+    assert "pids" in controllers("a.slice") and "pids" in controllers("y")
+    assert "pids" not in controllers("a.slice/a-b.slice/x") and "memory" in controllers(
+        "a.slice/a-b.slice"
+    )
+    assert up("TasksMax=9", "a.slice") == []
+    assert "pids" in controllers("a.slice/a-b.slice"), "given back"
+
+
 def test_slices_share_the_processor_as_weighted(made, slices, up):
     """Both on one processor, so that they compete whatever else runs."""
     up("CPUWeight=100", "a.slice")
