@@ -8,7 +8,7 @@ import stat
 from typing import Any
 
 from gitproc.core.events import Slot
-from gitproc.shim import terminals
+from gitproc.shim import terminals, utmp
 from gitproc.units import directives as d
 from gitproc.units import directives_exec_streams as s
 from gitproc.units import directives_exec_terminal as t
@@ -24,13 +24,21 @@ _ROWS: tuple[Directive[Any], ...] = (
 )
 _KEYS = frozenset(row.key for row in _ROWS)
 _MODE = 0o620
+UTMP, WTMP = "/run/utmp", "/var/log/wtmp"
 
 
 def terminal_of(unit: Unit, slot: Slot) -> dict[str, Any]:
-    """The key `terminal` of the spec; only the main process has a terminal, so that no other one disturbs it."""
-    if slot is not Slot.MAIN or _KEYS.isdisjoint(unit.values):
-        return {}
-    return {"terminal": [unit[s.TTY_PATH], *(unit[row] for row in _ROWS)]}
+    """The keys `terminal` and `utmp` of the spec: the main process alone has a terminal, and nobody disturbs it."""
+    spec: dict[str, Any] = {}
+    if slot is not Slot.MAIN:
+        return spec
+    if not _KEYS.isdisjoint(unit.values):
+        spec["terminal"] = [unit[s.TTY_PATH], *(unit[row] for row in _ROWS)]
+    if unit[t.UTMP_IDENTIFIER]:
+        line = unit[s.TTY_PATH].removeprefix("/dev/") if unit.has(s.TTY_PATH) else ""
+        user = unit[d.USER] or "root"
+        spec["utmp"] = [UTMP, WTMP, unit[t.UTMP_IDENTIFIER], line, unit[t.UTMP_MODE], user]
+    return spec
 
 
 def leave(unit: Unit) -> list[str]:
@@ -38,6 +46,8 @@ def leave(unit: Unit) -> list[str]:
     problems: list[str] = []
     if wanted := terminal_of(unit, Slot.MAIN).get("terminal"):
         problems = terminals.make_fit(*wanted)
+    if unit[t.UTMP_IDENTIFIER] and (said := utmp.end(UTMP, WTMP, unit[t.UTMP_IDENTIFIER])):
+        problems.append(said)
     if unit[d.USER] and unit[d.STANDARD_INPUT].is_terminal:
         problems += _take_back(unit[s.TTY_PATH])
     return problems

@@ -28,6 +28,7 @@ from gitproc.shim import (
     scheduling,
     streams,
     terminals,
+    utmp,
 )
 from gitproc.shim.setup import STATUS, Host, Setup, report_failure
 
@@ -218,6 +219,7 @@ STEPS: tuple[tuple[str, Asked | frozenset[str] | None, Callable[[Setup], Any]], 
     ("IOPRIO", _keys("io_priority"), scheduling.io_priority),
     ("TIMERSLACK", _keys("timer_slack"), scheduling.timer_slack),
     ("PERSONALITY", _keys("personality"), _personality),
+    ("STDIN", _keys("utmp"), utmp.begin),
     ("STDIN", streams.has_input, streams.own_terminal),
     ("RUNTIME_DIRECTORY", _keys("moves", "directories", "links"), _make_directories),
     ("CREDENTIALS", _keys("credentials"), credentials.give),

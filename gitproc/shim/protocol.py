@@ -41,6 +41,7 @@ credentials {"path", "unit", "uid", "gid", "load": [[name, path, may be missing]
 moves [[step, source, target]] (folders, before all others are made),
 scheduling [policy, priority, reset on fork], cpus [int], io_priority [class, level], timer_slack int (ns),
 memory_ksm bool, coredump_filter int, numa [policy, [node]], terminal: see `terminals.make_fit`,
+utmp [utmp, wtmp, identifier, line, "init" | "login" | "user", user],
 join_fds [(kind, index)], join_paths [(kind, path)] (kinds "net", "ipc"), own_host_name bool,
 own_users "" | "self" | "identity" | "full", own_cgroups bool, lenient bool (go on without a namespace that
 cannot be made), mounts {hidden: folder, entries: see `mount_order`, root: path, propagation: "shared" | "slave" |

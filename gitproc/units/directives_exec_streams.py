@@ -109,7 +109,6 @@ _UNENFORCED = {
     "LogFilterPatterns": "Patterns of lines to log: everything is logged.",
     "LogExtraFields": "Journal fields of log lines: logs have no fields.",
     "LogNamespace": "Journal instance: each unit has a log of its own.",
-    "UtmpIdentifier": "A record of the terminal in utmp: none is written.",
 }
 _NO_EFFECT = {
     "SyslogIdentifier": "Tag of log lines; each unit has a log of its own.",
@@ -128,14 +127,6 @@ ROWS: tuple[Directive[Any], ...] = (
     LOG_RATE_LIMIT_INTERVAL_SEC,
     LOG_RATE_LIMIT_BURST,
     *(known("Service", n, Support.UNENFORCED, d) for n, d in _UNENFORCED.items()),
-    known(
-        "Service",
-        "UtmpMode",
-        Support.UNENFORCED,
-        "Kind of the record in utmp: none is written.",
-        exactly("init", "login", "user"),
-        "init",
-    ),
     *(known("Service", n, Support.NO_EFFECT, d) for n, d in _NO_EFFECT.items()),
     known(
         "Service",

@@ -1,11 +1,11 @@
-"""Rows of the directive table for what is done to a terminal before and after use (systemd.exec(5))."""
+"""Rows of the directive table for a terminal before and after use, and who is said to be on it (systemd.exec(5))."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gitproc.units.directive import Directive
-from gitproc.units.rows import flag, one
+from gitproc.units.rows import exactly, flag, one, text
 from gitproc.units.values import parse_unsigned
 
 _MOST = 0xFFFF
@@ -32,10 +32,23 @@ TTY_COLUMNS: Directive[int | None] = one(
     "Service", "TTYColumns", parse_tty_size, None, "Columns of TTYPath=."
 )
 
+UTMP_IDENTIFIER = text(
+    "Service", "UtmpIdentifier", "Record the main process in utmp, by this (its last four bytes)."
+)
+UTMP_MODE = one(
+    "Service",
+    "UtmpMode",
+    exactly("init", "login", "user"),
+    "init",
+    "As what it is recorded: init, login (as getty) or user (as a login of User=).",
+)
+
 ROWS: tuple[Directive[Any], ...] = (
     TTY_RESET,
     TTY_VHANGUP,
     TTY_VT_DISALLOCATE,
     TTY_ROWS,
     TTY_COLUMNS,
+    UTMP_IDENTIFIER,
+    UTMP_MODE,
 )

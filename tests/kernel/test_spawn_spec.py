@@ -455,3 +455,14 @@ def test_a_pid_namespace_is_given_to_the_main_process_or_refused():
 def test_a_spec_travels_to_the_shim():
     plan = compiled("User=nobody\nStateDirectory=x\nLimitNOFILE=9\nEnvironment=A=1")
     assert marshal.loads(marshal.dumps(plan.spec, 2)) == plan.spec
+
+
+def test_a_terminal_is_made_fit_and_recorded_for_the_main_process_alone():
+    text = "TTYPath=/dev/tty9\nTTYReset=yes\nTTYRows=5\nUtmpIdentifier=%N-9\nUtmpMode=user\nUser=daemon"
+    spec = compiled(text).spec
+    assert spec["terminal"] == ["/dev/tty9", False, True, 5, None, False]
+    assert spec["utmp"] == ["/run/utmp", "/var/log/wtmp", "test-9", "tty9", "user", "daemon"]
+    spec = compiled(text, slot=Slot.CONTROL).spec
+    assert not {"terminal", "utmp"} & spec.keys()
+    assert not {"terminal", "utmp"} & compiled("TTYPath=/dev/tty9").spec.keys()
+    assert compiled("UtmpIdentifier=x").spec["utmp"][3:] == ["", "init", "root"]

@@ -92,6 +92,7 @@ def test_values(directive, text, value):
         (memory.NUMA_POLICY, "weighted"),
         (memory.NUMA_MASK, "2-1"),
         (terminal.TTY_ROWS, "65536"),
+        (terminal.UTMP_MODE, "guest"),
         (terminal.TTY_COLUMNS, "-1"),
         (scheduling.CPU_SCHEDULING_POLICY, "deadline"),
         (scheduling.CPU_SCHEDULING_PRIORITY, "100"),
@@ -159,8 +160,6 @@ def test_specifiers_in_given_text_are_put_in():
         ("LogExtraFields=A=b", "warning", "no fields"),
         ("LogNamespace=x", "warning", "log of its own"),
         ("PAMName=login", "error", "PAM"),
-        ("UtmpIdentifier=x", "warning", "utmp"),
-        ("UtmpMode=login", "warning", "utmp"),
     ],
 )
 def test_what_is_not_done_is_said_with_its_line(text, severity, said):
