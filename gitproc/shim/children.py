@@ -24,38 +24,15 @@ from gitproc.shim.clone import (
 from gitproc.shim.connection import Connection
 from gitproc.shim.logs import Logs
 from gitproc.shim.loop import Loop
+from gitproc.shim.one_child import Child
 from gitproc.shim.protocol import PAGE_ROWS, ProtocolError, close_all, decode_all, receive
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
     from typing import Any
 
+    from gitproc.shim.one_child import Usage
     from gitproc.shim.protocol import Message
-
-    Usage = tuple[float, float, int]
-
-
-class Child:
-    """One service process. `pid` 0: its mini-init has not announced it yet."""
-
-    __slots__ = (
-        "cookie", "ended", "executed", "exit", "failure", "foreign", "id", "init_pid", "link", "pid",
-        "pidfd", "report", "request", "said", "start_time",
-    )  # fmt: skip
-
-    def __init__(self, id: int, cookie: str) -> None:
-        self.id = id
-        self.cookie = cookie
-        self.pid = self.start_time = self.init_pid = 0
-        self.pidfd = self.report = -1
-        self.said = b""
-        self.link: _socket.socket | None = None
-        self.request: int | None = None  # the spawn to be answered once the mini-init has spoken
-        self.ended: tuple[int, int, Usage] | None = None
-        self.executed = False
-        self.foreign = False  # somebody else reaps it
-        self.failure: tuple[str, int, str] | None = None
-        self.exit: Message | None = None
 
 
 class Children:
@@ -119,6 +96,7 @@ class Children:
         self._enter(child)
         if child.link is None:
             self._started(child, request)
+            child.close()
         else:
             child.request = request
 
@@ -142,6 +120,8 @@ class Children:
         self.next_id += 1
         child.pid, child.pidfd, child.start_time, child.executed = pid, pidfd, found, True
         child.foreign = not foreign.is_our_child(pidfd)
+        if not child.foreign:
+            child.close()
         self._enter(child)
         self._started(child, request)
         self._line.emit(("executed", child.id))
@@ -202,7 +182,23 @@ class Children:
 
     def _started(self, child: Child, request: int) -> None:
         message = ("started", request, child.id, child.pid, child.start_time, child.init_pid)
-        self._line.emit(message, (child.pidfd,) if child.pidfd >= 0 else ())
+        if child.pidfd >= 0:
+            self._line.emit(message, (child.pidfd,))
+            return
+        handles = self._handles([child])
+        self._line.emit(message, tuple(handles))
+        close_all(handles)
+
+    def _handles(self, children: list[Child]) -> list[int]:
+        """A pidfd of each that is alive; of none is left out, as those who get them count."""
+        found = []
+        for child in children:
+            if child.alive:
+                try:
+                    found.append(child.handle())
+                except OSError:
+                    found.append(os.dup(self._host.null))  # signals then go by us
+        return found
 
     def _answer_again(self, child: Child, request: int) -> None:
         if child.pid == 0:
@@ -302,8 +298,7 @@ class Children:
         child.exit = (
             "exited", self.sequence, child.id, child.cookie, child.pid, code, status, usage, time.time()
         )  # fmt: skip
-        close_all([child.pidfd])
-        child.pidfd = -1
+        child.close()
         self.exits[self.sequence] = child
         self._line.emit_exit(child.exit)
         return True
@@ -318,11 +313,9 @@ class Children:
                     del self.by_cookie[child.cookie]
 
     def signal(self, id: int, number: int) -> int:
-        """Signal by pidfd; the errno."""
+        """Signal a process; the errno."""
         child = self.by_id.get(id)
-        if child is None or child.exit is not None or child.pidfd < 0:
-            return errno.ESRCH
-        return process.pidfd_signal(child.pidfd, number)
+        return errno.ESRCH if child is None else child.signal(number)
 
     # ------------------------------------------------------------ the table
 
@@ -339,8 +332,9 @@ class Children:
             part = listed[first : first + PAGE_ROWS]
             last = first + PAGE_ROWS >= len(listed)
             rows = [self._row(child) for child in part]
-            fds = tuple(child.pidfd for child in part if child.pidfd >= 0)
-            self._line.emit(("table", request, page, last, rows), fds)
+            handles = self._handles(part)
+            self._line.emit(("table", request, page, last, rows), tuple(handles))
+            close_all(handles)
         unacknowledged: list[Message] = []
         for child in self.exits.values():
             assert child.exit is not None
@@ -351,10 +345,9 @@ class Children:
 
     @staticmethod
     def _row(child: Child) -> tuple[Any, ...]:
-        alive = child.exit is None and child.pidfd >= 0
         started = child.start_time if child.pid else 0  # until then it is the mini-init's
         return (
-            child.id, child.cookie, child.pid, started, alive, child.executed, child.init_pid
+            child.id, child.cookie, child.pid, started, child.alive, child.executed, child.init_pid
         )  # fmt: skip
 
     # ------------------------------------------------------------ over a re-exec
@@ -363,6 +356,8 @@ class Children:
         """Plain values of all children; descriptors that must survive go to `keep`."""
         rows = []
         for child in self.by_id.values():
+            if child.alive and child.pidfd < 0:
+                child.pidfd = child.handle()  # an earlier version counts on it
             link = child.link.fileno() if child.link is not None else -1
             keep.extend(fd for fd in (child.pidfd, child.report, link) if fd >= 0)
             rows.append({**{name: getattr(child, name) for name in Child.__slots__}, "link": link})
@@ -377,4 +372,6 @@ class Children:
             for name in Child.__slots__:
                 if name in row:
                     setattr(child, name, row[name])
+            if not child.foreign and not child.init_pid:
+                child.close()
             self._enter(child)

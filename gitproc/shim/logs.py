@@ -33,9 +33,9 @@ class Logs:
         self._loop = loop
         self._tell = tell
         self._streams: dict[int, logger.Stream] = {}
-        self._unsent: list[
-            bytes | int
-        ] = []  # packets, and numbers of streams the logger must be given
+        # Packets, and numbers of streams the logger must be given.
+        self._unsent: list[bytes | int] = []
+        self._blocked = False  # it is waited for that the logger can take more
         self._next = 1
         self._pause = 0.0
         self._control: _socket.socket | None = None
@@ -134,6 +134,7 @@ class Logs:
 
     def _watch(self, control: _socket.socket) -> None:
         self._control = control
+        self._blocked = False
         self._loop.watch(control.fileno(), self._ready)
 
     def _hang_up(self) -> None:
@@ -163,11 +164,15 @@ class Logs:
                     pipe, *rest = self._streams[item]
                     send(self._control, encode(("stream", item, *rest)), (pipe,))
             except OSError:  # it is busy with its disk, or dying
-                self._loop.expect(self._control.fileno(), IN | OUT)
+                self._expect(blocked=True)
                 return
             self._unsent.pop(0)
-        if self._control is not None:
-            self._loop.expect(self._control.fileno(), IN)
+        self._expect(blocked=False)
+
+    def _expect(self, *, blocked: bool) -> None:
+        if self._control is not None and blocked != self._blocked:
+            self._loop.expect(self._control.fileno(), IN | OUT if blocked else IN)
+            self._blocked = blocked
 
     def _read(self) -> None:
         while self._control is not None:
