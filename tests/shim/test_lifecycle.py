@@ -68,7 +68,7 @@ def test_many_re_execs_leak_nothing(shim, client):
         client.expect("reexeced", number)
         shim.other_logger(logger)
         client.list()
-        client.send("signal", number, 0, 0)  # when that is answered the pidfds of the list are closed
+        client.send("signal", number, 0, 0)  # answered when the pidfds of the list are closed
         client.expect("signalled", number)
         counts.add(fds())
     assert len(counts) == 1
