@@ -113,6 +113,7 @@ class Children:
                 self._logs.add(*stream)
             if child.link is None:
                 self._announce(child)
+                child.close()
         self._loop.cancel("announce")
 
     def adopt(self, request: int, cookie: str, pid: int, start_time: int) -> None:
@@ -292,8 +293,6 @@ class Children:
         if child.request is not None:
             request, child.request = child.request, None
             self._started(child, request)
-            if not child.init_pid:
-                child.close()
 
     # ------------------------------------------------------------ end
 
@@ -340,9 +339,9 @@ class Children:
 
     def forget_requests(self) -> None:
         """They are those of a manager that is gone; the next one asks again, by numbers of its own."""
-        self.announce()
         for child in self.by_id.values():
             child.request = None
+        self.announce()
 
     def send_table(self, request: int) -> None:
         """All pages, then every exit that has not been acknowledged. Pid 0: not announced yet."""

@@ -41,6 +41,21 @@ def test_a_pidfd_comes_along(client):
     assert client.expect("exited")[5:7] == (2, 9)
 
 
+def test_a_manager_that_comes_meanwhile_is_greeted_first(shim):
+    """What its predecessor has asked for a moment ago it finds in the table, and not in an answer."""
+    former = shim.connect()
+    for number in range(20):
+        former.ask(f"a{number}", *SLEEP)
+        former.send("signal", 1000 + number, 0, 0)
+        former.expect("signalled", 1000 + number)  # it is made, and may not be announced yet
+        later = shim.connect(listed=False)
+        assert not later.kept
+        [row] = [row for row in later.list() if row[1] == f"a{number}"]
+        assert row[4]
+        assert not [message for message in later.kept if message[0] == "started"]
+        former = later
+
+
 def test_death_by_signal_and_core(client):
     id, _ = client.start("a", *SLEEP)
     client.send("signal", 77, id, 15)
