@@ -82,13 +82,13 @@ def test_another_version_that_knows_more_or_less_of_a_process_takes_over(shims, 
     client = shim.connect()
     id, _ = client.start("a", *SLEEP)
     rows = client.list()
-    before = (code / "children.py").read_text()
+    before = (code / "one_child.py").read_text()
     more = before.replace('"said", ', '"said", "since", ').replace(
         "        self.id = id\n", "        self.id, self.since = id, 7\n"
     )
     assert more.count("since") == before.count("since") + 2
     for number, text in enumerate((more, before, before)):
-        (code / "children.py").write_text(text)
+        (code / "one_child.py").write_text(text)
         client.send("reexec", number)
         client.expect("reexeced", number)
         assert client.list() == rows
