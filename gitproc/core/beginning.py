@@ -21,9 +21,8 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
         if state.activation is not None and not state.activation.begun:
             state.activation.begun = True
         else:
-            if (
-                not state.demanded
-            ):  # else the instance before was replaced, and it goes on for the same
+            # One that was replaced while it ran for a trigger goes on for the same.
+            if not state.demanded:
                 state.activation = None
             state.starts = []
     state.starts.append(world.now)

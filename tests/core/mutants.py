@@ -219,6 +219,25 @@ MUTANTS = (
     Mutant("drift", "(Change.RESTART, Change.RELOAD)", "(Change.RESTART, Change.RELOAD, Change.LIVE)"),
     Mutant("drift", "(Change.RESTART, Change.RELOAD)", "(Change.RESTART,)"),
     Mutant("drift", "state.sub is SubState.FAILED or state.result is not Result.SUCCESS", "False"),
+    # What holds where features meet.
+    Mutant("past_order", "unit.settings != state.unit.settings", "False"),
+    Mutant("past_order", " or state.invocation != invocation:", ":"),
+    Mutant("sockets", "and not standing.must_stop(world, state)", ""),
+    Mutant("sockets", "    if triggers.is_due(world, state):\n", "    if False:\n"),
+    Mutant("sockets", "tuple(world.units.values()):", "world.units.values():"),
+    Mutant("sockets", "if state.sub in OPEN and state.name not in event.owners:",
+           "if state.name in event.owners:\n            continue\n        if state.sub in OPEN:"),
+    Mutant("lifecycle", "        state.demanded = False  # whoever", "        pass  # whoever"),
+    Mutant("lifecycle", "            state.demanded, state.activation = False, None", "            pass"),
+    Mutant("beginning", "            if not state.demanded:", "            if True:"),
+    Mutant("triggers", "and spent and state.down:", "and spent:"),
+    Mutant("relations", "if state.sub in (SubState.START, SubState.START_POST):", "if False:"),
+    Mutant("deploy", "    if reload.refused(state):\n", "    if False:\n"),
+    Mutant("deploy", "*units.templates, ", ""),
+    Mutant("dependency_resolver", "            if \"@.\" in name:\n", "            if False:\n"),
+    Mutant("schedule", "        concerned = name in world.blocked.values()", "        concerned = False"),
+    Mutant("schedule", "world.look_at((name, *world.graph.unneeded_without(name)))", "world.look_at((name,))"),
+    Mutant("records", "    \"unread\",\n", ""),
 )  # fmt: skip
 
 
