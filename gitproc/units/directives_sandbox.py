@@ -34,19 +34,9 @@ from gitproc.units.values import parse_boolean, parse_path
 
 T = TypeVar("T")
 
-_RESTRICTS = Support.RESTRICTS
-_ENFORCED = Support.ENFORCED
-_UNENFORCED = Support.UNENFORCED
-_EXCEPTION = Support.NO_EFFECT  # from what is not enforced
-_ENFORCED = Support.ENFORCED
 
-
-def _change(support: Support) -> Change:
-    return Change.RESTART if support is Support.ENFORCED else Change.NONE
-
-
-def _flag(name: str, doc: str, support: Support = _RESTRICTS) -> Directive[bool]:
-    return one("Service", name, parse_boolean, False, doc, _change(support), support=support)
+def _flag(name: str, doc: str) -> Directive[bool]:
+    return one("Service", name, parse_boolean, False, doc)
 
 
 def _word(
@@ -54,20 +44,18 @@ def _word(
     parse: Callable[[str], str],
     default: str,
     doc: str,
-    support: Support = _RESTRICTS,
     specifiers: Specifiers = Specifiers.NONE,
 ) -> Directive[str]:
-    return one("Service", name, parse, default, doc, _change(support), specifiers, support)
+    return one("Service", name, parse, default, doc, Change.RESTART, specifiers)
 
 
 def _list(
     name: str,
     parse: Callable[[str], tuple[T, ...]],
     doc: str,
-    support: Support = _RESTRICTS,
     specifiers: Specifiers = Specifiers.TEXT,
 ) -> Directive[tuple[T, ...]]:
-    return several("Service", name, parse, doc, _change(support), specifiers, support)
+    return several("Service", name, parse, doc, Change.RESTART, specifiers)
 
 
 # -- namespaces --------------------------------------------------------------------------------------
@@ -75,18 +63,17 @@ def _list(
 PRIVATE_PIDS = flag(
     "Service", "PrivatePIDs", False, "Run in a PID namespace of its own, under a small init."
 )
-PRIVATE_NETWORK = _flag("PrivateNetwork", "A network namespace with loopback alone.", _ENFORCED)
-PRIVATE_IPC = _flag("PrivateIPC", "System V and POSIX IPC of its own.", _ENFORCED)
-PRIVATE_MOUNTS = _flag("PrivateMounts", "Mounts of its own.", _ENFORCED)
+PRIVATE_NETWORK = _flag("PrivateNetwork", "A network namespace with loopback alone.")
+PRIVATE_IPC = _flag("PrivateIPC", "System V and POSIX IPC of its own.")
+PRIVATE_MOUNTS = _flag("PrivateMounts", "Mounts of its own.")
 PRIVATE_USERS = _word(
     "PrivateUsers",
     one_of("self", "identity", "full"),
     "no",
     "A user namespace of its own.",
-    support=_ENFORCED,
 )
 PROTECT_HOSTNAME = _word(
-    "ProtectHostname", one_of("private"), "no", "No change of the host's name.", support=_ENFORCED
+    "ProtectHostname", one_of("private"), "no", "No change of the host's name."
 )
 NETWORK_NAMESPACE_PATH = _word(
     "NetworkNamespacePath",
@@ -94,7 +81,6 @@ NETWORK_NAMESPACE_PATH = _word(
     "",
     "Network namespace to join.",
     specifiers=Specifiers.TEXT,
-    support=_ENFORCED,
 )
 IPC_NAMESPACE_PATH = _word(
     "IPCNamespacePath",
@@ -102,87 +88,71 @@ IPC_NAMESPACE_PATH = _word(
     "",
     "IPC namespace to join.",
     specifiers=Specifiers.TEXT,
-    support=_ENFORCED,
 )
 
 # -- what is seen of the file system -----------------------------------------------------------------
 
-PRIVATE_TMP = _word(
-    "PrivateTmp", one_of("disconnected"), "no", "A /tmp and /var/tmp of its own.", support=_ENFORCED
-)
-PRIVATE_DEVICES = _flag("PrivateDevices", "A /dev with pseudo devices alone.", _ENFORCED)
-PROTECT_SYSTEM = _word(
-    "ProtectSystem", one_of("full", "strict"), "no", "System folders read-only.", support=_ENFORCED
-)
+PRIVATE_TMP = _word("PrivateTmp", one_of("disconnected"), "no", "A /tmp and /var/tmp of its own.")
+PRIVATE_DEVICES = _flag("PrivateDevices", "A /dev with pseudo devices alone.")
+PROTECT_SYSTEM = _word("ProtectSystem", one_of("full", "strict"), "no", "System folders read-only.")
 PROTECT_HOME = _word(
     "ProtectHome",
     one_of("read-only", "tmpfs"),
     "no",
     "Home folders hidden, or read-only.",
-    support=_ENFORCED,
 )
 PROTECT_CONTROL_GROUPS = _word(
     "ProtectControlGroups",
     one_of("private", "strict"),
     "no",
     "The cgroup tree read-only.",
-    support=_ENFORCED,
 )
-PROTECT_KERNEL_TUNABLES = _flag(
-    "ProtectKernelTunables", "/proc/sys, /sys and the like read-only.", _ENFORCED
-)
-PROTECT_KERNEL_MODULES = _flag("ProtectKernelModules", "No loading of kernel modules.", _ENFORCED)
-PROTECT_KERNEL_LOGS = _flag("ProtectKernelLogs", "No access to the kernel's log.", _ENFORCED)
-PROTECT_CLOCK = _flag("ProtectClock", "No setting of clocks.", _ENFORCED)
+PROTECT_KERNEL_TUNABLES = _flag("ProtectKernelTunables", "/proc/sys, /sys and the like read-only.")
+PROTECT_KERNEL_MODULES = _flag("ProtectKernelModules", "No loading of kernel modules.")
+PROTECT_KERNEL_LOGS = _flag("ProtectKernelLogs", "No access to the kernel's log.")
+PROTECT_CLOCK = _flag("ProtectClock", "No setting of clocks.")
 PROTECT_PROC = _word(
     "ProtectProc",
     exactly("default", "noaccess", "invisible", "ptraceable"),
     "default",
     "Processes of other users hidden in /proc.",
-    support=_ENFORCED,
 )
-PROC_SUBSET = _word(
-    "ProcSubset", exactly("all", "pid"), "all", "A /proc with processes alone.", support=_ENFORCED
-)
+PROC_SUBSET = _word("ProcSubset", exactly("all", "pid"), "all", "A /proc with processes alone.")
 READ_WRITE_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
     "ReadWritePaths",
     parse_marked_paths,
     "Exceptions from read-only paths.",
-    _ENFORCED,
 )
 READ_ONLY_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
-    "ReadOnlyPaths", parse_marked_paths, "Paths made read-only.", _ENFORCED
+    "ReadOnlyPaths", parse_marked_paths, "Paths made read-only."
 )
 INACCESSIBLE_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
-    "InaccessiblePaths", parse_marked_paths, "Paths made inaccessible.", _ENFORCED
+    "InaccessiblePaths", parse_marked_paths, "Paths made inaccessible."
 )
 EXEC_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
     "ExecPaths",
     parse_marked_paths,
     "Exceptions from NoExecPaths=.",
-    _ENFORCED,
 )
 NO_EXEC_PATHS: Directive[tuple[MarkedPath, ...]] = _list(
-    "NoExecPaths", parse_marked_paths, "Paths below which nothing can be executed.", _ENFORCED
+    "NoExecPaths", parse_marked_paths, "Paths below which nothing can be executed."
 )
 BIND_PATHS: Directive[tuple[BindMount, ...]] = _list(
-    "BindPaths", parse_bind_mounts, "Paths to show elsewhere.", _ENFORCED
+    "BindPaths", parse_bind_mounts, "Paths to show elsewhere."
 )
 BIND_READ_ONLY_PATHS: Directive[tuple[BindMount, ...]] = _list(
     "BindReadOnlyPaths",
     parse_bind_mounts,
     "Paths to show elsewhere, read-only.",
-    _ENFORCED,
 )
 TEMPORARY_FILE_SYSTEM: Directive[tuple[EmptyMount, ...]] = _list(
-    "TemporaryFileSystem", parse_empty_mounts, "Paths covered by an empty file system.", _ENFORCED
+    "TemporaryFileSystem", parse_empty_mounts, "Paths covered by an empty file system."
 )
 ROOT_DIRECTORY = _word(
     "RootDirectory",
     parse_path,
     "",
     "Another root.",
-    _ENFORCED,
     Specifiers.TEXT,
 )
 MOUNT_FLAGS = _word(
@@ -190,58 +160,49 @@ MOUNT_FLAGS = _word(
     exactly("shared", "slave", "private"),
     "",
     "Propagation of mounts.",
-    _ENFORCED,
 )
 ROOT_DIRECTORY_START_ONLY = _flag(
-    "RootDirectoryStartOnly", "RootDirectory= is for ExecStart= alone.", _ENFORCED
+    "RootDirectoryStartOnly", "RootDirectory= is for ExecStart= alone."
 )
-MOUNT_API_VFS = _flag(
-    "MountAPIVFS", "no: no /proc, /sys, /dev and /run inside RootDirectory=.", _ENFORCED
-)
+MOUNT_API_VFS = _flag("MountAPIVFS", "no: no /proc, /sys, /dev and /run inside RootDirectory=.")
 
 # -- privileges --------------------------------------------------------------------------------------
 
-NO_NEW_PRIVILEGES = _flag("NoNewPrivileges", "No privileges gained by executing a file.", _ENFORCED)
+NO_NEW_PRIVILEGES = _flag("NoNewPrivileges", "No privileges gained by executing a file.")
 CAPABILITY_BOUNDING_SET: Directive[tuple[Rule, ...]] = _list(
     "CapabilityBoundingSet",
     parse_capabilities,
     "Capabilities that can be held at all.",
-    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 AMBIENT_CAPABILITIES: Directive[tuple[Rule, ...]] = _list(
     "AmbientCapabilities",
     parse_capabilities,
     "Capabilities a non-root user starts with.",
-    _ENFORCED,
     Specifiers.NONE,
 )
 SECURE_BITS: Directive[tuple[int, ...]] = _list(
     "SecureBits",
     parse_secure_bits,
     "Bits that bind privileges to capabilities.",
-    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 SYSTEM_CALL_FILTER: Directive[tuple[Rule, ...]] = _list(
     "SystemCallFilter",
     parse_calls,
     "System calls allowed, or denied with ~; `@groups` and `call:error` may be named.",
-    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 SYSTEM_CALL_LOG: Directive[tuple[Rule, ...]] = _list(
     "SystemCallLog",
     parse_calls,
     "System calls that the kernel logs, or with ~ all but these.",
-    _ENFORCED,
     Specifiers.NONE,
 )
 SYSTEM_CALL_ARCHITECTURES: Directive[tuple[str, ...]] = _list(
     "SystemCallArchitectures",
     parse_architectures,
     "Architectures whose system calls are allowed, beside the machine's own.",
-    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 SYSTEM_CALL_ERROR_NUMBER = _word(
@@ -249,35 +210,29 @@ SYSTEM_CALL_ERROR_NUMBER = _word(
     parse_errno,
     "kill",
     "What a call returns that SystemCallFilter= denies (kill: ends the process).",
-    _ENFORCED,
 )
 RESTRICT_ADDRESS_FAMILIES: Directive[tuple[Rule, ...]] = _list(
     "RestrictAddressFamilies",
     parse_families,
     "Kinds of socket allowed, or denied with ~.",
-    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
 RESTRICT_NAMESPACES: Directive[tuple[Rule, ...]] = _list(
     "RestrictNamespaces",
     parse_namespaces,
     "Kinds of namespace that may be made.",
-    _ENFORCED,
     specifiers=Specifiers.NONE,
 )
-RESTRICT_REALTIME = _flag("RestrictRealtime", "No real-time scheduling.", _ENFORCED)
-RESTRICT_SUID_SGID = _flag("RestrictSUIDSGID", "No making of set-user-id files.", _ENFORCED)
-LOCK_PERSONALITY = _flag("LockPersonality", "No change of the kernel personality.", _ENFORCED)
+RESTRICT_REALTIME = _flag("RestrictRealtime", "No real-time scheduling.")
+RESTRICT_SUID_SGID = _flag("RestrictSUIDSGID", "No making of set-user-id files.")
+LOCK_PERSONALITY = _flag("LockPersonality", "No change of the kernel personality.")
 MEMORY_DENY_WRITE_EXECUTE = _flag(
-    "MemoryDenyWriteExecute", "No memory that is writable and executable.", _ENFORCED
+    "MemoryDenyWriteExecute", "No memory that is writable and executable."
 )
-PERSONALITY = _word(
-    "Personality", parse_architecture, "", "Architecture that uname(2) tells of.", _ENFORCED
-)
+PERSONALITY = _word("Personality", parse_architecture, "", "Architecture that uname(2) tells of.")
 DYNAMIC_USER = _flag(
     "DynamicUser",
     "A user made up for the run, with folders that nobody else gets into.",
-    _ENFORCED,
 )
 
 FILTERING: tuple[Directive[Any], ...] = (
@@ -310,15 +265,15 @@ _IMAGES = {
 ROWS: tuple[Directive[Any], ...] = (
     # Every constant of this module that is a row.
     *(value for value in tuple(globals().values()) if isinstance(value, Directive)),
-    *(known("Service", name, _RESTRICTS, doc) for name, doc in _OTHER_LISTS.items()),
+    *(known("Service", name, Support.RESTRICTS, doc) for name, doc in _OTHER_LISTS.items()),
     known(
         "Service",
         "BindLogSockets",
-        _EXCEPTION,
+        Support.NO_EFFECT,
         "Show the journal's sockets inside RootDirectory=.",
     ),
-    *(known("Service", name, _UNENFORCED, doc) for name, doc in _IMAGES.items()),
-    known_flag("Service", "RootEphemeral", _UNENFORCED, "A throw-away copy of the root."),
+    *(known("Service", name, Support.UNENFORCED, doc) for name, doc in _IMAGES.items()),
+    known_flag("Service", "RootEphemeral", Support.UNENFORCED, "A throw-away copy of the root."),
     known(
         "Service",
         "RootImage",
