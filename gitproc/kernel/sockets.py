@@ -83,7 +83,7 @@ class Sockets:
         self._assigned: dict[str, int] = {}
         self._serial = 0
         self.store = FdStore(manager)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening: dict[str, asyncio.Task[None]] = {}
 
     # -- orders ----------------------------------------------------------------------------------
 
@@ -92,8 +92,7 @@ class Sockets:
         match order:
             case OpenSocket(unit, invocation):
                 task = asyncio.get_running_loop().create_task(self._start(unit, invocation))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._opening[unit.name] = task
             case ConfigureSocket(unit):
                 self._configure(unit)
             case CloseSocket(unit):
@@ -187,6 +186,9 @@ class Sockets:
             self.given(unit.name)
 
     def _shut(self, unit: Unit) -> None:
+        opening = self._opening.pop(unit.name, None)
+        if opening is not None:
+            opening.cancel()  # or it would be open when it is nobody's any more
         if unit.name in self._open:
             self._close(unit.name)
             if unit[s.REMOVE_ON_STOP]:

@@ -63,6 +63,15 @@ def test_an_address_that_somebody_has_is_refused(host):
     assert host.one(SocketFailed).message
 
 
+def test_an_opening_that_is_taken_back_leaves_nothing_open(host):
+    unit = host.socket()
+    host.order(OpenSocket(unit, host.instance(unit)), CloseSocket(unit))
+    host.let_pass()
+    assert not host.all(SocketOpened)
+    host.forget()
+    opened(host)  # by the next instance
+
+
 def test_each_connection_is_told_with_a_number_of_its_own(host):
     unit = opened(host, "Accept=yes")
     watch(host, unit, accept=True)

@@ -46,10 +46,12 @@ class FakeSockets:
         self.waiting: Counter[str] = Counter()
         self.refused: list[int] = []
         self.assigned: dict[str, int] = {}
+        self._opening: dict[str, str] = {}
 
     def perform(self, order: SocketOrder) -> None:
         match order:
             case OpenSocket(unit, invocation):
+                self._opening[unit.name] = invocation
                 self._after(INSTANT, lambda: self._open(unit.name, invocation))
             case ConfigureSocket():
                 pass
@@ -69,6 +71,9 @@ class FakeSockets:
                 assert_never(order)
 
     def _open(self, name: str, invocation: str) -> None:
+        if self._opening.get(name) != invocation:
+            return  # taken back
+        del self._opening[name]
         if name in self.taken:
             self._post(SocketFailed(name, invocation, "address already in use"))
             return
@@ -78,7 +83,8 @@ class FakeSockets:
         self._post(SocketOpened(name, invocation))
 
     def close(self, name: str) -> None:
-        """Nobody listens any more."""
+        """Nobody listens any more, or is going to."""
+        self._opening.pop(name, None)
         self.held.discard(name)
         self.watched.pop(name, None)
         self.waiting.pop(name, None)
