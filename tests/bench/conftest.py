@@ -1,9 +1,17 @@
 """What every measurement gets: the tiny program, its stamps, a daemon over an empty repository."""
 
+import compileall
+
 import pytest
 
-from tests.bench.constellation import Constellation
+from tests.bench.constellation import PROJECT, Constellation
 from tests.bench.floor import Stamps, build
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled():
+    """As where it is installed: who compiles what it imports is slower once, and larger for ever."""
+    compileall.compile_dir(PROJECT / "gitproc", quiet=1)
 
 
 @pytest.fixture(scope="session")
