@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from sys import intern
 from typing import NamedTuple
 
 from gitproc.immutable import immutable
@@ -116,7 +117,7 @@ class Assembler:
         """The unit and what is wrong with it beyond its files."""
         if parts.masked:
             return Unit(name, "", (), self._host, masked=True), ()
-        kind = split_name(name)[2][1:]
+        kind = intern(split_name(name)[2][1:])
         found: list[Diagnostic] = []
         paths = (*((parts.fragment,) if parts.fragment else ()), *parts.drop_ins)
         files = [self.read(path, kind) for path, _ in paths]

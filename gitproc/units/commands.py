@@ -8,6 +8,7 @@ name is kept and looked up on the fixed search path when the command runs (syste
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern
 
 from gitproc.immutable import immutable
 from gitproc.units.paths import is_valid_path, path_simplify
@@ -107,11 +108,11 @@ def _command(first: str, words: list[str]) -> ExecCommand:
         path = path[1:]
     _check_program(path, first)
     if not prefixes.argv0:
-        words.insert(0, path)
+        words.insert(0, intern(path))  # many services are of one program
     elif not words:
         raise ValueError(f"'{first}': the prefix @ needs the name to show as argv[0]")
     return ExecCommand(
-        path_simplify(path) if path.startswith("/") else path,
+        intern(path_simplify(path) if path.startswith("/") else path),
         tuple(words),
         prefixes.ignore_failure,
         prefixes.no_expand,

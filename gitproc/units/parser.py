@@ -18,6 +18,7 @@ LONG_LINE = 1 << 20
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = " \t"
+_SHORT = 17  # characters: texts up to `multi-user.target` are the same in many units
 _LEADING = " \t#;[="
 """What a plain assignment does not begin with."""
 
@@ -78,6 +79,8 @@ def parse(data: bytes, path: str) -> Parsed:
                 key, equals, text = line.partition("=")
                 if equals and (key := key.rstrip(_BLANK)):
                     text = text.strip(_BLANK)
+                    if len(text) <= _SHORT:
+                        text = intern(text)
                     settings.append(new(Setting, (intern(prefix + key), text, path, number)))
                     continue
         stripped = line.strip(_BLANK)
