@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -207,9 +208,11 @@ class Shim:
         if self.process.poll() is None:
             family = [pid for pid in children_of(self.pid) if title(pid) != "gitproc-logger"]
             for pid in family:
-                family.extend(children_of(pid))
+                with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                    family.extend(children_of(pid))
             for pid in reversed(family):
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             until(lambda: not any(title(pid) for pid in family))
             try:
                 client = Client(self.socket)
