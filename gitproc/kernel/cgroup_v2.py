@@ -5,6 +5,7 @@ Everything goes through plain reads and writes of the kernel's files; a group th
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from contextlib import suppress
@@ -15,16 +16,18 @@ from gitproc.kernel.processes import signal_members
 def read(group: str, name: str) -> str | None:
     """The text of one control file; None where the group or the controller is not there."""
     try:
-        fd = os.open(f"{group}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        return _text(group, name)
     except OSError:
         return None
+
+
+def _text(group: str, name: str) -> str:
+    fd = os.open(f"{group}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
         while part := os.read(fd, 65536):
             parts.append(part)
         return b"".join(parts).decode("ascii", "replace")
-    except OSError:
-        return None
     finally:
         os.close(fd)
 
@@ -76,8 +79,15 @@ def pids(group: str) -> list[int]:
 
 
 def populated(group: str) -> bool:
-    """Whether a living process is in the group or below it; False for a group that is gone."""
-    return "populated 1" in (read(group, "cgroup.events") or "")
+    """Whether a living process is in the group or below it; False for a group that is gone.
+
+    Where that cannot be found out for want of a descriptor there may be: better somebody is waited for in vain
+    than left running as nobody's.
+    """
+    try:
+        return "populated 1" in _text(group, "cgroup.events")
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def kill(

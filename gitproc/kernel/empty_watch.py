@@ -38,7 +38,9 @@ class EmptyWatch:
             except OSError:
                 pass  # the group is gone, or the user's inotify watches are used up
         self._members[unit] = MemberWatch(
-            lambda: self._pids(unit), partial(self._emptied, unit, callback)
+            lambda: self._pids(unit),
+            partial(self._emptied, unit, callback),
+            lambda: self._is_empty(unit),
         )
 
     def remove(self, unit: str) -> None:

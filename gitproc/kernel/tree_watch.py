@@ -86,13 +86,18 @@ class MemberWatch:
     """Calls back once when `members` lists nobody any more, by the pidfds of those it lists.
 
     A list is no snapshot: a process whose parent ends while it is read can be missed. So nobody counts as
-    gone before a second list, 10 ms later, is empty as well.
+    gone before a second list, 10 ms later, is empty as well. `is_empty` is asked whether an empty list is to
+    be believed: there may have been no descriptor to read it by.
     """
 
     def __init__(
-        self, members: Callable[[], Collection[int]], callback: Callable[[], None]
+        self,
+        members: Callable[[], Collection[int]],
+        callback: Callable[[], None],
+        is_empty: Callable[[], bool] = lambda: True,
     ) -> None:
         self._members = members
+        self._is_empty = is_empty
         self._callback = callback
         self._handles: dict[int, int] = {}
         self._empty_before = False
@@ -120,7 +125,7 @@ class MemberWatch:
     def _look(self) -> None:
         self._again = None
         listed = self._members()
-        short = False
+        short = not listed and not self._is_empty()
         for pid in listed:
             if pid not in self._handles:
                 try:

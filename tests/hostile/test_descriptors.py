@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import DEADLINE, Machine, until
+from tests.e2e.harness import DEADLINE, Machine, alive, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -33,6 +35,21 @@ def complaints(machine: Machine, name: str) -> int:
     text = (machine.logs / "daemon.log").read_text()
     assert "Exception in callback" not in text
     return sum("no connection can be accepted" in x and f" {name}:" in x for x in text.splitlines())
+
+
+def test_nobody_is_left_running_as_nobodys(machine):
+    told = machine.root / "other"
+    told.touch()
+    both = shell(f"sleep 1000 & echo $! > {told}; exec sleep 2000")
+    machine.deploy({"web.service": service(both, "TimeoutStopSec=1")})
+    other = int(until(told.read_text, "it has begun"))
+    main = machine.unit("web")["main_pid"]
+    log = machine.logs / "daemon.log"
+    with without_descriptors(machine.manager):
+        os.kill(main, signal.SIGKILL)
+        until(lambda: "was killed by signal" in log.read_text(), "its end is taken in")
+    machine.wait("web", "failed")
+    until(lambda: not alive(other), "the other process is ended, too")
 
 
 def connected(path: Path, kind: int) -> socket.socket:
