@@ -143,9 +143,12 @@ def test_a_live_view_is_drawn_sorted_and_left_behind_clean(machine):
             assert view.ended() == 0
 
 
-def test_a_manager_that_goes_ends_it_with_a_word(machine):
+def test_another_manager_is_asked_on_and_none_is_waited_for_no_longer_than_somebody_likes(machine):
     with top(machine, "-d", "0.5") as view:
-        view.until(lambda units, said: True, "drawn")
+        view.until(lambda units, said: units, "drawn")
+        machine.kill_manager()
+        before = len(view.tables())
+        view.until(lambda units, said: len(view.tables()) > before + 1, "it goes on")
         machine.stop()
-        assert view.ended() == 1
-        assert "gitproc" in view.text().split("q quit")[-1]
+        view.press(b"\x03")
+        assert view.ended() == 0
