@@ -172,6 +172,7 @@ def set_up(
     logging.raiseExceptions = False
     # What no line shows need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 (as the documentation says: who has logged is not looked for)
     logging.captureWarnings(True)
 
 
