@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from gitproc.shim.protocol import Message
 
 
-_ANNOUNCE = 0.005  # seconds that a child has to get to its program before others are told of it
-
-
 class Children:
     """All of them, by id, by cookie and by the pid that is waited for."""
 
@@ -52,13 +49,11 @@ class Children:
         self.exits: dict[int, Child] = {}
         self.next_id = 1
         self.sequence = 0
-        self._fresh: list[tuple[Child, list[logger.Stream]]] = []  # nobody has been told of them
 
     # ------------------------------------------------------------ beginning
 
     def spawn(self, request: int, cookie: str, spec: dict[str, Any], fds: list[int]) -> None:
         """Make a process, or answer with the one that has this cookie."""
-        self.announce()
         known = self.by_cookie.get(cookie)
         if known is not None:
             self._answer_again(known, request)
@@ -96,25 +91,14 @@ class Children:
             return
         finally:
             close_all(ours)
+        for stream in streams:
+            self._logs.add(*stream)
         self._enter(child)
-        child.request = request
-        self._fresh.append((child, streams))
         if child.link is None:
-            self._loop.after("announce", _ANNOUNCE, self.announce)
+            self._started(child, request)
+            child.close()
         else:
-            self.announce()
-
-    def announce(self) -> None:
-        """Tell logger and manager of what has been made: when it has got to its program, or there is other
-        work. Woken at once they would take the processor that the child is to run on."""
-        fresh, self._fresh = self._fresh, []
-        for child, streams in fresh:
-            for stream in streams:
-                self._logs.add(*stream)
-            if child.link is None:
-                self._announce(child)
-                child.close()
-        self._loop.cancel("announce")
+            child.request = request
 
     def adopt(self, request: int, cookie: str, pid: int, start_time: int) -> None:
         """Take a process into the table that was not spawned here (start time 0: whichever has the pid)."""
@@ -242,7 +226,6 @@ class Children:
     def _conclude(self, child: Child) -> None:
         self._close_report(child)
         self._read_link(child)
-        self.announce()
         self._announce(child)
         for message in decode_all(child.said):
             match message:
@@ -307,7 +290,6 @@ class Children:
             if child.report >= 0 and len(child.said) == before:
                 self._conclude(child)  # somebody else holds it open: never decide on that
         self._read_link(child)
-        self.announce()
         self._announce(child)
         self._close_link(child)
         if child.ended is not None:
@@ -341,11 +323,9 @@ class Children:
         """They are those of a manager that is gone; the next one asks again, by numbers of its own."""
         for child in self.by_id.values():
             child.request = None
-        self.announce()
 
     def send_table(self, request: int) -> None:
         """All pages, then every exit that has not been acknowledged. Pid 0: not announced yet."""
-        self.announce()
         listed = [*self.by_id.values()]
         pages = range(0, max(len(listed), 1), PAGE_ROWS)
         for page, first in enumerate(pages):

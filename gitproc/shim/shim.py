@@ -119,7 +119,6 @@ class Shim:
             case ("reopen", int(request)):
                 self._logs.reopen(request)
             case ("reexec", int(request)):
-                self._children.announce()
                 self._reexec = request
                 self._idle()
             case ("shutdown",):
