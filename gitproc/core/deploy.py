@@ -51,7 +51,7 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     everything = before is None or event.changed is None or before.aliases != units.aliases
     if everything or event.changed is None:
         # After a crash it is the states alone that know what the commit before had.
-        changed = {*units.units, *units.templates, *world.units}
+        changed = {*units.units, *world.units}
         if before is not None:
             changed |= {*before.units, *before.templates}
     else:

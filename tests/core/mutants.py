@@ -233,7 +233,7 @@ MUTANTS = (
     Mutant("triggers", "and spent and state.down:", "and spent:"),
     Mutant("relations", "if state.sub in (SubState.START, SubState.START_POST):", "if False:"),
     Mutant("deploy", "    if reload.refused(state):\n", "    if False:\n"),
-    Mutant("deploy", "*units.templates, ", ""),
+    Mutant("deploy", ", *before.templates}", "}"),
     Mutant("dependency_resolver", "            if \"@.\" in name:\n", "            if False:\n"),
     Mutant("schedule", "        concerned = name in world.blocked.values()", "        concerned = False"),
     Mutant("schedule", "world.look_at((name, *world.graph.unneeded_without(name)))", "world.look_at((name,))"),
