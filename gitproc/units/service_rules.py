@@ -82,9 +82,8 @@ def derive(
     sandbox_rules.settle(values)
     if private_pids:
         values.setdefault(PRIVATE_PIDS.key, True)
-    if HEALTH_CHECK_RETRIES.key not in values and any(
-        setting.key in _OLD_HEALTH_KEYS for setting in settings
-    ):
+    old = not _OLD_HEALTH_KEYS.isdisjoint([setting.key for setting in settings])
+    if old and HEALTH_CHECK_RETRIES.key not in values:
         values[HEALTH_CHECK_RETRIES.key] = 1  # its rule: the first failure restarts
 
 

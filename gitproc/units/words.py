@@ -17,6 +17,10 @@ from gitproc.immutable import immutable
 WHITESPACE = " \t\n\r"
 
 _PLAIN_WORD = re.compile(r"[^ \t\n\r]+")
+_QUOTED = r"""(?:[^ \t\n\r'"]++|'[^']*+'|"[^"]*+")++"""
+_QUOTED_WORD = re.compile(_QUOTED)
+_QUOTED_LINE = re.compile(rf"[ \t\n\r]*+(?:{_QUOTED}(?:[ \t\n\r]++|\Z))*+")
+_QUOTES = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 _ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " ",
     "\\": "\\", '"': '"', "'": "'",
@@ -55,9 +59,12 @@ VARIABLE = WordRules(unquote=True, relax=True)
 
 def split_words(text: str, rules: WordRules = LIST, separators: str = WHITESPACE) -> list[str]:
     """All words of `text`; WordError (a ValueError) for an open quote or a bad escape."""
-    if rules.coalesce and "\\" not in text and "'" not in text and '"' not in text:
-        if separators == WHITESPACE:
+    if rules.coalesce and separators == WHITESPACE and "\\" not in text:
+        if "'" not in text and '"' not in text:
             return _PLAIN_WORD.findall(text)
+        quotes = rules.unquote and not rules.keep_quote and not rules.retain_separators
+        if quotes and text.isascii() and _QUOTED_LINE.fullmatch(text):
+            return [_QUOTES.sub(r"\1\2", word) for word in _QUOTED_WORD.findall(text)]
     words: list[str] = []
     position = 0
     while True:

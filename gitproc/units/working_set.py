@@ -8,14 +8,13 @@ of mentions keep that as cheap as the change is small.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from copy import copy
 from typing import Any
 
 from gitproc.units.assembly import Assembler, LoadOptions, Parts
 from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET
 from gitproc.units.diagnostics import Diagnostic
-from gitproc.units.directive import Directive
 from gitproc.units.directives import (
     AFTER,
     ALIAS,
@@ -41,9 +40,12 @@ from gitproc.units.specifiers import Host
 from gitproc.units.tree import Tree
 from gitproc.units.unit import Unit
 
-_PULLS: tuple[Directive[tuple[str, ...]], ...] = (REQUIRES, WANTS, BINDS_TO, UPHOLDS, SOCKETS)
-_POINTS = (*_PULLS, AFTER, BEFORE, PART_OF, CONFLICTS, WANTED_BY, REQUIRED_BY, UPHELD_BY)
+_PULLS = frozenset(row.key for row in (REQUIRES, WANTS, BINDS_TO, UPHOLDS, SOCKETS))
+_POINTS = _PULLS | {
+    row.key for row in (AFTER, BEFORE, PART_OF, CONFLICTS, WANTED_BY, REQUIRED_BY, UPHELD_BY)
+}
 _INSTALLS = (WANTED_BY, REQUIRED_BY, UPHELD_BY, ALIAS)
+_NO_FILES: Set[str] = frozenset()
 _SAMPLE = "instance"
 """Instance name by which a template is checked before it has instances."""
 
@@ -185,8 +187,10 @@ class WorkingSet:
     def _watch(self, name: str, unit: Unit | None) -> None:
         """Keep `users` true of a unit that is about to become `unit`."""
         old = self.units.get(name)
-        before = _trigger_files(old, self.assembler) if old else set()
-        after = _trigger_files(unit, self.assembler) if unit else set()
+        before = _trigger_files(old, self.assembler) if old else _NO_FILES
+        after = _trigger_files(unit, self.assembler) if unit else _NO_FILES
+        if not before and not after:
+            return
         for path in before - after:
             _set(self.users, path, self.users.get(path, frozenset()) - {name})
         for path in after - before:
@@ -195,12 +199,12 @@ class WorkingSet:
     def _mention(self, name: str, unit: Unit) -> None:
         """Count what a unit mentions that may exist for that alone."""
         canonical = self.names.canonical
-        pulls = (item for key in _PULLS for item in unit.values.get(key.key, ()) if "@" in item)
-        points = (item for key in _POINTS for item in unit.values.get(key.key, ()))
         aliases = self.names.aliases
         new = frozenset(
-            {canonical(item) for item in pulls}
-            | {canonical(item) for item in points if item in BUILTIN or item in aliases}
+            canonical(item)
+            for key in _POINTS & unit.values.keys()
+            for item in unit.values[key]
+            if item in BUILTIN or item in aliases or ("@" in item and key in _PULLS)
         )
         old = self.mentions.get(name, frozenset())
         for mentioned in new - old:
@@ -303,9 +307,9 @@ def _set(index: dict[str, Any], key: str, value: Any) -> None:
         index.pop(key, None)
 
 
-def _trigger_files(unit: Unit, assembler: Assembler) -> set[str]:
+def _trigger_files(unit: Unit, assembler: Assembler) -> Set[str]:
     """The files whose change concerns the unit: the named paths and where links lead."""
+    if not unit.has(RESTART_TRIGGERS) and not unit.has(RELOAD_TRIGGERS):
+        return _NO_FILES
     paths = {*unit[RESTART_TRIGGERS], *unit[RELOAD_TRIGGERS]}
-    if not paths:
-        return paths
     return paths | {assembler.tree.follow(path).path for path in paths}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from gitproc.units.words import (
     ASSIGNMENTS,
     COMMAND,
     LIST,
+    VARIABLE,
     WHITESPACE,
     WordError,
     WordRules,
@@ -107,6 +111,36 @@ def test_any_text_gives_words_or_a_word_error(text, rules):
         assert 0 <= error.position <= len(text)
     else:
         assert len("".join(words)) <= len(text)
+
+
+@pytest.mark.parametrize("rules", [LIST, COMMAND, ASSIGNMENTS, VARIABLE])
+def test_whole_lines_with_quotes_are_cut_as_word_by_word(rules):
+    """Every text of up to six of these characters: there are two ways to the same words."""
+    for length in range(7):
+        for letters in product("a \"'\n", repeat=length):
+            text = "".join(letters)
+            assert words_or_error(split_words, text, rules) == words_or_error(
+                one_by_one, text, rules
+            ), text
+
+
+def words_or_error(
+    split: Callable[[str, WordRules], list[str]], text: str, rules: WordRules
+) -> list[str] | tuple[str, int]:
+    try:
+        return split(text, rules)
+    except WordError as error:
+        return str(error), error.position
+
+
+def one_by_one(text: str, rules: WordRules) -> list[str]:
+    words: list[str] = []
+    at = 0
+    while True:
+        word, at = extract_word(text, at, rules)
+        if word is None:
+            return words
+        words.append(word)
 
 
 @settings(deadline=None)
