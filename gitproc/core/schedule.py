@@ -100,6 +100,7 @@ def refresh_blocked(world: World) -> None:
     world.blocked = world.graph.stop_closure(sorted(held))
     for name in sorted(before.keys() ^ world.blocked.keys()):
         world.look_at((name, *world.graph.unneeded_without(name)))
+        world.look_at(world.graph.triggers.to(name))
 
 
 def hold_changed(world: World, name: str) -> None:

@@ -390,3 +390,15 @@ def test_nobody_is_woken_by_a_socket_that_waits_for_its_service_to_end(text):
     machine.run(10)
     assert machine.steps - before < 20
     assert "a.socket" not in machine.sockets.held
+
+
+def test_it_is_watched_again_when_what_its_service_needs_is_held_no_more():
+    needy = service(unit="Requires=b.service\nAfter=b.service", install=False)
+    machine = machine_of(a=needy, b=service())
+    machine.ask(Verb.STOP, "b.service")
+    machine.run(1)
+    assert "a.socket" not in machine.sockets.watched
+    machine.ask(Verb.START, "b.service")
+    machine.run(1)
+    connect(machine)
+    assert machine.sub("a.service") == "running"
