@@ -38,6 +38,7 @@ soak: .venv/stamp    ## blows against a real machine, as root: make soak ROUNDS=
 
 histories: .venv/stamp    ## random histories of the core, many: make histories [SEEDS=0:100000] (minutes)
 	@for mode in "" crash plan rich rich-crash; do $(BIN)/python -m tests.core.histories $(or $(SEEDS),0:3000) $$mode || exit 1; done
+	@for mode in "" rich; do $(BIN)/python -m tests.core.wide $(or $(SEEDS),0:1000) $$mode || exit 1; done
 	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q --timeout 3600 tests/core/test_state_machine.py
 
 mutants: .venv/stamp    ## prove that the tests of the core notice faults, one by one (minutes)

@@ -17,7 +17,7 @@ from gitproc.core.events import (
     Verb,
 )
 from gitproc.core.states import UP, SubState
-from tests.core.drawn import GUEST, NAMES, TARGET, Draw
+from tests.core.drawn import GUEST, NAMES, Draw
 from tests.core.fake_kernel import Program
 from tests.core.watcher import Fault, Watcher
 
@@ -199,7 +199,7 @@ def play(machine: Watcher, files: Mapping[str, str], happening: Happening) -> No
             machine.orders_left = number % 4
             machine.causes += 1
         case "new-shim":
-            machine.excuse(*NAMES, TARGET, GUEST)
+            machine.excuse(*machine.everyone)
             machine.new_shim(survivors=bool(number % 2))
         case "rest":
             machine.at_rest()

@@ -25,6 +25,7 @@ class Oracle:
         self.stopped_with: dict[str, set[str]] = defaultdict(set)
         self.starts: dict[str, set[str]] = defaultdict(set)  # whom its end starts
         self.on_failure: dict[str, set[str]] = defaultdict(set)
+        self.triggers: dict[str, str] = {}  # socket or path -> its service
         self.unneeded = {name for name, unit in units.items() if unit[d.STOP_WHEN_UNNEEDED]}
         self.units = units
         for name, unit in units.items():
@@ -48,6 +49,9 @@ class Oracle:
             self.part[name] |= {*unit[d.PART_OF]}
             for other in unit[d.WANTED_BY]:
                 self.pulls[other].add(name)
+            if name.endswith((".socket", ".path")):
+                self.triggers[name] = f"{name.rpartition('.')[0]}.service"
+                self.after[self.triggers[name]].add(name)
             for other in unit[d.CONFLICTS]:
                 self.rivals[name].add(other)
                 self.rivals[other].add(name)
@@ -80,7 +84,7 @@ class Oracle:
                 if name in self.needs[other] | self.part[other] | self.stopped_with[other]:
                     todo.append(other)
             todo += (self.pulls[name] | self.requisite[name]) & self.unneeded
-            for other in self.starts[name]:
+            for other in (*self.starts[name], *filter(None, [self.triggers.get(name)])):
                 todo += self.wanted([other]) - self.wanted([])
                 todo.append(other)
             todo += self.rivals[name]

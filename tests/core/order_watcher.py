@@ -13,6 +13,7 @@ from gitproc.core.events import (
     Verb,
 )
 from gitproc.core.states import DOWN, STARTING, STOPPING, UP, SubState
+from gitproc.core.unit_state import UnitState
 from gitproc.core.world import Settings
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
@@ -31,12 +32,14 @@ class Fault(AssertionError):
 class OrderWatcher(Machine):
     """A machine that checks each order as it is given."""
 
+    everyone = frozenset((*NAMES, TARGET, GUEST))
+
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.oracle = Oracle({})
         self._seen: UnitSet | None = None
         self._repeating = False  # orders that a crash swallowed, decided before it
-        self.excused: set[str] = {*NAMES, TARGET, GUEST}
+        self.excused: set[str] = set(self.everyone)
         self.causes = 0  # counts what came from outside
         self.stops: dict[str, int] = {}
         self.births: dict[str, list[str]] = defaultdict(list)
@@ -111,12 +114,16 @@ class OrderWatcher(Machine):
             if not self._repeating and unit[d.TYPE] is not ServiceType.IDLE:
                 self._check_start(unit)
 
+    def standing(self, name: str) -> UnitState | None:
+        """Where a unit stands that another one needs."""
+        return self.world.units.get(name)
+
     def _check_start(self, unit: Unit) -> None:
         name = unit.name
         units = self.world.units
         oracle = Oracle({**(self.world.desired.units if self.world.desired else {}), name: unit})
         for other in oracle.needs[name] & oracle.after[name]:
-            state = units.get(other)
+            state = self.standing(other)
             if other in self.skipped and other not in oracle.bound[name] | oracle.requisite[name]:
                 continue
             if state is None or not (state.sub in UP or state.finished):

@@ -19,7 +19,7 @@ from gitproc.core.events import (
 )
 from gitproc.core.states import DOWN, STARTING, UP, Result, SubState
 from gitproc.units import directives as d
-from tests.core.drawn import AT_ONCE, GUEST, MARK, NAMES, TARGET
+from tests.core.drawn import AT_ONCE, GUEST, MARK
 from tests.core.fake_kernel import KILL
 from tests.core.oracle import Oracle
 from tests.core.order_watcher import Fault, OrderWatcher
@@ -38,7 +38,7 @@ class Watcher(OrderWatcher):
         former = self.oracle.wanted(self._demanded())
         self.causes += 1
         everything = self.excused
-        self.excused = {*NAMES, TARGET, GUEST, *everything}  # until its units are known
+        self.excused = {*self.everyone, *everything}  # until its units are known
         before = len(self.actions)
         sha = self.commit(files)
         refused = self.world.refused is not None and self.world.refused.commit.sha == sha
@@ -152,7 +152,8 @@ class Watcher(OrderWatcher):
                     self.fail(f"{name} is up with another definition than the commit's")
                 for other in self.oracle.bound[name]:
                     it = self.state(other)
-                    if not (it.sub in UP or it.finished or it.sub in STARTING):
+                    coming = it.sub in STARTING or self.is_open({other})
+                    if not (it.sub in UP or it.finished or coming):
                         self.fail(f"{name} is up, and is bound to {other}, which is {it.sub}")
                 if (
                     unit.kind == "service"
@@ -171,11 +172,11 @@ class Watcher(OrderWatcher):
                 self.fail(f"{name} is {state.sub} and nothing wants it")
             if state.sub in DOWN and self.alive(name):
                 self.fail(f"{name} is {state.sub} and has processes")
-        if world.deploy is not None:
+        if world.deploy is not None and not self.is_open(world.deploy.pending):
             waiting = self.subs(*sorted(world.deploy.pending))
             self.fail(f"the commit in force has no verdict yet: {waiting}")
         for number, verb, name in self.requests:
-            if number not in self.replies:
+            if number not in self.replies and not self.is_open({name}):
                 self.fail(f"{verb} {name} was never answered")
         self.excused = {n for n in self.excused if self.state(n).sub not in UP | DOWN}
         self.excused |= self.restless()
@@ -192,6 +193,8 @@ class Watcher(OrderWatcher):
                 continue
             if other in self.restless() or state.sub is SubState.AUTO_RESTART:
                 continue
+            if self.is_open({other}):
+                continue
             gates = (oracle.needs[other] & oracle.after[other]) | oracle.bound[other]
             gates |= oracle.requisite[other]
             rivals = oracle.rivals[other]
@@ -201,6 +204,10 @@ class Watcher(OrderWatcher):
         if name in oracle.unneeded and all(self.state(o).sub in DOWN for o in users):
             if not any(self.state(o).sub is SubState.AUTO_RESTART for o in users):
                 self.fail(f"{name} is up, and nobody who needs it is")
+
+    def is_open(self, pending: set[str]) -> bool:
+        """Whether nobody can say yet what becomes of these units of a commit."""
+        return False
 
     def mark(self, there: bool) -> None:
         """What conditions ask for comes, or goes: whoever starts from now on finds it so."""
