@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from gitproc.core import beginning, lifecycle
+from gitproc.core import beginning, failing, lifecycle
 from gitproc.core.actions import CheckConditions
 from gitproc.core.checked import Checked, Finding
 from gitproc.core.events import ConditionsChecked
@@ -46,7 +46,7 @@ def _leave(world: World, state: UnitState, result: Result, message: str) -> None
     if state.activation is not None:
         state.demanded, state.activation = False, None  # it rests until it is triggered again
     if result is not Result.SUCCESS:
-        lifecycle.give_up(world, state, unit, result, message)
+        failing.give_up(world, state, unit, result, message)
         return
     state.message = message
     state.done = unit.fingerprint

@@ -9,10 +9,10 @@ from __future__ import annotations
 from gitproc.core import health, reload
 from gitproc.core.actions import FindMain, WatchTree
 from gitproc.core.events import ExitCode, Slot
+from gitproc.core.failing import abort
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND
 from gitproc.core.lifecycle import (
     COMMANDS,
-    abort,
     fail,
     move,
     next_command,

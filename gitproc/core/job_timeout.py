@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 
-from gitproc.core import lifecycle, relations
+from gitproc.core import failing, relations
 from gitproc.core.job import Job, JobKind
 from gitproc.core.states import RELOADING, Result
 from gitproc.core.unit_state import UnitState
@@ -38,7 +38,7 @@ def waits(world: World, state: UnitState, unit: Unit) -> bool:
     what = f"for {state.waits_for}, which {state.waits_because}"
     state.job = None
     message = f"its start has waited for {limit:g} s (JobTimeoutSec=) {what}"
-    lifecycle.give_up(world, state, unit, Result.TIMEOUT, message)
+    failing.give_up(world, state, unit, Result.TIMEOUT, message)
     return True
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from gitproc.core import deadlines, lifecycle, reload, watchdog
+from gitproc.core import deadlines, failing, lifecycle, reload, watchdog
 from gitproc.core.actions import Adopt
 from gitproc.core.dialogue import STOPPING
 from gitproc.core.events import Notified, Process, Slot
@@ -129,7 +129,7 @@ def _timed(world: World, state: UnitState, fields: dict[str, str]) -> None:
     if beat == "1":
         watchdog.ping(world, state)
     elif beat == "trigger":
-        lifecycle.hung(world, state, "it says that it is broken (WATCHDOG=trigger)")
+        failing.hung(world, state, "it says that it is broken (WATCHDOG=trigger)")
     seconds = _seconds(fields.get("WATCHDOG_USEC", ""))
     if seconds is not None:
         watchdog.change(world, state, seconds)

@@ -8,7 +8,7 @@ is no less a change.
 
 from __future__ import annotations
 
-from gitproc.core import lifecycle, standing, triggers
+from gitproc.core import failing, lifecycle, standing, triggers
 from gitproc.core.actions import UnwatchPaths, WatchPaths
 from gitproc.core.occasions import PathsSeen
 from gitproc.core.path_state import PathState
@@ -116,4 +116,4 @@ def _unwatch(world: World, state: UnitState, kept: PathState) -> None:
 def _fail(world: World, state: UnitState, result: Result, message: str) -> None:
     if state.path is not None and state.path.watching:
         _unwatch(world, state, state.path)
-    lifecycle.give_up(world, state, state.definition, result, message)
+    failing.give_up(world, state, state.definition, result, message)

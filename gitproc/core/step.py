@@ -18,6 +18,7 @@ from gitproc.core import (
     conditions,
     deploy,
     exits,
+    failing,
     foreign,
     idling,
     job_timeout,
@@ -286,7 +287,7 @@ def _out_of_memory(world: World, state: UnitState) -> None:
     world.touch(state.name)
     match state.definition[d.OOM_POLICY]:
         case OOMPolicy.STOP:
-            lifecycle.abort(world, state, Result.OOM_KILL, "out of memory")
+            failing.abort(world, state, Result.OOM_KILL, "out of memory")
         case OOMPolicy.KILL:
             lifecycle.fail(world, state, Result.OOM_KILL, "out of memory", Cause.KILL)
         case OOMPolicy.CONTINUE:
@@ -311,11 +312,11 @@ def _alarms(world: World) -> dict[str, None]:
             continue
         if state.deadline is not None and state.deadline <= world.now:
             state.deadline = None
-            lifecycle.timed_out(world, state)
+            failing.timed_out(world, state)
         if late := job_timeout.overdue(world, state):
             operator.tired_of(world, state, *late)
         if watchdog.barked(world, state):
-            lifecycle.hung(world, state, "no sign of life for longer than WatchdogSec=")
+            failing.hung(world, state, "no sign of life for longer than WatchdogSec=")
         if state.find_main_at is not None and state.find_main_at <= world.now:
             state.find_main_at = None
             world.do(FindMain(state.definition, state.invocation))

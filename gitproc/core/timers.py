@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from hashlib import sha256
 
-from gitproc.core import lifecycle, records, standing, triggers
+from gitproc.core import failing, lifecycle, records, standing, triggers
 from gitproc.core.clock import TimerState
 from gitproc.core.states import ActiveState, Result, SubState
 from gitproc.core.triggers import Outcome
@@ -145,7 +145,7 @@ def _arm(world: World, state: UnitState, timer: TimerState, target: UnitState) -
     unknown = [c.zone for c in unit[t.ON_CALENDAR] if clock.zones(c.zone) is None]
     if unknown:
         message = f"this machine does not know the time zone {unknown[0] or 'it is in'}"
-        lifecycle.give_up(world, state, unit, Result.RESOURCES, message)
+        failing.give_up(world, state, unit, Result.RESOURCES, message)
         return
     timer.monotonic = _later(world, unit, _monotonic(world, state, timer, begun, ended))
     timer.realtime = _later(world, unit, _realtime(world, unit, timer, ended))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from gitproc.core import lifecycle, operator, standing
+from gitproc.core import failing, operator, standing
 from gitproc.core.restart import start_limit_hit
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import Activation, UnitState
@@ -55,7 +55,7 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
     unit = world.wanted_unit(name)
     spent = unit is not None and start_limit_hit(state, unit, world.settings, world.now)
     if unit is not None and spent and state.down:
-        lifecycle.give_up(
+        failing.give_up(
             world, state, unit, Result.START_LIMIT_HIT, f"{by} has started it too often"
         )
         return Outcome.LIMIT
