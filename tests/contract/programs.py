@@ -21,6 +21,15 @@ _SAY = (
     "        it.connect(os.environ['NOTIFY_SOCKET'])\n"
     "        it.send(text.encode())\n"
 )
+_BARRIER = (
+    "def barrier():\n"
+    "    mine, theirs = os.pipe()\n"
+    "    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as it:\n"
+    "        it.connect(os.environ['NOTIFY_SOCKET'])\n"
+    "        socket.send_fds(it, [b'BARRIER=1'], [theirs])\n"
+    "    os.close(theirs)\n"
+    "    return len(os.read(mine, 1))\n"
+)
 
 
 class Double(NamedTuple):
@@ -82,6 +91,11 @@ DOUBLES = {
         f"{PYTHON}{_SAY}if os.fork() == 0:\n    say('READY=1')\n"
         "os.execv('/bin/sleep', ['sleep', '1000'])\n",
         Program(children=(Program(ready=0.0),)),
+    ),
+    "waits-to-be-heard": Double(  # its helper ends as soon as the barrier is answered
+        f"{PYTHON}{_SAY}{_BARRIER}if os.fork() == 0:\n    say('READY=1')\n    sys.exit(barrier())\n"
+        "_, status = os.wait()\nsys.exit(7 if status == 0 else 1)\n",
+        Program(lasts=2 * INSTANT, status=7, children=(Program(ready=0.0, lasts=INSTANT),)),
     ),
     "notifies-late": Double(
         f"{PYTHON}{_SAY}signal.signal(signal.SIGUSR1, lambda *_: say('READY=1'))\n"

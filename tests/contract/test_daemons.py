@@ -155,6 +155,18 @@ def test_a_notification_names_its_unit_and_its_sender(host, program):
     assert (said.pid == host.one(Spawned, process).pid) is (program == "notify")
 
 
+def test_who_waits_at_the_barrier_has_been_heard_before_it_goes_on(host):
+    unit = host.unit("waits-to-be-heard", "Type=notify", "NotifyAccess=all")
+    process = host.spawn(unit)
+    exited = host.one(Exited, process)
+    assert (exited.code, exited.status) == (ExitCode.EXITED, 7), "the barrier is answered"
+    (said,) = host.all(Notified, unit)
+    assert said.fields == (("READY", "1"),)
+    assert said.invocation == host.invocation(unit)
+    assert said.pid != host.one(Spawned, process).pid
+    assert host.news.index(said) < host.news.index(exited)
+
+
 # -- probes ----------------------------------------------------------------------------------------
 
 
