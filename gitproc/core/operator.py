@@ -150,6 +150,7 @@ def chosen(world: World, name: str) -> dict[str, None]:
         if world.desired is not None and current not in world.desired.units:
             world.graph.replace(current, edges_of(unit, world.desired.canonical))
         todo += ((other, False) for other in world.graph.wants.of(current))
+        todo += ((other, False) for other in world.graph.upholds.of(current))
         todo += ((other, True) for other in world.graph.requirements(current))
     return found
 

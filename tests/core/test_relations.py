@@ -7,7 +7,7 @@ import pytest
 from gitproc.core.actions import Reply, Spawn
 from gitproc.core.events import Verb
 from gitproc.core.why import why
-from tests.core.fake_kernel import Machine, Program, service
+from tests.core.fake_kernel import KILL, Machine, Program, service
 
 ALERT = service("Type=oneshot", "ExecStart=/bin/true", install=False)
 BAD = service("Type=oneshot", "ExecStart=/bin/false", unit="OnFailure=alert.service")
@@ -453,3 +453,18 @@ def test_a_default_instance_runs_by_its_template_alone_and_goes_with_it():
     machine.commit({**files, "x@one.service.d/a.conf": "[X-GitProc]\nEnabled=no\n"})
     machine.run(10)
     assert machine.alive("x@one.service") == machine.alive("x@two.service") == []
+
+
+def test_who_is_started_on_demand_has_what_it_upholds():
+    files = {
+        "a.service": service(unit="Upholds=b.service", install=False),
+        "b.service": service(install=False),
+    }
+    machine = Machine(files)
+    machine.run(1)
+    machine.ask(Verb.START, "a.service")
+    machine.run(1)
+    assert machine.subs("a.service", "b.service") == dict.fromkeys(files, "running")
+    machine.kill(machine.main("b.service"), KILL)
+    machine.run(1)
+    assert machine.sub("b.service") == "running"
