@@ -27,6 +27,7 @@ echo "$4 $SERVICE_RESULT $EXIT_CODE $EXIT_STATUS" >>"$1"
 [ "$4" != stop-post ] || case $3 in left*)
     /usr/bin/python3 -I -S "$5" "$1" "$2" "$3" left &
     until grep -q "^left" "$1"; do sleep 0.05; done
+    [ "$3" != left-frozen ] || until grep -q FROZEN "$2.group/freezer.state"; do sleep 0.05; done
 esac
 exit 0
 """
