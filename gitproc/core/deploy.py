@@ -20,7 +20,7 @@ from gitproc.core import (
     standing,
     verdicts,
 )
-from gitproc.core.actions import Publish
+from gitproc.core.actions import Keep, Publish
 from gitproc.core.commit_states import Deploy, Refusal
 from gitproc.core.dependency_resolver import KEPT_UP_BY, replace_edges, roots_of
 from gitproc.core.edges import Edge
@@ -139,6 +139,10 @@ def _put_in_force(
         unit = world.wanted_unit(name)
         if unit is not None and plan.look_again(state, unit):
             state.done = ""
+            world.touch(name)
+        elif unit is not None and plan.still_done(state, unit):
+            state.unit, state.done = unit, unit.fingerprint
+            world.do(Keep(unit))
             world.touch(name)
         if state.hold is not None and (unit is None or unit.fingerprint != state.hold.fingerprint):
             state.hold = None

@@ -14,7 +14,7 @@ from typing import Any
 
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.reload import can_reload
-from gitproc.core.states import Result
+from gitproc.core.states import FINE, Result
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.immutable import immutable
@@ -258,10 +258,11 @@ def _entry(world: World, units: UnitSet, name: str, *, run: bool) -> PlanEntry |
         return _changed_entry(state, state.unit, new)
     if not run or new is None:
         return None
-    if state is not None and state.done == new.fingerprint:
-        if not look_again(state, new):
-            return None
+    if state is not None and (state.done == new.fingerprint or still_done(state, new)):
         differences = compare(state.definition, new).differences
+        if not look_again(state, new):
+            text = "it has done its work"
+            return PlanEntry(name, PlannedAction.NONE, text, differences) if differences else None
         return PlanEntry(name, PlannedAction.START, "other conditions", differences)
     known = world.wanted_unit(name)
     differences = compare(known, new).differences if known is not None else ()
@@ -289,6 +290,17 @@ def look_again(state: UnitState, unit: Unit) -> bool:
     if conditions_of(old.values) != conditions_of(unit.values):
         return True
     return old[d.EXEC_CONDITION] != unit[d.EXEC_CONDITION]
+
+
+def still_done(state: UnitState, unit: Unit) -> bool:
+    """Whether what ended well by itself has done the work of `unit`, too.
+
+    What would change in a running process, or nowhere, is no reason to do the work once more.
+    """
+    old = state.unit
+    if old is None or not state.down or state.done != old.fingerprint or state.result not in FINE:
+        return False
+    return compare(old, unit).change in (Change.NONE, Change.LIVE)
 
 
 def overlaps(state: UnitState, new: Unit) -> bool:

@@ -70,6 +70,33 @@ def test_restarts_before_the_commit_are_not_held_against_it():
     assert machine.verdict(sha) == "good"
 
 
+def test_work_that_is_done_is_done_whatever_changes_in_a_running_process():
+    """A migration must not run twice because somebody gave it more memory, or described it better."""
+    lines = ("Type=oneshot", "ExecStart=/bin/true")
+    machine = machine_of(a=service(*lines))
+    for more in (("MemoryMax=1G",), ("MemoryMax=2G", "X-Note=1"), ()):
+        sha = machine.commit({"a.service": service(*lines, *more, unit="Description=better")})
+        machine.run(5)
+        assert machine.verdict(sha) == "good"
+        machine.crash()
+        machine.restart()
+        machine.run(5)
+    assert machine.spawns() == ["true"]
+    machine.commit({"a.service": service("Type=oneshot", "ExecStart=/bin/true again")})
+    machine.run(5)
+    assert machine.spawns() == ["true", "true again"]
+
+
+def test_what_failed_is_tried_again_with_other_limits():
+    machine = machine_of(a=service("ExecStart=/bin/crash"))
+    machine.run(5)
+    machine.programs["crash"] = Program()
+    sha = machine.commit({"a.service": service("ExecStart=/bin/crash", "MemoryMax=1G")})
+    machine.run(10)
+    assert machine.verdict(sha) == "good"
+    assert machine.sub("a.service") == "running"
+
+
 def test_a_unit_kept_down_by_a_requirement_that_failed_fails_the_commit():
     machine = machine_of(a=service("Type=oneshot", "ExecStart=/bin/false"))
     sha = machine.commit(

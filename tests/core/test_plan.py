@@ -139,6 +139,10 @@ def test_what_ended_is_started_again_only_if_it_changes():
         {"a.service": service("Type=oneshot", "ExecStart=/bin/true x"), "b.service": service()},
     )
     assert found == {"a.service": "start: changed", "b.service": "start: changed"}
+    more = service("Type=oneshot", "ExecStart=/bin/true", "TasksMax=9")
+    assert planned(machine, {**files, "a.service": more}) == {
+        "a.service": "none: it has done its work"
+    }
 
 
 def test_what_an_operator_started_gives_way():
