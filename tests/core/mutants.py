@@ -32,7 +32,8 @@ MUTANTS = (
     Mutant("deploy", "        elif unit is not None and plan.still_done(state, unit):", "        elif False:"),
     Mutant("deploy", "state.unit, state.done = unit, unit.fingerprint\n            world.do(Keep(unit))",
            "state.done = unit.fingerprint"),
-    Mutant("plan", "or state.done != old.fingerprint or state.result not in FINE:", "or state.done != old.fingerprint:"),
+    Mutant("plan", "or state.done != old.fingerprint or state.result not in FINE:",
+           "or state.done != old.fingerprint:"),
     Mutant("plan", "(Change.NONE, Change.LIVE)\n\n\ndef overlaps", "(Change.LIVE,)\n\n\ndef overlaps"),
     # Gates and wake-ups.
     Mutant("schedule", "if strict or not there(world, other):", "if False:"),
