@@ -259,7 +259,7 @@ def _entry(world: World, units: UnitSet, name: str, *, run: bool) -> PlanEntry |
     if not run or new is None:
         return None
     if state is not None and (state.done == new.fingerprint or still_done(state, new)):
-        differences = compare(state.definition, new).differences
+        differences = compare(state.unit, new).differences if state.unit is not None else ()
         if not look_again(state, new):
             text = "it has done its work"
             return PlanEntry(name, PlannedAction.NONE, text, differences) if differences else None
