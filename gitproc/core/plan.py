@@ -26,7 +26,7 @@ from gitproc.units.directives_resources import LIVE
 from gitproc.units.evaluate import targets_of
 from gitproc.units.loader import UnitSet
 from gitproc.units.seats import is_second
-from gitproc.units.service_types import Update
+from gitproc.units.service_types import ServiceType, Update
 from gitproc.units.timespan import format_span
 from gitproc.units.unit import Unit
 
@@ -293,14 +293,15 @@ def look_again(state: UnitState, unit: Unit) -> bool:
 
 
 def still_done(state: UnitState, unit: Unit) -> bool:
-    """Whether what ended well by itself has done the work of `unit`, too.
+    """Whether a oneshot that ended well has done the work of `unit`, too.
 
     What would change in a running process, or nowhere, is no reason to do the work once more.
     """
     old = state.unit
     if old is None or not state.down or state.done != old.fingerprint or state.result not in FINE:
         return False
-    return compare(old, unit).change in (Change.NONE, Change.LIVE)
+    oneshot = old[d.TYPE] is unit[d.TYPE] is ServiceType.ONESHOT
+    return oneshot and compare(old, unit).change in (Change.NONE, Change.LIVE)
 
 
 def overlaps(state: UnitState, new: Unit) -> bool:
