@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant("deploy", "        edges.undo(world.graph)\n", ""),
     Mutant("deploy", "changed |= guests.keys()", "pass"),
     Mutant("deploy", "unit.fingerprint != state.hold.fingerprint", "False"),
-    Mutant("plan", "if state is not None and state.done == new.fingerprint:\n", "if False:\n"),
+    Mutant("plan", "if state is not None and (state.done == new.fingerprint or", "if state is not None and (False or"),
     Mutant("plan", "_RANK[x.change] > reached", "True"),
     Mutant("plan", "_RANK[x.change] > reached", "False"),
     Mutant("plan", "if state is None or state.down or state.stopping:\n", "if state is None or state.stopping:\n"),
