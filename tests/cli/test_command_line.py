@@ -249,7 +249,7 @@ def test_something_that_is_no_manager(tmp_path, gitproc):
             fake.bind(str(path))
             fake.listen()
             process = subprocess.Popen(
-                gitproc.words("--socket", path, "start", "web"), stderr=subprocess.PIPE
+                gitproc.words("--socket", path, "restart", "web"), stderr=subprocess.PIPE
             )
             peer, _ = fake.accept()
             with peer:
