@@ -41,6 +41,14 @@ histories: .venv/stamp    ## random histories of the core, many: make histories 
 	@for mode in "" rich; do $(BIN)/python -m tests.core.wide $(or $(SEEDS),0:1000) $$mode || exit 1; done
 	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest -q --timeout 3600 tests/core/test_state_machine.py
 
+fuzz: .venv/stamp    ## fuzz what reads files and messages, guided by coverage: make fuzz [SECONDS=60] (each of five targets)
+	@$(BIN)/python -m pip install -q atheris
+	@mkdir -p .run/fuzz
+	@for target in unit calendar environment notify span; do \
+		(cd .run/fuzz && PYTHONPATH="$(CURDIR)" "$(CURDIR)/$(BIN)/python" -m tests.units.guided_fuzz $$target \
+			-max_total_time=$(or $(SECONDS),60) -max_len=400) || exit 1; \
+	done
+
 mutants: .venv/stamp    ## prove that the tests of the core notice faults, one by one (minutes)
 	@$(BIN)/python -m tests.core.mutants
 
@@ -53,4 +61,4 @@ clean:    ## remove what make made (not the virtual machine's image)
 .venv/stamp: pyproject.toml tools/venv
 	@tools/venv
 
-.PHONY: help run demo test lint fmt bench histories mutants soak deb vm clean
+.PHONY: help run demo test lint fmt bench histories fuzz mutants soak deb vm clean
