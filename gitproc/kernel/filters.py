@@ -1,8 +1,9 @@
 """Which system call filters the settings of a unit make, in the order in which systemd loads them.
 
 What is denied, and with which error, is systemd's: arguments that hide behind a pointer cannot be looked at, so
-the calls that have them (clone3, openat2) are not there where a restriction concerns them. Two ways around that
-systemd 252 leaves are shut: sched_setattr, and the upper half of an int, at which the kernel does not look.
+the calls that have them (clone3, openat2) are not there where a restriction concerns them. Three ways around that
+systemd 252 leaves are shut: sched_setattr, files made without a name (O_TMPFILE), and the upper half of an int, at
+which the kernel does not look.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _EPERM = seccomp.error_action(errno.EPERM)
 _ENOSYS = seccomp.error_action(errno.ENOSYS)
 _NO_FAMILY = seccomp.error_action(errno.EAFNOSUPPORT)
 _SHM_EXEC = 0o100000
+_TMPFILE = os.O_TMPFILE & ~os.O_DIRECTORY  # the bit that makes a file
 _INT = 0xFFFFFFFF
 _DECIDING = (*s.FILTERING, s.SYSTEM_CALL_ERROR_NUMBER, s.PERSONALITY)
 #: Where socket(2) is but a part of another call, whose arguments cannot be looked at.
@@ -129,10 +131,11 @@ _SUID_SGID = (
     ),
     *(
         CallRule(_EPERM, call, (
-            Argument(at, seccomp.MASKED_EQUAL, os.O_CREAT),
+            Argument(at, seccomp.MASKED_EQUAL, making),
             Argument(at + 1, seccomp.MASKED_EQUAL, bit),
         ))
         for bit in (stat.S_ISUID, stat.S_ISGID)
+        for making in (os.O_CREAT, _TMPFILE)
         for call, at in (("open", 1), ("openat", 2))
     ),
     CallRule(_ENOSYS, "openat2"),

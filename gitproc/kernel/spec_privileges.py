@@ -50,6 +50,8 @@ def privileges_of(unit: Unit, context: LaunchContext, warnings: list[str]) -> di
         spec["no_new_privs"] = True
     elif filtered:
         spec["no_new_privs"] = "unprivileged"
+    if unit[s.MEMORY_DENY_WRITE_EXECUTE]:
+        spec["no_new_code"] = True
     if filtered:
         _filters(spec, unit, context, warnings)
     if unit[s.PERSONALITY]:

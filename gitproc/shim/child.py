@@ -242,6 +242,7 @@ STEPS: tuple[tuple[str, Asked | frozenset[str] | None, Callable[[Setup], Any]], 
     ("CHDIR", None, _change_directory),
     ("SECUREBITS", _keys("ambient", "secure_bits"), capabilities.secure_bits),
     ("NO_NEW_PRIVILEGES", _keys("no_new_privs"), capabilities.no_new_privileges),
+    ("SECCOMP", _keys("no_new_code"), memory.no_new_code),
     ("EXEC", None, _execute),
 )
 """In this order: the step that is reported when it fails; the keys of a spec that ask for it, or who can tell; what

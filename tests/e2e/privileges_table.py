@@ -7,12 +7,16 @@ against systemd, in the virtual machine.
 from __future__ import annotations
 
 import errno
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 EPERM, NO_FAMILY = errno.EPERM, errno.EAFNOSUPPORT
 KILLED = -31  # by SIGSYS
 NOBODY = 65534
+#: Whether the kernel itself refuses memory that is written and executed (PR_SET_MDWE).
+REFUSES_CODE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 3)
 
 #: Prints, for each thing that is tried (all, or what the arguments name), 0 or the error number, or what it found;
 #: negative: the signal it died of.
@@ -39,6 +43,12 @@ def make_executable():
     area = mmap.mmap(-1, 4096, prot=3)
     address = ctypes.addressof(ctypes.c_char.from_buffer(area))
     named('mprotect', address, 4096, 5)
+def read_implies_execute():
+    named('personality', 0x0400000)
+    code = b'\xc3' if os.uname().machine == 'x86_64' else b'\xc0\x03\x5f\xd6'  # return
+    area = mmap.mmap(-1, 4096, prot=3)
+    area[:len(code)] = code
+    ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(area)))()
 def realtime():
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 def other_machine():
@@ -54,6 +64,9 @@ def suid(folder):
     os.chmod(folder + '/x', 0o4755)
 def sgid(folder):
     os.close(os.open(folder + '/y', os.O_CREAT | os.O_WRONLY, 0o2755))
+def nameless(folder):
+    fd = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o4755)
+    assert os.fstat(fd).st_mode & 0o4000
 def openat2(folder):
     how = (ctypes.c_uint64 * 3)(os.O_CREAT | os.O_WRONLY, 0o4755, 0)
     call(NR['openat2'], ctypes.c_long(-100), (folder + '/z').encode(), how, 24)
@@ -67,10 +80,12 @@ TRIED = {
     'disguised': lambda: call(NR['socket'], 1 << 32 | 2, 1, 0),
     'write+execute': write_execute,
     'make executable': make_executable,
+    'read implies execute': read_implies_execute,
     'realtime': realtime,
     'sched_setattr': lambda: call(NR['sched_setattr'], 0, (ctypes.c_uint64 * 6)(48, 0, 0, 0, 0, 0), 0),
     'suid': lambda: temporary(suid),
     'sgid': lambda: temporary(sgid),
+    'nameless': lambda: temporary(nameless),
     'openat2': lambda: temporary(openat2),
     'unshare uts': lambda: call(NR['unshare'], 0x04000000),
     'unshare ipc': lambda: call(NR['unshare'], 0x08000000),
@@ -133,7 +148,7 @@ CHOWN, SETUID, SETPCAP, BIND, MODULE, RAWIO, ADMIN, TIME, MKNOD, SYSLOG, ALARM =
 #: What can be done without any of it. What this machine forbids in any case (a container) is left out by the tests.
 FREE = (
     "unix", "inet", "netlink", "disguised", "write+execute", "make executable", "realtime",
-    "sched_setattr", "suid", "sgid", "openat2", "unshare uts", "unshare ipc", "setns", "clock", "raw io",
+    "read implies execute", "sched_setattr", "suid", "sgid", "nameless", "openat2", "unshare uts", "unshare ipc", "setns", "clock", "raw io",
     "host name", "personality", "other machine", "chown", "setuid",
 )  # fmt: skip
 #: What fails by itself, with another error than a filter's.
@@ -148,8 +163,9 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ("RestrictAddressFamilies=~AF_INET", dict.fromkeys(("inet", "disguised"), NO_FAMILY)),
     ("RestrictAddressFamilies=none", dict.fromkeys(("unix", "inet", "netlink"), NO_FAMILY)),
     ("MemoryDenyWriteExecute=yes", dict.fromkeys(("write+execute", "make executable"), EPERM)),
+    *([("MemoryDenyWriteExecute=yes", {"read implies execute": errno.EACCES})] if REFUSES_CODE else []),
     ("RestrictRealtime=yes", {"realtime": EPERM, "sched_setattr": EPERM}),
-    ("RestrictSUIDSGID=yes", {"suid": EPERM, "sgid": EPERM, "openat2": errno.ENOSYS}),
+    ("RestrictSUIDSGID=yes", {"suid": EPERM, "sgid": EPERM, "nameless": EPERM, "openat2": errno.ENOSYS}),
     ("RestrictNamespaces=yes", dict.fromkeys(("unshare uts", "unshare ipc", "setns"), EPERM)),
     ("RestrictNamespaces=uts", {"unshare ipc": EPERM, "setns": EPERM, "clone3": errno.ENOSYS}),
     ("RestrictNamespaces=~uts", {"unshare uts": EPERM, "setns": EPERM}),
