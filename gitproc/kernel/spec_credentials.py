@@ -31,7 +31,12 @@ def has_credentials(unit: Unit) -> bool:
 
 def folder_of(unit: Unit, context: LaunchContext) -> str:
     """Where the unit finds them: $CREDENTIALS_DIRECTORY, and `%d`."""
-    return f"{context.host.run}/credentials/{unit.name}"
+    return f"{folder_of_all(context)}/{unit.name}"
+
+
+def folder_of_all(context: LaunchContext) -> str:
+    """Where those of all units lie."""
+    return f"{context.host.run}/credentials"
 
 
 def credentials_of(unit: Unit, context: LaunchContext, account: Account) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import Any
 
 from gitproc.kernel.launch import LaunchContext, LaunchError
 from gitproc.kernel.launch_environment import DIRECTORIES, is_private, private_root, real_paths
-from gitproc.kernel.spec_credentials import folder_of, has_credentials
+from gitproc.kernel.spec_credentials import folder_of, folder_of_all, has_credentials
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.sandbox_mounts import Surroundings, entries_of, root_of
 from gitproc.units.sandbox_rules import has_own_mounts, shows_other_mounts
@@ -28,10 +29,16 @@ def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool, main: bool)
     own = [path for row in rows for path in real_paths(unit, context, row)]
     private = [private_root(context, row) for row in rows if is_private(unit, row)]
     needed = [context.notify_socket, os.path.dirname(context.tree)]
+    hidden = []
     if has_credentials(unit):
         needed.append(folder_of(unit, context))
+        private.append(folder_of_all(context))
+    else:
+        hidden.append(folder_of_all(context))
     tmp, var_tmp = context.private_tmp or ("", "")
-    around = Surroundings(tuple(own), tmp, var_tmp, tuple(filter(None, needed)), tuple(private))
+    around = Surroundings(
+        tuple(own), tmp, var_tmp, tuple(filter(None, needed)), tuple(private), tuple(hidden)
+    )
     entries = entries_of(unit, around, confined=confined, main=main)
     wanted: dict[str, Any] = {
         "entries": [tuple(entry) for entry in entries],
@@ -43,7 +50,15 @@ def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool, main: bool)
         wanted["propagation"] = unit[sandbox.MOUNT_FLAGS]
     if any(entry.kind == "hide" for entry in entries):
         _have_covers(context.covers)
+    if hidden and confined:
+        _have_folder(*hidden)
     return {"mounts": wanted}
+
+
+def _have_folder(path: str) -> None:
+    """What is hidden is hidden for good only if it is there before what is to be hidden in it."""
+    with contextlib.suppress(OSError):  # one who cannot make it cannot give credentials either
+        os.makedirs(path, 0o755, exist_ok=True)
 
 
 def _have_covers(folder: str) -> None:

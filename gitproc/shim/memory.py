@@ -1,4 +1,4 @@
-"""Steps of a child's set-up: where its memory comes from, what of it is dumped, what of it is code (systemd.exec(5))."""
+"""Steps of a child's set-up: where its memory comes from, what of it is dumped, and what is code (systemd.exec(5))."""
 
 from __future__ import annotations
 

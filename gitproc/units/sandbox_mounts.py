@@ -31,7 +31,7 @@ class Surroundings(NamedTuple):
     """What the host adds. `own`: the unit's own folders; `tmp`, `var_tmp`: what PrivateTmp= shows there.
 
     `needed`: what must be seen wherever the service is (the notify socket, the commit's files); `private`:
-    folders of which it sees nothing but its own.
+    folders of which it sees nothing but its own; `hidden`: what it sees nothing of.
     """
 
     own: tuple[str, ...] = ()
@@ -39,6 +39,7 @@ class Surroundings(NamedTuple):
     var_tmp: str = ""
     needed: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 _TUNABLES = (
@@ -103,6 +104,7 @@ def entries_of(
         found += _marked(unit, root)
         for path in around.private:
             found += [Entry(path, "tmpfs", options=_PRIVATE), Entry(path, "ro")]
+        found += [Entry(path, "hide", True) for path in around.hidden]
     found += _needed(found, around, root)
     return found
 

@@ -148,7 +148,8 @@ CHOWN, SETUID, SETPCAP, BIND, MODULE, RAWIO, ADMIN, TIME, MKNOD, SYSLOG, ALARM =
 #: What can be done without any of it. What this machine forbids in any case (a container) is left out by the tests.
 FREE = (
     "unix", "inet", "netlink", "disguised", "write+execute", "make executable", "realtime",
-    "read implies execute", "sched_setattr", "suid", "sgid", "nameless", "openat2", "unshare uts", "unshare ipc", "setns", "clock", "raw io",
+    "read implies execute", "sched_setattr", "suid", "sgid", "nameless",
+    "openat2", "unshare uts", "unshare ipc", "setns", "clock", "raw io",
     "host name", "personality", "other machine", "chown", "setuid",
 )  # fmt: skip
 #: What fails by itself, with another error than a filter's.
@@ -163,9 +164,16 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ("RestrictAddressFamilies=~AF_INET", dict.fromkeys(("inet", "disguised"), NO_FAMILY)),
     ("RestrictAddressFamilies=none", dict.fromkeys(("unix", "inet", "netlink"), NO_FAMILY)),
     ("MemoryDenyWriteExecute=yes", dict.fromkeys(("write+execute", "make executable"), EPERM)),
-    *([("MemoryDenyWriteExecute=yes", {"read implies execute": errno.EACCES})] if REFUSES_CODE else []),
+    *(
+        [("MemoryDenyWriteExecute=yes", {"read implies execute": errno.EACCES})]
+        if REFUSES_CODE
+        else []
+    ),
     ("RestrictRealtime=yes", {"realtime": EPERM, "sched_setattr": EPERM}),
-    ("RestrictSUIDSGID=yes", {"suid": EPERM, "sgid": EPERM, "nameless": EPERM, "openat2": errno.ENOSYS}),
+    (
+        "RestrictSUIDSGID=yes",
+        {"suid": EPERM, "sgid": EPERM, "nameless": EPERM, "openat2": errno.ENOSYS},
+    ),
     ("RestrictNamespaces=yes", dict.fromkeys(("unshare uts", "unshare ipc", "setns"), EPERM)),
     ("RestrictNamespaces=uts", {"unshare ipc": EPERM, "setns": EPERM, "clone3": errno.ENOSYS}),
     ("RestrictNamespaces=~uts", {"unshare uts": EPERM, "setns": EPERM}),

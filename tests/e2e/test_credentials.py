@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import service, until
+from tests.e2e.harness import service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -139,3 +139,26 @@ def test_they_are_read_anew_at_each_start_and_kept_over_the_managers_death(machi
     until(lambda: machine.log("keeper") == "firstfirstsecond", "a start reads anew")
     assert machine.gitproc("stop", "keeper").status == 0
     assert not file.parent.exists()
+
+
+def test_who_has_mounts_of_its_own_sees_those_of_no_other(machine):
+    seen = {
+        "open": ("", "", "secret/end"),
+        "confined": ("", "ProtectSystem=yes", "/end"),
+        "given": ("", "PrivateMounts=yes\nSetCredential=own:x", "/end own"),
+        "full": ("+", "PrivateMounts=yes", "secret/end"),
+    }
+    command = shell(
+        "cat /run/credentials/giver.service/a;"
+        ' echo /end $(test -z "$CREDENTIALS_DIRECTORY" || ls $CREDENTIALS_DIRECTORY)'
+    )
+    wanted = "Requires=giver.service\nAfter=giver.service"
+    units = {
+        f"{name}.service": service(f"{prefix}{command}", f"Type=oneshot\n{settings}", wanted)
+        for name, (prefix, settings, _) in seen.items()
+    }
+    units["giver.service"] = service(settings="Type=exec\nSetCredential=a:secret")
+    machine.deploy(units)
+    for name, (_, _, said) in seen.items():
+        until(lambda n=name: "/end" in machine.log(n), f"{name} speaks")
+        assert machine.log(name).splitlines()[-1] == said, name
