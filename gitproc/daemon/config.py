@@ -113,6 +113,11 @@ class Config:
     root: Path | None = None
     user_mode: bool = False
 
+    @property
+    def user_records(self) -> Path:
+        """Where the host's name service finds the names of made up users (nss-systemd(8)); below `root`, it does not."""
+        return (self.root or Path("/")) / "run/userdb"
+
 
 def load(
     path: Path | None = None,

@@ -116,7 +116,8 @@ class Perform:
         self.bus = BusWatch(effects.config.user_mode, post)
         self._checking = Checking(effects.host, post)
         self._ipc = IpcObjects()
-        self._dynamic_users = open_registry(str(effects.config.run_dir / "dynamic-users"))
+        taken = effects.config.run_dir / "dynamic-users"
+        self._dynamic_users = open_registry(str(taken), str(effects.config.user_records))
         self.trash = Trash(effects.host.run, *PRIVATE_ROOTS)
         self.surroundings = Surroundings(
             effects.config, effects.host, effects.manager, effects.controller, self.trash

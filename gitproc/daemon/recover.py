@@ -15,11 +15,13 @@ from gitproc.core.events import Adopted, AdoptionDone, Event, Process
 from gitproc.core.overlap import sitting
 from gitproc.core.records import restore
 from gitproc.core.socket_events import HoldingsFound
+from gitproc.core.states import SubState
 from gitproc.core.world import World
 from gitproc.daemon.loop import SIGNALLED, TOLD, boottime
 from gitproc.daemon.perform import Effects
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.kernel import processes
+from gitproc.kernel.dynamic_users import registry
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.sockets import Sockets
 from gitproc.store.definitions import Definitions
@@ -27,6 +29,8 @@ from gitproc.store.event_log import EventLog
 from gitproc.store.state_manager import StateManager
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
+
+_ENDED = (SubState.DEAD, SubState.FAILED)
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +97,7 @@ async def adopt(
     definition = unit_keeper(definitions, effects.host)
     recorded = world.recorded.get("serial", 0)
     keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
+    living = [x.definition for x in world.units.values() if x.sub not in _ENDED]
     owners = await _take_holdings(world, manager, effects.sockets, surroundings)
     for entry in await manager.list():
         try:
@@ -101,6 +106,8 @@ async def adopt(
             continue
         unit = definition(process.fingerprint) if process.serial > recorded else None
         keep.add(process.fingerprint)
+        if unit is not None:
+            living.append(unit)
         alive = entry.alive or not entry.pid
         if entry.pid and entry.alive:
             effects.controller.attach(process.unit, process.invocation, entry.pid)
@@ -110,6 +117,7 @@ async def adopt(
             manager.adopt(process, pid, started)
             effects.controller.attach(process.unit, process.invocation, pid)
             post(Adopted(process, pid, started))
+    registry().keep(living)
     post(HoldingsFound(owners))
     post(AdoptionDone(same_shim))
     definitions.prune(keep)

@@ -2,8 +2,8 @@
 
 The numbers are systemd's (61184 to 65519). Which are taken stands in files of one folder below /run, so it holds
 over a crash of the manager and ends with the boot. A name gets the number that its folders have belonged to, or
-one worked out from the name, so that what it keeps on disk need not change hands. No name service knows these
-users: what asks for the name of the number gets none.
+one worked out from the name, so that what it keeps on disk need not change hands. The host's name service learns
+the name from a record (`user_records`), as long as the number is taken.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from gitproc.kernel.launch import LaunchError
+from gitproc.kernel.user_records import REAL_NAME, UserRecords
 from gitproc.units import directives as d
 from gitproc.units.directives_sandbox import DYNAMIC_USER
 from gitproc.units.seats import home
@@ -35,22 +36,26 @@ _OF_SYSTEMD = "/run/systemd/dynamic-uid"
 
 
 class DynamicUsers:
-    """The numbers that are taken, by name, as files of a folder say."""
+    """The numbers that are taken, by name, as files of a folder say; `records`: the name service's folder."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, records: str) -> None:
         self._folder = folder
         self._taken = dict(_stored(folder))
+        self._records = UserRecords(records, folder)
+        self._records.reconcile(self._taken)
 
     def take(self, name: str, owners: Iterable[int] = ()) -> int:
-        """The number of `name`, which is taken from now on. LaunchError (USER): none is left, or none can be stored.
+        """The number of `name`, which is taken from now on, and known to the host's name service.
 
-        `owners`: to whom its folders belong, which are preferred.
+        LaunchError (USER): none is left, or none can be stored, or the name is that of somebody else's group or
+        record. `owners`: to whom its folders belong, which are preferred.
         """
         if name not in self._taken:
+            _check_group(name)
             numbers = set(self._taken.values())
             wishes = [x for x in owners if FIRST <= x <= LAST]
             for number in (*wishes, *_candidates(name)):
-                if number not in numbers and _is_free(number):
+                if number not in numbers and self._records.is_free(number) and _is_free(number, name):
                     self._store(name, number)
                     break
             else:
@@ -66,11 +71,18 @@ class DynamicUsers:
         if not unit[DYNAMIC_USER]:
             return
         name = name_of(unit)
-        if any(other[DYNAMIC_USER] and name_of(other) == name for other in running):
-            return
-        if self._taken.pop(name, None) is not None:
-            with suppress(OSError):
-                os.unlink(f"{self._folder}/{name}")
+        if name in self._taken and name not in _names(running):
+            self._free(name)
+
+    def keep(self, living: Iterable[Unit]) -> None:
+        """Once it is known what lives: what was taken for others is free."""
+        for name in self._taken.keys() - _names(living):
+            self._free(name)
+
+    def _free(self, name: str) -> None:
+        self._records.remove(name, self._taken.pop(name))
+        with suppress(OSError):
+            os.unlink(f"{self._folder}/{name}")
 
     def _store(self, name: str, number: int) -> None:
         try:
@@ -82,14 +94,19 @@ class DynamicUsers:
         except OSError as error:
             raise LaunchError("USER", f"cannot take a dynamic user: {error}") from error
         self._taken[name] = number
+        try:
+            self._records.write(name, number)
+        except LaunchError:
+            self._free(name)
+            raise
 
 
 _registries: dict[str, DynamicUsers] = {}
 
 
-def open_registry(folder: str) -> DynamicUsers:
-    """Have this process take its dynamic users from a folder."""
-    _registries["own"] = DynamicUsers(folder)
+def open_registry(folder: str, records: str) -> DynamicUsers:
+    """Have this process take its dynamic users from a folder, and tell their names in another."""
+    _registries["own"] = DynamicUsers(folder, records)
     return _registries["own"]
 
 
@@ -104,11 +121,13 @@ def is_dynamic(unit: Unit) -> bool:
     """Whether a unit runs as a user that is made up: DynamicUser=, and no user of the name is there."""
     if not unit[DYNAMIC_USER]:
         return False
+    name = name_of(unit)
+    if "own" in _registries and _registries["own"].number(name) >= 0:
+        return True
     try:
-        pwd.getpwnam(name_of(unit))
+        return pwd.getpwnam(name).pw_gecos == REAL_NAME  # what a cache still knows, or another manager's
     except KeyError:
         return True
-    return False
 
 
 def name_of(unit: Unit) -> str:
@@ -144,10 +163,23 @@ def _candidates(name: str) -> Iterator[int]:
         yield FIRST + (start + step) % _ROOM
 
 
-def _is_free(number: int) -> bool:
-    """Whether neither an account nor systemd has it."""
-    for lookup in (pwd.getpwuid, grp.getgrgid):
-        with suppress(KeyError):
-            lookup(number)
+def _is_free(number: int, name: str) -> bool:
+    """Whether neither an account nor systemd has it; what a cache still knows of the same name does not count."""
+    with suppress(KeyError):
+        if pwd.getpwuid(number).pw_gecos != REAL_NAME:
+            return False
+    with suppress(KeyError):
+        if grp.getgrgid(number).gr_name != name:
             return False
     return not os.path.exists(f"{_OF_SYSTEMD}/{number}")
+
+
+def _check_group(name: str) -> None:
+    """systemd, too, refuses a name that is a group's already, and no user's."""
+    with suppress(KeyError):
+        if not FIRST <= grp.getgrnam(name).gr_gid <= LAST:
+            raise LaunchError("USER", f"{name} is a group of the host's, but no user")
+
+
+def _names(units: Iterable[Unit]) -> set[str]:
+    return {name_of(unit) for unit in units if unit[DYNAMIC_USER]}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from gitproc.kernel.dynamic_users import FIRST, LAST
-from tests.e2e.harness import service, until
+from tests.e2e.harness import Machine, service, until
 
 pytestmark = pytest.mark.root
 
@@ -82,3 +84,76 @@ def test_a_user_that_is_there_is_taken(machine):
     unit = service("/usr/bin/id -u", "Type=oneshot\nDynamicUser=yes\nUser=daemon")
     machine.deploy({"static.service": unit})
     until(lambda: machine.log("static") == "1\n", "it speaks")
+
+
+#: Runs a command where `/run/userdb` is the machine's, and the rest of /run empty.
+APART = 'mount -t tmpfs none /run && mkdir -p "$0" /run/userdb && mount -B "$0" /run/userdb && exec "$@"'
+
+
+def known(pid: int, *what: str) -> str:
+    """What the name service says, as somebody who lives beside this process hears it."""
+    command = ["nsenter", "-t", str(pid), "-m", "getent", *what]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@pytest.fixture
+def beside():
+    """A machine that is a host of its own to nss-systemd(8), which finds its records in /run/userdb alone."""
+    made = Machine()
+    records = made.root / "run/userdb"
+    made.prefix = ["unshare", "-m", "sh", "-c", APART, str(records)]
+    made.start()
+    if not known(made.manager, "-s", "systemd", "passwd", "root"):
+        made.close()
+        pytest.skip("no nss-systemd")
+    yield made
+    made.close()
+
+
+def test_the_name_service_knows_it_while_it_runs(beside):
+    says = "/bin/sh -c 'id; getent group $$(id -g); sleep 1000'"
+    settings = "DynamicUser=yes\nUser=both\nExecStartPre=/usr/bin/whoami"
+    beside.deploy({f"{x}.service": service(says, settings) for x in "ab"})
+    name, _, uid, gid, *rest = known(beside.manager, "passwd", "both").split(":")
+    assert FIRST <= int(uid) <= LAST
+    assert (name, gid) == ("both", uid)
+    assert rest == ["Dynamic User (GitProc)", "/", "/usr/sbin/nologin"]
+    assert known(beside.manager, "passwd", uid).startswith("both:")
+    assert known(beside.manager, "group", "both") == f"both:x:{uid}:"
+    said = ["both", f"uid={uid}(both) gid={uid}(both) groups={uid}(both)", f"both:x:{uid}:"]
+    for each in "ab":
+        until(lambda each=each: beside.log(each).splitlines() == said, "it speaks")
+
+    records = beside.root / "run/userdb"
+    assert beside.gitproc("stop", "a").status == 0
+    assert len(os.listdir(records)) == 4
+    (records / "both.user").unlink()
+    (records / "gone.group").write_bytes((records / "both.group").read_bytes())
+    beside.kill_manager()
+    assert known(beside.manager, "passwd", "both").split(":")[2] == uid
+    assert not (records / "gone.group").exists()
+    beside.wait("b")
+    assert beside.gitproc("restart", "b").status == 0
+    until(lambda: beside.log("b").splitlines() == [*said, *said], "it speaks again")
+    assert beside.gitproc("stop", "b").status == 0
+    assert known(beside.manager, "passwd", "both") == known(beside.manager, "group", uid) == ""
+    assert os.listdir(records) == []
+
+
+def test_what_a_manager_did_not_live_to_give_back(beside):
+    beside.deploy({"kept.service": service(settings="DynamicUser=yes")})
+    taken = beside.root / "run/gitproc/dynamic-users"
+    (taken / "lost").write_text("61200\n")
+    beside.kill_manager()
+    until(lambda: os.listdir(taken) == ["kept"], "it is free")
+    assert known(beside.manager, "passwd", "lost") == ""
+    assert known(beside.manager, "passwd", "kept")
+
+
+def test_a_name_that_is_somebody_elses_is_refused(beside):
+    records = beside.root / "run/userdb"
+    (records / "theirs.group").write_text('{"groupName": "theirs", "gid": 4711}')
+    beside.deploy({"theirs.service": service(settings="DynamicUser=yes")}, "failed")
+    said = str(beside.events(unit="theirs.service"))
+    assert "theirs is a group of the host's, but no user" in said
+    assert os.listdir(records) == ["theirs.group"]
