@@ -115,7 +115,7 @@ class Config:
 
     @property
     def user_records(self) -> Path:
-        """Where the host's name service finds the names of made up users (nss-systemd(8)); below `root`, it does not."""
+        """Where the host's name service finds the names of made up users (nss-systemd(8)); below `root` it does not."""
         return (self.root or Path("/")) / "run/userdb"
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
 from gitproc.errors import GitProcError
+from gitproc.kernel.dynamic_users import registry
 from gitproc.kernel.host import features
 from gitproc.kernel.namespaces import missing_namespaces
+from gitproc.kernel.user_records import are_read
 
 
 def _check(name: str, state: str, detail: str = "", advice: str = "") -> dict[str, Any]:
@@ -39,6 +41,9 @@ def checks(effects: Effects, repository: list[dict[str, Any]]) -> list[dict[str,
     base = posixpath.dirname(effects.controller.paths("x.service").directory)
     for name, there in features(base).items():
         found.append(_check(f"kernel: {name}", "ok" if there else "warn"))
+    names = registry().names()
+    if names and config.root is None:
+        found.append(_names(", ".join(names)))
     if world.source_problem:
         found.append(_check("source", "fail", world.source_problem))
     if world.refused is not None:
@@ -55,6 +60,13 @@ def _privileges() -> dict[str, Any]:
     if os.geteuid() == 0:
         return _check("privileges", "ok", "root")
     return _check("privileges", "warn", "not root", "User=, limits and namespaces need root")
+
+
+def _names(users: str) -> dict[str, Any]:
+    if are_read():
+        return _check("dynamic users", "ok", users)
+    advice = "names need libnss-systemd, and `systemd` at passwd: and group: in /etc/nsswitch.conf"
+    return _check("dynamic users", "warn", f"only numbers are known of {users}", advice)
 
 
 def look_at_repository(desired: Desired) -> list[dict[str, Any]]:

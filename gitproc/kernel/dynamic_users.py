@@ -66,6 +66,10 @@ class DynamicUsers:
         """The number of a name that is taken; -1 if it is not."""
         return self._taken.get(name, -1)
 
+    def names(self) -> list[str]:
+        """The names that are taken."""
+        return sorted(self._taken)
+
     def ended(self, unit: Unit, running: Iterable[Unit]) -> None:
         """The instance of a unit has ended; `running`: the definitions of all others that have not."""
         if not unit[DYNAMIC_USER]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from gitproc.kernel.launch import LaunchError
-from gitproc.kernel.user_records import UserRecords
+from gitproc.kernel.user_records import UserRecords, are_read
 
 NUMBER = 61234
 KINDS = ("user", "group")
@@ -26,7 +27,7 @@ def records(folder):
 
 
 def entries(folder):
-    return sorted(os.listdir(folder))
+    return sorted(x.name for x in folder.iterdir())
 
 
 def test_a_user_and_a_group_by_name_and_by_number(records, folder):
@@ -56,7 +57,7 @@ def test_a_user_and_a_group_by_name_and_by_number(records, folder):
     }
     for entry in (folder, folder / "shop.user", folder / "shop.group"):
         assert entry.stat().st_mode & 0o777 == (0o755 if entry == folder else 0o644)
-    assert os.readlink(folder / f"{NUMBER}.user") == "shop.user"
+    assert (folder / f"{NUMBER}.user").readlink() == Path("shop.user")
     assert not records.is_free(NUMBER)
     assert records.is_free(NUMBER + 1)
     records.remove("shop", NUMBER)
@@ -117,3 +118,19 @@ def test_a_folder_that_cannot_be_written_is_said_and_does_no_harm(tmp_path, capl
     assert "no name for the dynamic user shop" in caplog.text
     records.reconcile({"shop": NUMBER})
     records.remove("shop", NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("passwd: files systemd\ngroup:\tfiles [SUCCESS=merge] systemd\n", True),
+        ("passwd: files systemd\ngroup: files # systemd\nshadow: systemd\n", False),
+        ("#passwd: systemd\ngroup: systemd\n", False),
+        ("", False),
+    ],
+)
+def test_whether_the_name_service_reads_them(tmp_path, text, read):
+    file = tmp_path / "nsswitch.conf"
+    assert not are_read(str(file))
+    file.write_text(text)
+    assert are_read(str(file)) is read
