@@ -55,7 +55,11 @@ class DynamicUsers:
             numbers = set(self._taken.values())
             wishes = [x for x in owners if FIRST <= x <= LAST]
             for number in (*wishes, *_candidates(name)):
-                if number not in numbers and self._records.is_free(number) and _is_free(number, name):
+                if (
+                    number not in numbers
+                    and self._records.is_free(number)
+                    and _is_free(number, name)
+                ):
                     self._store(name, number)
                     break
             else:
@@ -129,7 +133,9 @@ def is_dynamic(unit: Unit) -> bool:
     if "own" in _registries and _registries["own"].number(name) >= 0:
         return True
     try:
-        return pwd.getpwnam(name).pw_gecos == REAL_NAME  # what a cache still knows, or another manager's
+        return (
+            pwd.getpwnam(name).pw_gecos == REAL_NAME
+        )  # what a cache still knows, or another manager's
     except KeyError:
         return True
 

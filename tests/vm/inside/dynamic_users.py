@@ -26,8 +26,10 @@ def known(*what):
 def said(times):
     """What the service has said since its last start; `times` it was started."""
     return wait_for(
-        lambda: len(lines := run("gitproc", "logs", "-n", "999", "shop").splitlines()) == 5 * times
-        and lines[-5:]
+        lambda: (
+            len(lines := run("gitproc", "logs", "-n", "999", "shop").splitlines()) == 5 * times
+            and lines[-5:]
+        )
     )
 
 
@@ -61,9 +63,27 @@ def test_a_made_up_user_has_a_name_as_long_as_it_runs():
 
 def test_systemd_gives_nobody_the_number_of_a_user_of_ours():
     run("gitproc", "start", "shop")
-    theirs = ["systemd-run", "--quiet", "--pipe", "--wait", "-p", "DynamicUser=yes", "-p", "User=shop"]
+    theirs = [
+        "systemd-run",
+        "--quiet",
+        "--pipe",
+        "--wait",
+        "-p",
+        "DynamicUser=yes",
+        "-p",
+        "User=shop",
+    ]
     assert run(*theirs, "id", "-u") == known("passwd", "shop").split(":")[2]  # a user that is there
-    mine = ["systemd-run", "--quiet", "--pipe", "--wait", "-p", "DynamicUser=yes", "-p", "User=other"]
+    mine = [
+        "systemd-run",
+        "--quiet",
+        "--pipe",
+        "--wait",
+        "-p",
+        "DynamicUser=yes",
+        "-p",
+        "User=other",
+    ]
     assert run(*mine, "sh", "-c", "id -u; id -un").split()[1] == "other"
 
 
