@@ -19,10 +19,8 @@ from gitproc.daemon.config import Config, load
 from gitproc.errors import SourceError
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, SourceFile
-from gitproc.units.names import instantiate
 
 _LARGEST = 1 << 20  # bytes; a larger file is no unit file
-_SAMPLE = "instance"
 
 
 def verify(args: argparse.Namespace) -> Mapping[str, Any]:
@@ -110,9 +108,9 @@ def _host_facts(compiled: Compiled) -> Iterator[Diagnostic]:
     for unit in compiled.units.units.values():
         yield from missing(unit)
     for name in sorted(compiled.units.templates):
-        sample = compiled.units.resolve(instantiate(name, _SAMPLE))
+        sample = compiled.units.sample(name)
         if sample is not None:
-            yield from missing(sample, unless=_SAMPLE)
+            yield from missing(sample, unless=sample.instance or "")
 
 
 def _revision(

@@ -69,6 +69,7 @@ def _missing(
     partial: bool,
 ) -> list[Diagnostic]:
     findings = []
+    among = "among these files" if partial else "in this commit"
     for relation, directive in (
         (graph.requires, "Requires"),
         (graph.binds_to, "BindsTo"),
@@ -78,10 +79,9 @@ def _missing(
             unit = units.units.get(other) or units.resolve(other)
             problem = ""
             if unit is None and other not in elsewhere:
-                problem = f"{name} needs {other}, which is not in this commit"
+                problem = f"{name} needs {other}, {_lack(units, other, among)}"
                 if partial:
                     where = relation.where(name, other)
-                    problem = f"{name} needs {other}, which is not among these files"
                     findings.append(Diagnostic(where, "warning", directive, problem))
                     continue
             elif unit is not None and unit.masked:
@@ -89,7 +89,6 @@ def _missing(
             if problem:
                 where = relation.where(name, other)
                 findings.append(Diagnostic(where, "error", directive, problem))
-    among = "among these files" if partial else "in this commit"
     for relation, directive in (
         (graph.on_failure, "OnFailure"),
         (graph.on_success, "OnSuccess"),
@@ -97,17 +96,22 @@ def _missing(
     ):
         for other in relation.of(name):
             if other not in units.units and units.resolve(other) is None:
-                problem = f"{name} would start {other}, which is not {among}"
+                problem = f"{name} would start {other}, {_lack(units, other, among)}"
                 where = relation.where(name, other)
                 findings.append(Diagnostic(where, "warning", directive, problem))
     for other in graph.triggers.of(name):
         there = other in units.templates or other in units.units or units.resolve(other)
         if not there:
             where = graph.triggers.where(name, other)
-            problem = f"{name} starts {other}, which is not {among}"
+            problem = f"{name} starts {other}, {_lack(units, other, among)}"
             severity: Severity = "warning" if partial else "error"
             findings.append(Diagnostic(where, severity, "Unit", problem))
     return findings
+
+
+def _lack(units: UnitSet, name: str, among: str) -> str:
+    misfits = units.misfits(name)
+    return f"and its template cannot be that: {misfits[0]}" if misfits else f"which is not {among}"
 
 
 def _overlap(

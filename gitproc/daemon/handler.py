@@ -143,7 +143,7 @@ class RpcHandler:
         reader = LogReader(self._e.config.log_dir, name)
         if reader.path.exists():  # of a unit that is gone
             return name
-        raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
+        raise NoSuchUnit(self._world.absence(name), unit=name)
 
     def _matching(self, patterns: list[str]) -> list[str]:
         names: dict[str, None] = {}
@@ -183,7 +183,7 @@ class RpcHandler:
         for name in wanted:
             found = self._canonical(name)
             if found is None:
-                message = f"no unit {name} in the applied commit"
+                message = self._world.absence(name)
                 outcomes[name] = {"result": "not-found", "message": message}
             elif (problem := self._cannot(verb, found)) is not None:
                 outcomes[found] = {"result": "failed", "message": problem}
@@ -223,8 +223,6 @@ class RpcHandler:
             return "it is not in the applied commit any more" if verb is Verb.START else None
         if unit.masked:
             return "it is masked"
-        if unit.instance == "":
-            return f"it is a template: name an instance, {unit.prefix}@INSTANCE.{unit.kind}"
         return None
 
     # -- questions -------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Inquiries:
         """The reasons behind a unit's state."""
         name = self._canonical(params["unit"])
         if name is None:
-            raise NoSuchUnit(f"no unit {params['unit']} in the applied commit", unit=params["unit"])
+            raise NoSuchUnit(self._world.absence(params["unit"]), unit=params["unit"])
         now = boottime()
         return {"version": 1, **why(self._world, name, time.time() - now, now)}
 
@@ -135,7 +135,7 @@ class Inquiries:
     def _wanted(self, name: str) -> Unit:
         unit = self._world.wanted_unit(self._canonical(name) or name)
         if unit is None:
-            raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
+            raise NoSuchUnit(self._world.absence(name), unit=name)
         return unit
 
     def _services(self) -> list[Unit]:
@@ -186,11 +186,10 @@ class Inquiries:
         result: dict[str, Any] = {}
         desired = self._world.desired
         for name in params["units"]:
-            unit = desired.resolve(name) if desired is not None else None
-            if unit is None or desired is None:
+            paths = desired.files_of(name) if desired is not None else None
+            if paths is None or desired is None:
                 raise NoSuchUnit(f"no unit {name} in the applied commit", unit=name)
-            paths = [x for x in (unit.fragment, *unit.drop_ins) if x in desired.files]
-            result[unit.name] = [
+            result[desired.canonical(name)] = [
                 {
                     "path": path,
                     "text": desired.text_of(path),

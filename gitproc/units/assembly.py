@@ -15,16 +15,16 @@ from gitproc.immutable import immutable
 from gitproc.units import overlap_rules, socket_rules, trigger_rules, unit_rules
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
-from gitproc.units.directive import Directive
-from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS
+from gitproc.units.directive import Directive, Specifiers
+from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS, TABLE
 from gitproc.units.dropins import all_owners, choose
-from gitproc.units.evaluate import judge
+from gitproc.units.evaluate import judge, targets_of
 from gitproc.units.file_check import CheckedFile, check_file
 from gitproc.units.names import is_valid_name, split_name
 from gitproc.units.naming import Names
 from gitproc.units.parser import Setting
 from gitproc.units.service_rules import verify
-from gitproc.units.specifiers import Host
+from gitproc.units.specifiers import Host, expand, of_instance
 from gitproc.units.tree import NEEDS, SourceFile, Tree, needs_key
 from gitproc.units.unit import Unit
 
@@ -113,8 +113,13 @@ class Assembler:
             needs += [(f"Unit.{role.value}", link) for link in links if self._counts(link)]
         return Parts(fragment, tuple(drop_ins), tuple(needs), False, tuple(clashes))
 
-    def build(self, name: str, parts: Parts) -> tuple[Unit, tuple[Diagnostic, ...]]:
-        """The unit and what is wrong with it beyond its files."""
+    def build(
+        self, name: str, parts: Parts, *, sample: bool = False
+    ) -> tuple[Unit, tuple[Diagnostic, ...]]:
+        """The unit and what is wrong with it beyond its files.
+
+        `sample`: it stands for a template, and values that no instance may have are no errors of its.
+        """
         if parts.masked:
             return Unit(name, "", (), self._host, masked=True), ()
         kind = intern(split_name(name)[2][1:])
@@ -132,6 +137,7 @@ class Assembler:
         for first, second in parts.clashes:
             message = f"{first} has the same name for the same unit: nothing says which counts"
             found.append(Diagnostic(Location(second, 0), "error", "", message))
+        values: list[Diagnostic] = []
         unit = Unit(
             name,
             parts.fragment[0] if parts.fragment else "",
@@ -140,8 +146,9 @@ class Assembler:
             drop_ins=tuple(path for path, _ in parts.drop_ins),
             blob_of=self.blob_of,
             private_pids=self._options.default_private_pids,
-            diagnostics=found,
+            diagnostics=values,
         )
+        found += values
         found += judge(unit.values, settings, self._options.allow_unenforced)
         # An error in a value leaves it out: what is missing then is no second error.
         broken = {problem.directive for problem in found if problem.severity == "error"}
@@ -156,7 +163,23 @@ class Assembler:
         found += unit_rules.verify(unit)
         found += self._missing(unit, RESTART_TRIGGERS)
         found += self._missing(unit, RELOAD_TRIGGERS)
+        if sample and values:
+            theirs = {x.where for x in settings if self._is_instances(name, x)}
+            found = [x for x in found if x not in values or x.location not in theirs]
         return unit, tuple(found)
+
+    def _is_instances(self, name: str, setting: Setting) -> bool:
+        """Whether a value depends on the instance, so that it may be right for another than `name`."""
+        if not of_instance(setting.text):
+            return False
+        rows = [TABLE[key] for key in targets_of(setting.key) if key in TABLE]
+        if not any(row.specifiers is not Specifiers.NONE for row in rows):
+            return False
+        try:
+            expand(setting.text, name, self._host, fragment="-")
+        except ValueError:
+            return False
+        return True
 
     def read(self, path: str, kind: str) -> CheckedFile:
         """The settings of the file at `path` (or that it links to), read once for each content."""

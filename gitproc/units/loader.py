@@ -14,7 +14,7 @@ from gitproc.units.assembly import LoadOptions
 from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.link_check import check_folders, check_links
-from gitproc.units.names import is_valid_name, split_name, template_of
+from gitproc.units.names import instantiate, is_valid_name, split_name, template_of
 from gitproc.units.naming import redefine, resolve_names
 from gitproc.units.specifiers import Host
 from gitproc.units.tree import Role, SourceFile, Tree, place_of
@@ -68,15 +68,50 @@ class UnitSet:
         return any(problem.severity == "error" for problem in self.diagnostics)
 
     def resolve(self, name: str) -> Unit | None:
-        """The unit of this name or alias, made on demand from its template; None if there is none."""
-        if not is_valid_name(name):
+        """The unit of this name or alias, made on demand from its template; None if there is none.
+
+        None, too, if the template does not fit this instance (`misfits`).
+        """
+        unit, errors = self._resolved(name)
+        return None if errors else unit
+
+    def misfits(self, name: str) -> tuple[Diagnostic, ...]:
+        """Why no unit of this name can be made of its template, which as such is in order."""
+        return self._resolved(name)[1]
+
+    def files_of(self, name: str) -> tuple[str, ...] | None:
+        """The files that make a unit or a template, in order of effect; None if there are none."""
+        unit = self._resolved(name)[0] or self.sample(name)
+        if unit is None:
             return None
-        name = self._work.names.canonical(name)
+        return tuple(x for x in (unit.fragment, *unit.drop_ins) if x in self.files)
+
+    def sample(self, template: str) -> Unit | None:
+        """What one of `templates` was checked by: an instance of some name. None for other names."""
+        return self._work.templates.get(self._work.names.canonical(template))
+
+    def absence(self, name: str) -> str:
+        """Why `resolve` finds nothing, for people."""
+        if self.sample(name) is not None:
+            instance = instantiate(name, "INSTANCE")
+            return f"{name} is a template: name an instance, {instance}"
+        misfits = self.misfits(name)
+        if misfits:
+            return f"{template_of(name)} cannot be {name}: {misfits[0]}"
+        return f"no unit {name} in the applied commit"
+
+    def _resolved(self, name: str) -> tuple[Unit | None, tuple[Diagnostic, ...]]:
+        if not is_valid_name(name):
+            return None, ()
+        work = self._work
+        name = work.names.canonical(name)
         unit = self.units.get(name)
         if unit is None and split_name(name)[1] != "":
-            parts = self._work.assembler.gather(name)
-            unit = self._work.assembler.build(name, parts)[0] if parts else None
-        return unit
+            parts = work.assembler.gather(name)
+            if parts is not None:
+                unit, found = work.assembler.build(name, parts)
+                return unit, tuple(x for x in found if x.severity == "error")
+        return unit, ()
 
     def canonical(self, name: str) -> str:
         """The unit's own name behind an alias, also where the alias is that of its template."""

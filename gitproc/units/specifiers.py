@@ -100,6 +100,11 @@ def expand(text: str, name: str, host: Host, *, fragment: str = "", protect: boo
     return _SPECIFIER.sub(partial(_replacement, name, host, fragment, protect), text)
 
 
+def of_instance(text: str) -> bool:
+    """Whether `text` reads otherwise for each instance of a template."""
+    return any(match[1] in "dfiInN" for match in _SPECIFIER.finditer(text))
+
+
 def _replacement(name: str, host: Host, fragment: str, protect: bool, match: re.Match[str]) -> str:
     letter = match[1]
     if letter == "%":

@@ -152,7 +152,7 @@ class WorkingSet:
             assert known is not None
             unit, found = kept, known.found.get(name, ())
         else:
-            unit, found = self.assembler.build(built, parts)
+            unit, found = self.assembler.build(built, parts, sample=template)
         self.parts[name] = parts
         _set(self.found, name, found)
         aliases = unit[ALIAS]

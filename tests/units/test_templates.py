@@ -1,0 +1,84 @@
+"""Templates whose values depend on the instance: checked as far as all instances share it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitproc.core.graph_check import check
+from gitproc.units import directives as d
+from tests.units.trees import SERVICE, source, texts, tree
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "fits", "fits_not"),
+    [
+        ("a@.timer", "[Timer]\nOnCalendar=%i\n", "a@daily.timer", "a@never.timer"),
+        ("a@.socket", "[Socket]\nListenStream=%i\n", "a@80.socket", "a@x.socket"),
+        ("a@.socket", "[Socket]\nListenStream=[::1]:%i\n", "a@80.socket", "a@0.socket"),
+        ("a@.path", "[Path]\nPathExists=%I\n", "a@-srv-x.path", "a@srv-x.path"),
+        ("a@.service", "[Service]\nExecStart=%I -x\n", "a@-bin-true.service", "a@x-y.service"),
+        ("a@.service", SERVICE + "WorkingDirectory=%I\n", "a@-srv.service", "a@srv.service"),
+        ("a@.service", SERVICE + "Environment=%I\n", r"a@A\x3db.service", "a@b.service"),
+        ("a@.service", SERVICE + "IPAddressAllow=%i\n", "a@10.0.0.1.service", "a@x.service"),
+        ("a@.service", SERVICE + "WorkingDirectory=%f\n", "a@srv.service", r"a@\x2e..service"),
+    ],
+)
+def test_what_only_some_instances_can_have_is_no_error_of_the_template(path, text, fits, fits_not):
+    files = {"a.service": SERVICE, "a@.service": SERVICE, path: text}
+    units = tree(files)
+    assert texts(units, "error") == []
+    assert units.resolve(fits) is not None
+    assert units.misfits(fits) == ()
+    assert units.resolve(fits_not) is None
+    (misfit,) = units.misfits(fits_not)
+    line = len(text.splitlines())
+    assert str(misfit).startswith(f"{path}:{line}: error: ")
+    assert units.absence(fits_not) == f"{path} cannot be {fits_not}: {misfit}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Nice=%i", "WorkingDirectory=srv/x%%i", "WorkingDirectory=%z/%i", "Wrong=%i", "UMask=%i"],
+)
+def test_what_no_instance_can_have_is_one(line):
+    assert texts(tree({"a@.service": f"{SERVICE}{line}\n"}), "error")
+
+
+def test_an_instance_that_is_pulled_in_has_to_fit():
+    files = {
+        "a@.service": SERVICE + "WorkingDirectory=%I\n",
+        "b.service": f"[Unit]\nWants=a@x.service\n{SERVICE}",
+    }
+    message = "a@.service:3: error: WorkingDirectory: '%I': 'x' is not an absolute path"
+    assert texts(tree(files), "error") == [message]
+
+
+def test_an_instance_that_a_failure_would_start_is_said_not_to_fit():
+    files = {
+        "a@.service": SERVICE + "WorkingDirectory=%I\n",
+        "b.service": f"[Unit]\nOnFailure=a@%n.service\n{SERVICE}",
+    }
+    units = tree(files)
+    (warning,) = check(units)
+    assert warning.severity == "warning"
+    assert "its template cannot be that: a@.service:3: error: WorkingDirectory: " in warning.message
+
+
+def test_why_a_template_or_nothing_is_no_unit():
+    units = tree({"a@.service": SERVICE})
+    assert (
+        units.absence("a@.service")
+        == "a@.service is a template: name an instance, a@INSTANCE.service"
+    )
+    assert units.absence("b.service") == "no unit b.service in the applied commit"
+    assert units.files_of("a@.service") == units.files_of("a@x.service") == ("a@.service",)
+    assert units.files_of("b.service") is None
+
+
+def test_a_template_that_changes_is_checked_as_a_new_one():
+    before = tree({"a@.timer": "[Timer]\nOnCalendar=daily\n", "a@.service": SERVICE})
+    after, _ = before.updated({"a@.timer": source("a@.timer", "[Timer]\nOnCalendar=%i\n")})
+    assert after.diagnostics == ()
+    timer = after.resolve("a@hourly.timer")
+    assert timer is not None
+    assert timer[d.DESCRIPTION] == ""
