@@ -6,7 +6,7 @@ takes it over as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from sys import intern
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS, TABLE
 from gitproc.units.dropins import all_owners, choose
 from gitproc.units.evaluate import judge, targets_of
 from gitproc.units.file_check import CheckedFile, check_file
-from gitproc.units.names import is_valid_name, split_name
+from gitproc.units.names import is_valid_name, split_name, template_of
 from gitproc.units.naming import Names
 from gitproc.units.parser import Setting
 from gitproc.units.service_rules import verify
@@ -42,13 +42,15 @@ class LoadOptions:
 
 
 class Parts(NamedTuple):
-    """What a unit is made of: (path, blob id) of each file in order of effect, and dependency links."""
+    """What a unit is made of: (path, blob id) of each file in order of effect, dependency links, and
+    dependencies that the [Install] of others gives all instances of its template."""
 
     fragment: tuple[str, str] | None
-    drop_ins: tuple[tuple[str, str], ...]
-    needs: tuple[tuple[str, str], ...]
-    masked: bool
-    clashes: tuple[tuple[str, str], ...]
+    drop_ins: tuple[tuple[str, str], ...] = ()
+    needs: tuple[tuple[str, str], ...] = ()
+    masked: bool = False
+    clashes: tuple[tuple[str, str], ...] = ()
+    installs: tuple[Setting, ...] = ()
 
 
 class Assembler:
@@ -61,12 +63,15 @@ class Assembler:
         host: Host,
         options: LoadOptions,
         checked: dict[tuple[str, str], CheckedFile],
+        installs: Mapping[str, tuple[Setting, ...]],
     ) -> None:
+        """`installs`: by template, what its instances depend on by the [Install] of others."""
         self.tree = tree
         self.names = names
         self._host = host
         self._options = options
         self._checked = checked
+        self._installs = installs
         self._further: dict[str, list[str]] = {}
         for alias, name in names.aliases.items():
             self._further.setdefault(name, []).append(alias)
@@ -94,11 +99,12 @@ class Assembler:
         if path is None and name not in BUILTIN:
             return None
         if path == "":
-            return Parts(None, (), (), True, ())
+            return Parts(None, masked=True)
         tree = self.tree
         fragment = (path, tree.files[path].oid) if path else None
+        installs = self._installs.get(template_of(name) or "", ()) if self._installs else ()
         if not tree.drop_ins and not tree.needs:
-            return Parts(fragment, (), (), False, ())
+            return Parts(fragment, installs=installs)
         folders = all_owners(name, self.aliases_of(name))
         drop_ins: list[tuple[str, str]] = []
         chosen, clashes = choose(folders, tree.drop_ins) if tree.drop_ins else ([], [])
@@ -111,7 +117,7 @@ class Assembler:
             links, twice = choose([needs_key(role, folder) for folder in folders], tree.needs)
             clashes += [pair for pair in twice if len({tree.follow(x).masked for x in pair}) > 1]
             needs += [(f"Unit.{role.value}", link) for link in links if self._counts(link)]
-        return Parts(fragment, tuple(drop_ins), tuple(needs), False, tuple(clashes))
+        return Parts(fragment, tuple(drop_ins), tuple(needs), False, tuple(clashes), installs)
 
     def build(
         self, name: str, parts: Parts, *, sample: bool = False
@@ -128,12 +134,13 @@ class Assembler:
         files = [self.read(path, kind) for path, _ in paths]
         found += chain.from_iterable(file.diagnostics for file in files)
         settings: Sequence[Setting]
-        if parts.fragment and len(files) == 1 and not parts.needs:
+        if parts.fragment and len(files) == 1 and not parts.needs and not parts.installs:
             settings = files[0].settings  # as it is: nothing is copied
         else:
             settings = [] if parts.fragment else [*BUILTIN[name]]
             settings += chain.from_iterable(file.settings for file in files)
             settings += [Setting(k, link.rpartition("/")[2], link, 0) for k, link in parts.needs]
+            settings += parts.installs
         for first, second in parts.clashes:
             message = f"{first} has the same name for the same unit: nothing says which counts"
             found.append(Diagnostic(Location(second, 0), "error", "", message))

@@ -7,6 +7,7 @@ drop-in that turns `ProtectSystem=` off silences it. Errors do not stop the fold
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from hashlib import sha256
@@ -19,6 +20,7 @@ from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives import SECTIONS, TABLE
 from gitproc.units.directives_sandbox import CAPABILITY_BOUNDING_SET
+from gitproc.units.names import split_name
 from gitproc.units.parser import Setting
 from gitproc.units.specifiers import Host, expand
 from gitproc.units.spellings import STANDS_FOR
@@ -30,6 +32,7 @@ _RESET_TOGETHER = {**RESET_TOGETHER, **directives_timer.RESETS, **directives_pat
 
 
 _SHORT = 24  # characters
+_TEMPLATE = re.compile(r"(?<=[^\s@])@\.[a-z]+(?=\s|$)")
 
 
 class Values(NamedTuple):
@@ -68,6 +71,8 @@ def evaluate(
                         values.pop(key_too, None)
                         texts.pop(key_too, None)
                 continue
+            if "@." in text and row.repeat is Repeat.DEPENDENCY:
+                text = _fill(text, name)
             try:
                 if "%" not in text or row.specifiers is Specifiers.NONE:
                     value = _parse_plain(target, text) if len(text) <= _SHORT else row.parse(text)
@@ -128,6 +133,12 @@ def fingerprint(name: str, texts: Mapping[str, list[str]], triggers: Mapping[str
     for path in sorted(triggers):
         parts += ("\0", path, triggers[path])
     return sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
+
+
+def _fill(text: str, name: str) -> str:
+    """A template among dependencies is its instance of the unit's own, or else of the unit's prefix."""
+    prefix, instance, _ = split_name(name)
+    return _TEMPLATE.sub(lambda found: f"@{instance or prefix}{found[0][1:]}", text)
 
 
 @cache

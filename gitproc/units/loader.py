@@ -147,7 +147,8 @@ class UnitSet:
         if affected is not None:
             work = old.over(tree, redefine(old.names, tree, sorted(_redefined(real))))
             work.refresh(affected)
-        if work is not None and work.claims == old.claims and not old.alias_problems:
+        same = work is not None and work.claims == old.claims and work.gifts == old.gifts
+        if work is not None and same and not old.alias_problems:
             candidates = work.touched
         else:
             work = WorkingSet(tree, resolve_names(tree), old.host, old.options, old)

@@ -22,6 +22,7 @@ from gitproc.units.directives import (
     BINDS_TO,
     CONFLICTS,
     DEFAULT_INSTANCE,
+    ENABLED,
     PART_OF,
     RELOAD_TRIGGERS,
     REQUIRED_BY,
@@ -36,6 +37,7 @@ from gitproc.units.directives import (
 from gitproc.units.file_check import CheckedFile
 from gitproc.units.names import instantiate, template_of
 from gitproc.units.naming import Names, alias_problem
+from gitproc.units.parser import Setting
 from gitproc.units.specifiers import Host
 from gitproc.units.tree import Tree
 from gitproc.units.unit import Unit
@@ -45,6 +47,7 @@ _POINTS = _PULLS | {
     row.key for row in (AFTER, BEFORE, PART_OF, CONFLICTS, WANTED_BY, REQUIRED_BY, UPHELD_BY)
 }
 _INSTALLS = (WANTED_BY, REQUIRED_BY, UPHELD_BY, ALIAS)
+_GIVES = ((WANTED_BY, WANTS), (REQUIRED_BY, REQUIRES), (UPHELD_BY, UPHOLDS))
 _NO_FILES: Set[str] = frozenset()
 _SAMPLE = "instance"
 """Instance name by which a template is checked before it has instances."""
@@ -55,7 +58,7 @@ class WorkingSet:
 
     `templates` holds, by name, the sample instance each was checked by, `defaults` the instance that each
     enables by DefaultInstance=; `claims` are the Alias= of
-    each unit, `counts` how many units mention a name, `users` the units that a trigger file concerns,
+    each unit, `gifts` what it makes instances of templates depend on, `counts` how many units mention a name, `users` the units that a trigger file concerns,
     `touched` the names looked at since the copy was made.
     """
 
@@ -76,6 +79,7 @@ class WorkingSet:
         self.parts: dict[str, Parts] = {}
         self.found: dict[str, tuple[Diagnostic, ...]] = {}
         self.claims: dict[str, tuple[str, ...]] = {}
+        self.gifts: dict[str, tuple[tuple[str, Setting], ...]] = {}
         self.mentions: dict[str, frozenset[str]] = {}
         self.counts: dict[str, int] = {}
         self.users: dict[str, frozenset[str]] = {}
@@ -98,6 +102,10 @@ class WorkingSet:
             again = {*self.claims, *(n for n in instances if template_of(n) in self.claims)}
             for name in sorted(again):
                 self.make(name)
+        if self.gifts:
+            self.adopt(tree, self.names)
+            for name in [name for name in self.units if "@" in name]:
+                self.make(name)
         self._enable_all()
         for name in sorted({*self.names.aliases.values(), DEFAULT_TARGET}):
             self._count(self.names.canonical(name), 1)
@@ -110,7 +118,8 @@ class WorkingSet:
         """The same units over a tree with the same links and aliases, to be refreshed."""
         new = copy(self)
         for index in (
-            "units", "templates", "defaults", "parts", "found", "claims", "mentions", "counts", "users",
+            "units", "templates", "defaults", "parts", "found", "claims", "gifts", "mentions", "counts",
+            "users",
         ):  # fmt: skip
             setattr(new, index, dict(getattr(self, index)))
         new.touched = set()
@@ -122,7 +131,12 @@ class WorkingSet:
         """Look at this tree, with these names, from now on."""
         self.tree = tree
         self.names = names
-        self.assembler = Assembler(tree, names, self.host, self.options, self.checked)
+        installs: dict[str, tuple[Setting, ...]] = {}
+        for giver in sorted(self.gifts):
+            for template, setting in self.gifts[giver]:
+                own = names.canonical(template)
+                installs[own] = (*installs.get(own, ()), setting)
+        self.assembler = Assembler(tree, names, self.host, self.options, self.checked, installs)
 
     def refresh(self, names: Iterable[str]) -> None:
         """Build these units again, or drop those that nothing defines or mentions any more."""
@@ -157,6 +171,7 @@ class WorkingSet:
         _set(self.found, name, found)
         aliases = unit[ALIAS]
         _set(self.claims, name, tuple(a for a in aliases if ("@." in a) == template))
+        _set(self.gifts, name, _gifts(name, unit) if name in self.names.fragments else ())
         if template:
             self.templates[name] = unit
             return
@@ -177,7 +192,7 @@ class WorkingSet:
         self.touched.add(name)
         unit = self.units.pop(name, None)
         self._enable(name, None)
-        for index in (self.parts, self.found, self.claims, self.templates):
+        for index in (self.parts, self.found, self.claims, self.gifts, self.templates):
             index.pop(name, None)
         if unit is not None:
             self._watch(name, None)
@@ -297,6 +312,23 @@ class WorkingSet:
                     granted[alias] = name
         self.alias_problems = tuple(problems)
         return aliases | granted
+
+
+def _gifts(name: str, unit: Unit) -> tuple[tuple[str, Setting], ...]:
+    """What the unit's [Install] makes all instances of templates depend on (systemd.unit(5), "WantedBy=").
+
+    A template that names no instance of its own gives each the one of its name.
+    """
+    if unit.masked or not unit[ENABLED]:
+        return ()
+    default = unit[DEFAULT_INSTANCE] if "@." in name else ""
+    who = instantiate(name, default) if default else name
+    return tuple(
+        (other, Setting(needs.key, who, *unit.where(given, other)))
+        for given, needs in _GIVES
+        for other in unit[given]
+        if "@." in other
+    )
 
 
 def _set(index: dict[str, Any], key: str, value: Any) -> None:

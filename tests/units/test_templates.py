@@ -6,7 +6,7 @@ import pytest
 
 from gitproc.core.graph_check import check
 from gitproc.units import directives as d
-from tests.units.trees import SERVICE, source, texts, tree
+from tests.units.trees import SERVICE, Link, source, texts, tree
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,76 @@ def test_a_template_that_changes_is_checked_as_a_new_one():
     timer = after.resolve("a@hourly.timer")
     assert timer is not None
     assert timer[d.DESCRIPTION] == ""
+
+
+PULLS = {
+    "helper@.service": SERVICE,
+    "a@.service": f"[Unit]\nWants=helper@.service\nAfter=helper@.service b.service\n{SERVICE}",
+    "b.service": f"[Unit]\nRequires=helper@.service a@x.service a@-srv.service\n{SERVICE}",
+}
+
+
+def test_a_template_among_dependencies_is_the_instance_of_the_units_own():
+    units = tree(PULLS)
+    assert texts(units) == []
+    assert units.units["a@x.service"][d.WANTS] == ("helper@x.service",)
+    assert units.units["a@x.service"][d.AFTER] == ("helper@x.service", "b.service")
+    assert units.units["b.service"][d.REQUIRES][0] == "helper@b.service"
+    assert {"helper@x.service", "helper@-srv.service", "helper@b.service"} <= units.units.keys()
+
+
+def test_a_link_to_a_template_in_a_templates_folder_likewise():
+    files = {
+        "helper@.service": SERVICE,
+        "a@.service": SERVICE,
+        "a@.service.wants/helper@.service": Link("../helper@.service"),
+        "multi-user.target.wants/a@x.service": Link("../a@.service"),
+    }
+    units = tree(files)
+    assert texts(units) == []
+    assert units.units["a@x.service"][d.WANTS] == ("helper@x.service",)
+    assert "helper@x.service" in units.units
+
+
+GIFTS = {
+    "monitor@.service": f"{SERVICE}[Install]\nWantedBy=box@.target\nRequiredBy=box@.target\n",
+    "log.service": f"{SERVICE}[Install]\nUpheldBy=box@.target\n",
+    "one@.service": f"{SERVICE}[Install]\nWantedBy=box@.target\nDefaultInstance=d\n",
+    "off@.service": f"{SERVICE}[Install]\nWantedBy=box@.target\n[X-GitProc]\nEnabled=no\n",
+    "box@.target": "[Unit]\nDescription=%i\n",
+    "box@b.target": "[Unit]\nDescription=of its own\n",
+    "top.target": "[Unit]\nWants=box@a.target\n",
+}
+
+
+def test_install_sections_give_all_instances_of_a_template_something():
+    units = tree(GIFTS)
+    assert texts(units) == []
+    for i in "ab":
+        box = units.units[f"box@{i}.target"]
+        assert box[d.WANTS] == (f"monitor@{i}.service", "one@d.service")
+        assert box[d.REQUIRES] == (f"monitor@{i}.service",)
+        assert box[d.UPHOLDS] == ("log.service",)
+        assert box.where(d.WANTS, f"monitor@{i}.service") == ("monitor@.service", 4)
+        assert f"monitor@{i}.service" in units.units
+    assert "off@a.service" not in units.units
+    late = units.resolve("box@c.target")
+    assert late is not None
+    assert late[d.UPHOLDS] == ("log.service",)
+
+
+@pytest.mark.parametrize("gone", ["monitor@.service", "log.service", "box@b.target"])
+def test_what_others_give_goes_with_them_and_comes_with_them(gone):
+    rest = {path: text for path, text in GIFTS.items() if path != gone}
+    less, changed = tree(GIFTS).updated({gone: None})
+    assert less.units == tree(rest).units
+    assert "box@b.target" in changed
+    again, changed = less.updated({gone: source(gone, GIFTS[gone])})
+    assert again.units == tree(GIFTS).units
+    assert "box@b.target" in changed
+
+
+def test_an_alias_of_the_template_is_the_template():
+    files = {**GIFTS, "crate@.target": Link("box@.target")}
+    files["log.service"] = f"{SERVICE}[Install]\nUpheldBy=crate@.target\n"
+    assert tree(files).units["box@a.target"][d.UPHOLDS] == ("log.service",)
