@@ -57,8 +57,8 @@ class WorkingSet:
     """Units of one tree and the indexes between them.
 
     `templates` holds, by name, the sample instance each was checked by, `defaults` the instance that each
-    enables by DefaultInstance=; `claims` are the Alias= of
-    each unit, `gifts` what it makes instances of templates depend on, `counts` how many units mention a name, `users` the units that a trigger file concerns,
+    enables by DefaultInstance=; `claims` are the Alias= of each unit, `gifts` what it makes instances of
+    templates depend on, `counts` how many units mention a name, `users` the units that a trigger file concerns,
     `touched` the names looked at since the copy was made.
     """
 
