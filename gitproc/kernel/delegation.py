@@ -2,7 +2,7 @@
 
 Its new owner may make groups in it and move its own processes about there, and nothing else: the limits of the
 group itself stay root's. How deep it may nest is limited, so that every group below has a path that can be
-named, and a tree that can be killed.
+named, and a tree that can be killed; and an ordinary user how many it makes, since the manager goes through all.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gitproc.units.values import ExecCommand
 CONTROL = ".control"
 _FILES = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")
 _DEPTH = 14  # of groups with the longest names, whose path the kernel still takes
+_MOST = 4096  # groups of an ordinary user: less than half a second to go through
 
 
 def hand_over(directory: str, uid: int, gid: int) -> None:
@@ -30,6 +31,9 @@ def hand_over(directory: str, uid: int, gid: int) -> None:
         os.setxattr(directory, "trusted.delegate", b"1")
     if uid < 0:
         return
+    if uid > 0:
+        with suppress(OSError):
+            cgroup_v2.write(directory, "cgroup.max.descendants", str(_MOST))
     os.chown(directory, uid, gid)
     for name in _FILES:
         os.chown(f"{directory}/{name}", uid, gid)

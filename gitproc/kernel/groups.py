@@ -16,7 +16,7 @@ from gitproc.errors import HostError
 from gitproc.kernel import cgroup_base, guards
 from gitproc.kernel.accounts import account_of
 from gitproc.kernel.bpf import Hook
-from gitproc.kernel.delegation import hand_over
+from gitproc.kernel.delegation import CONTROL, hand_over
 from gitproc.kernel.enforcement import Enforcement, disabled_by
 from gitproc.kernel.knobs import plain
 from gitproc.kernel.launch import LaunchError
@@ -203,9 +203,11 @@ class Groups:
         directory, inner = f"{self._limits.base}/{path}", unit[r.DELEGATE_SUBGROUP]
         try:
             hand_over(directory, uid, gid)
-            if inner:
+            # The first now: the new owner may make as many as can be.
+            for name in filter(None, (CONTROL, inner)):
                 with suppress(FileExistsError):
-                    os.mkdir(f"{directory}/{inner}", 0o755)
+                    os.mkdir(f"{directory}/{name}", 0o755)
+            if inner:
                 hand_over(f"{directory}/{inner}", uid, gid)
         except OSError as error:
             raise HostError(f"cannot hand {unit.name}'s cgroup over: {error.strerror}") from error

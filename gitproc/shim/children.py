@@ -82,12 +82,14 @@ class Children:
             step = "NAMESPACE" if spec.get("pid_namespace") else "FORK"
             self._clone(child, spec, stdio, report, cgroup)
         except Exception as error:
-            step = "CGROUP" if isinstance(error, CgroupRefused) else step
+            text = str(error)
+            if isinstance(error, CgroupRefused):
+                step, text = "CGROUP", error.strerror or text
             number = getattr(error, "errno", None) or errno.EINVAL
             close_all([child.report, *(stream[0] for stream in streams)])
             if child.link is not None:
                 child.link.close()
-            self._line.emit(("refused", request, step, number, str(error)))
+            self._line.emit(("refused", request, step, number, text))
             return
         finally:
             close_all(ours)

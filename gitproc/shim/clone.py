@@ -47,6 +47,12 @@ class CgroupRefused(OSError):
     """The cgroup does not take the process (errno says why)."""
 
 
+_WHY = {
+    errno.EBUSY: "it hands controllers on to groups below",
+    errno.EOPNOTSUPP: "it is in threaded mode, or beside a group that is",
+}
+
+
 def have_clone3() -> bool:
     """Whether clone3 has not (yet) been found blocked."""
     return not _legacy_flags
@@ -78,7 +84,8 @@ def clone(flags: int, cgroup: int = -1, *, brief: bool = False) -> tuple[int, in
             return pid, _pidfd.value, True
         if code != errno.ENOSYS:
             if into and code in (errno.EBUSY, errno.EOPNOTSUPP, errno.ENODEV, errno.EBADF):
-                raise CgroupRefused(code, os.strerror(code))
+                why = _WHY.get(code, os.strerror(code))
+                raise CgroupRefused(code, f"the cgroup takes no process: {why}")
             raise OSError(code, os.strerror(code))
         _legacy_flags.append(flags)
     return _clone_legacy(flags & ~CLEAR_HANDLERS)

@@ -176,6 +176,21 @@ try:
     print("escaped", flush=True)
 except OSError as error:
     print("held", flush=True)
+try:
+    for number in range(5000):
+        os.mkdir(f"{top}/own/{number}")
+    print("boundless", flush=True)
+except OSError as error:
+    print("bounded", flush=True)
+time.sleep(1000)
+"""
+THREADED = """
+import os, time
+mine = [x for x in open("/proc/self/cgroup").read().split() if x.startswith("0::")][0][3:]
+top = os.environ["TOP"] + mine
+os.mkdir(f"{top}/threads")
+open(f"{top}/threads/cgroup.type", "w").write("threaded")
+print("made", flush=True)
 time.sleep(1000)
 """
 
@@ -184,14 +199,21 @@ def test_a_group_that_is_handed_over(machine):
     machine.root.chmod(0o711)  # somebody else is to read the script
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     top = next(x.split()[4] for x in mounts if " - cgroup2 " in x)
-    machine.repository.write({"own.py": DELEGATED})
+    machine.repository.write({"own.py": DELEGATED, "threaded.py": THREADED})
     settings = (
         "User=nobody\nDelegate=yes\nDelegateSubgroup=payload\n"
         f"Environment=TOP={top}\nExecReload=/bin/grep 0:: /proc/self/cgroup"
     )
-    machine.deploy({"a.service": service(f"{PYTHON} ${{GITPROC_TREE}}/own.py", settings)})
-    until(lambda: "held" in machine.log("a") or "escaped" in machine.log("a"), "it has tried")
+    threaded = settings.replace("DelegateSubgroup=payload\n", "")
+    machine.deploy(
+        {
+            "a.service": service(f"{PYTHON} ${{GITPROC_TREE}}/own.py", settings),
+            "t.service": service(f"{PYTHON} ${{GITPROC_TREE}}/threaded.py", threaded),
+        }
+    )
+    until(lambda: "bound" in machine.log("a"), "it has tried")
     said = machine.log("a")
+    assert "boundless" not in said
     assert "/a/payload" in said
     assert "wrote" not in said
     assert "escaped" not in said
@@ -200,7 +222,10 @@ def test_a_group_that_is_handed_over(machine):
     pid = machine.pids()["a"]
     machine.kill_manager()
     assert machine.pids()["a"] == pid
-    assert machine.gitproc("stop", "a").status == 0
+    until(lambda: "made" in machine.log("t"), "it has a threaded group")
+    reloaded = machine.gitproc("reload", "t")
+    assert "the cgroup takes no process: it is in threaded mode" in reloaded.err
+    assert machine.gitproc("stop", "a", "t").status == 0
 
 
 def test_what_is_used_is_shown(machine):
