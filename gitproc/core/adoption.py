@@ -22,7 +22,13 @@ from gitproc.core import (
 )
 from gitproc.core.actions import Adopt, FindMain, Signal, SignalTree, WatchBusName, WatchTree
 from gitproc.core.events import Adopted, AdoptionDone, ExitCode, Process, Slot
-from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, order_signals, watch_rest
+from gitproc.core.killing import (
+    FINAL_ROUND,
+    FIRST_ROUND,
+    looks_for_main,
+    order_signals,
+    watch_rest,
+)
 from gitproc.core.restart import SIGKILL
 from gitproc.core.states import UP, SubState
 from gitproc.core.transitions import LIVES
@@ -142,7 +148,7 @@ def _resume(world: World, state: UnitState) -> None:
     if state.definition.kind not in LIVES:
         return
     if state.definition.kind == "service" and state.main is None and state.control is None:
-        if state.sub is SubState.START and state.definition[d.TYPE] is ServiceType.FORKING:
+        if looks_for_main(state):
             world.do(FindMain(state.definition, state.invocation))
             world.do(WatchTree(state.seat, state.invocation))
         elif state.sub in UP:

@@ -10,7 +10,7 @@ from gitproc.core import health, reload
 from gitproc.core.actions import FindMain, WatchTree
 from gitproc.core.events import ExitCode, Slot
 from gitproc.core.failing import abort
-from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND
+from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, looks_for_main
 from gitproc.core.lifecycle import (
     COMMANDS,
     fail,
@@ -196,10 +196,14 @@ def _main_exited(world: World, state: UnitState, result: Result, message: str) -
     elif sub is SubState.START:
         move(world, state, Cause.COMPLETED)
     elif sub is SubState.RUNNING:
-        remain = state.definition[d.REMAIN_AFTER_EXIT]
-        move(world, state, Cause.DONE if remain else Cause.COMPLETED)
+        _rest(world, state)
     elif sub in RELOADING:
         move(world, state, Cause.COMPLETED)
+
+
+def _rest(world: World, state: UnitState) -> None:
+    remain = state.definition[d.REMAIN_AFTER_EXIT]
+    move(world, state, Cause.DONE if remain else Cause.COMPLETED)
 
 
 def _goes_on(world: World, state: UnitState, result: Result, message: str) -> bool:
@@ -238,13 +242,14 @@ def _control_exited(world: World, state: UnitState, result: Result, message: str
 
 def main_found(world: World, state: UnitState, pid: int | None, start_time: int, note: str) -> bool:
     """The main process of a forking service is known, or cannot be. True: it is to be adopted."""
-    if state.sub is not SubState.START or state.main is not None:
+    if not looks_for_main(state):
         return False
     unit = state.definition
     if pid is None and state.tree_empty:
-        fail(world, state, Result.PROTOCOL, "no process was left running", Cause.FAILED)
+        _left_nothing(world, state, "no process was left running")
         return False
-    if pid is None and unit[d.PID_FILE]:
+    late = unit[d.EXEC_START_POST] and state.sub is SubState.START  # which may well write it
+    if pid is None and unit[d.PID_FILE] and not late:
         # The parent has exited but the daemon has not written its PID file yet.
         state.message = note
         state.find_main_at = world.now + FIND_MAIN_RETRY
@@ -253,8 +258,16 @@ def main_found(world: World, state: UnitState, pid: int | None, start_time: int,
     if pid is not None:
         state.main = Running(world.new_process(state, Slot.MAIN), pid, start_time, executed=True)
     state.message = ""
-    move(world, state, Cause.READY)
+    move(world, state, Cause.READY if state.sub is SubState.START else Cause.DONE)
     return pid is not None
+
+
+def _left_nothing(world: World, state: UnitState, note: str) -> None:
+    """A forking service is there without a process only if it is to remain so, as rc-local.service."""
+    if state.definition[d.REMAIN_AFTER_EXIT] and not state.definition[d.PID_FILE]:
+        move(world, state, Cause.READY)
+    else:
+        fail(world, state, Result.PROTOCOL, note, Cause.FAILED)
 
 
 def main_passed_on(world: World, state: UnitState, pid: int, start_time: int) -> None:
@@ -287,11 +300,12 @@ def tree_emptied(world: World, state: UnitState) -> None:
     outlived = state.definition[d.EXIT_TYPE] is ExitType.CGROUP and state.last_exit.code
     if outlived and (state.up or state.starting):
         _main_exited(world, state, state.result, state.message)
-    elif state.sub is SubState.RUNNING or state.sub in RELOADING:
+    elif state.sub is SubState.RUNNING:
+        _rest(world, state)
+    elif state.sub in RELOADING:
         move(world, state, Cause.COMPLETED)
     elif state.sub is SubState.START:  # of a forking service whose parent has ended
-        note = state.message or "no process was left running"
-        fail(world, state, Result.PROTOCOL, note, Cause.FAILED)
+        _left_nothing(world, state, state.message or "no process was left running")
     else:
         settle_signal(world, state)
 

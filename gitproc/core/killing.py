@@ -82,3 +82,15 @@ def unknown_main(state: UnitState) -> bool:
     if state.definition[d.EXIT_TYPE] is ExitType.CGROUP:
         return True
     return state.definition[d.TYPE] is ServiceType.FORKING and not state.last_exit.code
+
+
+def looks_for_main(state: UnitState) -> bool:
+    """Whether a forking service waits for its main process to be told: once its parent has ended, and by its PID
+    file until ExecStartPost=, which may write it, is done."""
+    unit = state.definition
+    if unit[d.TYPE] is not ServiceType.FORKING or state.last_exit.code:
+        return False
+    if state.main is not None or state.control is not None:
+        return False
+    done = state.sub is SubState.START_POST and state.command >= len(unit[d.EXEC_START_POST])
+    return state.sub is SubState.START or (done and bool(unit[d.PID_FILE]))

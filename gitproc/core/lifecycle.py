@@ -10,6 +10,7 @@ from __future__ import annotations
 from gitproc.core import attribution, deadlines, health, relations, reload, watchdog
 from gitproc.core.actions import (
     CheckConditions,
+    FindMain,
     Release,
     SignalTree,
     WatchBusName,
@@ -21,6 +22,7 @@ from gitproc.core.killing import (
     FINAL_ROUND,
     FIRST_ROUND,
     gone,
+    looks_for_main,
     order_signals,
     unknown_main,
     watch_rest,
@@ -178,6 +180,9 @@ def next_command(world: World, state: UnitState) -> None:
     if state.command >= len(commands):
         if state.sub is SubState.RELOAD:
             _reload_commands_done(world, state)
+            return
+        if looks_for_main(state):
+            world.do(FindMain(unit, state.invocation))
             return
         move(world, state, Cause.DONE)
         return

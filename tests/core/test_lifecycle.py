@@ -161,6 +161,64 @@ def test_forking_without_a_daemon_breaks_the_protocol_at_once():
         assert end_of(machine) == ("failed", "protocol")
 
 
+def test_forking_that_leaves_nothing_remains_after_exit_and_runs_what_comes_after_it():
+    lines = ("Type=forking", "RemainAfterExit=yes", "ExecStart=/bin/true")
+    machine = stopped(*lines, "ExecStartPost=/bin/true post", "ExecStop=/bin/true stop")
+    assert machine.spawns() == ["true", "true post", "true stop"]
+    assert end_of(machine) == ("dead", "success")
+    machine = started(*lines)
+    assert end_of(machine) == ("exited", "success")
+    machine = started(*lines, "PIDFile=/run/a.pid")
+    assert end_of(machine) == ("failed", "protocol")
+
+
+def test_forking_without_a_known_main_process_remains_after_its_tree():
+    twins = Program(lasts=0.01, daemon=Program(lasts=3.0))
+    lines = service("Type=forking", "ExecStart=/bin/p", "RemainAfterExit=yes")
+    machine = Machine({"a.service": lines}, {"p": twins})
+    machine.guesses = False
+    machine.run(1)
+    assert machine.sub("a.service") == "running"
+    machine.run(5)
+    assert end_of(machine) == ("exited", "success")
+
+
+FORKS = Program(lasts=0.01, daemon=Program(), pid_file=0.5)
+
+
+@pytest.mark.parametrize("lasts", [0.1, 1.0])
+def test_the_pid_file_may_be_written_while_what_comes_after_the_start_runs(lasts):
+    lines = ("Type=forking", "ExecStart=/bin/p", "PIDFile=/run/a.pid", "ExecStartPost=/bin/post")
+    machine = started(*lines, seconds=0.2, p=FORKS, post=Program(lasts=lasts))
+    assert machine.spawns() == ["p", "post"]
+    assert machine.sub("a.service") == "start-post"
+    machine.run(2)
+    assert machine.sub("a.service") == "running"
+    assert machine.main("a.service").alive
+
+
+@pytest.mark.parametrize(
+    ("daemon", "written", "result"),
+    [(Program(), 100.0, "timeout"), (Program(lasts=0.5), 100.0, "protocol")],
+)
+def test_a_pid_file_that_is_not_written_after_the_start_either(daemon, written, result):
+    lines = ("Type=forking", "ExecStart=/bin/p", "PIDFile=/run/a.pid", "ExecStartPost=/bin/true")
+    parent = Program(lasts=0.01, daemon=daemon, pid_file=written)
+    machine = started(*lines, "TimeoutStartSec=2", seconds=5, p=parent)
+    assert end_of(machine) == ("failed", result)
+
+
+@pytest.mark.parametrize("crash_at", [0.05, 0.15, 0.3])
+def test_a_pid_file_is_waited_for_after_a_crash(crash_at):
+    lines = ("Type=forking", "ExecStart=/bin/p", "PIDFile=/run/a.pid", "ExecStartPost=/bin/post")
+    machine = started(*lines, seconds=crash_at, p=FORKS, post=Program(lasts=0.1))
+    machine.crash()
+    machine.restart()
+    machine.run(3)
+    assert machine.spawns().count("p") == 1
+    assert machine.sub("a.service") == "running"
+
+
 def test_forking_whose_daemon_dies_before_its_pid_file_is_there_does_not_wait_for_it():
     parent = Program(lasts=0.01, daemon=Program(lasts=0.5), pid_file=100.0)
     machine = started("Type=forking", "ExecStart=/bin/p", "PIDFile=/run/a.pid", seconds=2, p=parent)
