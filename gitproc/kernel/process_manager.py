@@ -63,7 +63,7 @@ class ProcessManager:
         self._rows: Rows = []
         self._row_fds: Fds = []
         self._kept: tuple[Held, Fds] = [], []
-        self._holds = True
+        self._holds = self._drains = True
         self._held: Events | None = None  # events that wait until the caller has seen the table
         self.orphans: dict[Process, tuple[int, int]] = {}
         """What lived when the line broke: pid and pidfd (open until the next `connect`)."""
@@ -93,6 +93,7 @@ class ProcessManager:
         message, fds = await self._line.connect(where, timeout)
         _, _, pid, epoch, features = message
         self._holds = bool(features.get("holds"))
+        self._drains = bool(features.get("drains"))
         return Welcome(pid, epoch, features, fds[0])
 
     def close(self) -> None:
@@ -214,6 +215,12 @@ class ProcessManager:
         """Have the logger close its files and open them by name again. HostError if the line breaks."""
         await self._ask("reopen")
 
+    async def drain_logs(self) -> None:
+        """Have the logger write down what services have written by now. Never returns if the logger dies over
+        it; at once if the shim is older. HostError if the line breaks."""
+        if self._drains:
+            await self._ask("drain")
+
     def pid(self, process: Process) -> int:
         """Its pid; 0 if it is not known or has ended."""
         known = self._by_process.get(process)
@@ -284,7 +291,7 @@ class ProcessManager:
                 self.on_terminate(signo)
             case ("refused", request, step, _, text):
                 self._refused(request, step, text)
-            case ("reopened" | "reexeced" | "signalled" | "held" | "dropped", request, *_):
+            case ("reopened" | "reexeced" | "signalled" | "held" | "dropped" | "drained", request, *_):
                 self._answer(request, None)
             case _:
                 protocol.close_all(fds)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 _READ = 65536
+_PASSES = 2  # over all pipes that are ready: what is in them is moved, then those without a writer end
 
 
 class Logger:
@@ -45,6 +46,7 @@ class Logger:
         self._streams: dict[int, tuple[int, LogFile]] = {}  # by descriptor
         self._sieves: dict[int, Sieve] = {}  # of the few streams that have rules
         self._finishing = False
+        self._drains: list[tuple[int, int]] = []  # token, passes that are left
 
     def add(
         self,
@@ -69,7 +71,8 @@ class Logger:
     def run(self) -> None:
         """Until told to end, or until shim and all writers are gone."""
         while self._control is not None or self._streams:
-            for fd, events in self._epoll.poll(0 if self._finishing else -1):
+            hurry = self._finishing or self._drains
+            for fd, events in self._epoll.poll(0 if hurry else -1, len(self._streams) + 1):
                 if fd in self._streams:
                     if events & select.EPOLLIN:
                         self._move(fd)
@@ -77,6 +80,8 @@ class Logger:
                         self._end(fd)
                 elif self._control is not None and not self._obey(self._control):
                     return
+            if hurry and self._drains:
+                self._drained()
             if self._finishing and not self._epoll.poll(0):
                 return
 
@@ -112,6 +117,15 @@ class Logger:
             del self._files[file.path]
         self._tell(("ended", number))
 
+    def _drained(self) -> None:
+        """A pass over all that was ready is over. It is bounded: somebody may write without end."""
+        waiting, self._drains = self._drains, []
+        for token, passes in waiting:
+            if passes > 1:
+                self._drains.append((token, passes - 1))
+            else:
+                self._tell(("drained", token))
+
     def _obey(self, control: _socket.socket) -> bool:
         try:
             received = receive(control)
@@ -131,6 +145,8 @@ class Logger:
                 for file in self._files.values():
                     file.reopen()
                 self._tell(("reopened", token))
+            case (("drain", token), _):
+                self._drains.append((token, _PASSES))
             case (("finish",), _):
                 self._finishing = True
             case (("quit",), _):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import time
 
 from gitproc.shim import logger, process
 from gitproc.shim.clone import clone
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from gitproc.shim.protocol import Message
 
 _LONGEST_PAUSE = 5.0  # seconds
-_HEALTHY = "logger is well"
+_HEALTHY = 10.0  # seconds; one that lived for this long is replaced at once
 
 
 class Logs:
@@ -38,6 +39,7 @@ class Logs:
         self._blocked = False  # it is waited for that the logger can take more
         self._next = 1
         self._pause = 0.0
+        self._born = 0.0  # the logger, by the monotonic clock
         self._control: _socket.socket | None = None
         self.pid = 0
         self.finishing = False
@@ -59,6 +61,11 @@ class Logs:
     def reopen(self, token: int) -> None:
         """Have the files closed and opened again; answered by ("reopened", token)."""
         self._say(encode(("reopen", token)))
+
+    def drain(self, token: int) -> None:
+        """Have what is in the pipes by now written down; answered by ("drained", token), or by nothing if
+        the logger dies over it."""
+        self._say(encode(("drain", token)))
 
     def finish(self) -> None:
         """Have the logger write down what is in the pipes, and end."""
@@ -85,6 +92,7 @@ class Logs:
             theirs.close()
         os.close(pidfd)
         self.pid = pid
+        self._born = time.monotonic()
         self._unsent = [
             item for item in self._unsent if isinstance(item, bytes)
         ]  # it has all streams
@@ -92,7 +100,6 @@ class Logs:
         if self.finishing:
             self._unsent.append(encode(("finish",)))
         self._flush()
-        self._loop.after(_HEALTHY, 10.0, self._is_well)
 
     def ended(self, pid: int, clean: bool) -> bool:
         """A process has been reaped; False if it is not the logger. `clean`: it ended as told."""
@@ -101,6 +108,8 @@ class Logs:
         self._read()
         self._hang_up()
         self.pid = 0
+        if time.monotonic() >= self._born + _HEALTHY:
+            self._pause = 0.0
         if not (self.finishing and clean):
             self._again()
         return True
@@ -125,12 +134,8 @@ class Logs:
             self.start()
 
     def _again(self) -> None:
-        self._loop.cancel(_HEALTHY)
         self._loop.after("logger", self._pause, self.start)
         self._pause = min(max(self._pause * 2, 0.1), _LONGEST_PAUSE)
-
-    def _is_well(self) -> None:
-        self._pause = 0.0
 
     def _watch(self, control: _socket.socket) -> None:
         self._control = control
@@ -190,7 +195,7 @@ class Logs:
                 case (("warning", text), _):
                     process.say(text)
                     self._tell(("warning", 0, text))
-                case (("reopened", token), _):
-                    self._tell(("reopened", token))
+                case (("reopened" | "drained" as done, token), _):
+                    self._tell((done, token))
                 case _:
                     self._hang_up()

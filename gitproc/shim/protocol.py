@@ -21,6 +21,7 @@ manager to shim                                   shim to manager
 ("drop", request, owner, name or None)            ("dropped", request, count)
 ("holdings", request)                             ("holdings", request, page, last, rows) + fds
 ("reopen", request)                               ("reopened", request)
+("drain", request)                                ("drained", request)   what was in the pipes is in the logs
 ("reexec", request)                               ("reexeced", request)
 ("shutdown",)                                     ("terminate", signo)
 A request that makes no sense is answered by ("error", text), one that cannot be done by ("refused", ...). A

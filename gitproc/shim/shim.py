@@ -90,7 +90,7 @@ class Shim:
     def _greet(self) -> None:
         self._manager.greeted = True
         self._children.forget_requests()
-        features = {**self.features, "clone3": have_clone3(), "holds": True}
+        features = {**self.features, "clone3": have_clone3(), "holds": True, "drains": True}
         welcome = ("welcome", VERSION, os.getpid(), self.epoch, features)
         self._line.emit(welcome, (self._notify.fileno(),))
         self._last_resort.came()
@@ -118,6 +118,8 @@ class Shim:
                 self._holdings.send_table(request)
             case ("reopen", int(request)):
                 self._logs.reopen(request)
+            case ("drain", int(request)):
+                self._logs.drain(request)
             case ("reexec", int(request)):
                 self._reexec = request
                 self._idle()

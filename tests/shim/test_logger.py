@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gitproc.shim.logfile import LogFile
-from tests.shim.client import NOBODY, title, until
+from tests.shim.client import NOBODY, children_of, title, until
 
 LINES = 'i=0; while [ $i -lt {count} ]; do echo "line $i"; i=$((i+1)); {pause} done'
 
@@ -306,3 +306,41 @@ def test_a_reader_that_keeps_the_lock_does_not_keep_the_lines(tmp_path):
     assert path.read_text() == "one\ntwo\nthree\n"
     for fd in (reader, reading, writing):
         os.close(fd)
+
+
+def test_a_logger_that_is_asked_has_written_all_that_was_in_the_pipes(shim, client, tmp_path):
+    path, ruled = tmp_path / "a.log", tmp_path / "b.log"
+    rules = (-1, 6, True, 0.0, 0)
+    os.kill(shim.logger, signal.SIGSTOP)
+    try:
+        run(client, "a", "echo one; echo last words", output=log_to(path))
+        run(client, "b", "printf unfinished", output={**log_to(ruled), "rules": rules})
+        client.send("drain", 7)
+        client.list()  # the shim has taken it in,
+        assert not client.kept  # and nobody has answered
+    finally:
+        os.kill(shim.logger, signal.SIGCONT)
+    client.expect("drained", 7)
+    assert (path.read_text(), ruled.read_text()) == ("one\nlast words\n", "unfinished")
+
+
+def test_asking_the_logger_ends_where_somebody_writes_without_end(shim, client, tmp_path):
+    client.start("a", "/bin/sh", "-c", "exec yes", output=log_to(tmp_path / "a.log", 100000, 0))
+    for token in (7, 8):
+        client.send("drain", token)
+        client.expect("drained", token)
+
+
+def test_a_logger_that_comes_later_answers(shim, client, tmp_path):
+    path = tmp_path / "a.log"
+    for _ in range(4):  # each death makes the pause before the next logger longer
+        logger = shim.logger
+        os.kill(logger, signal.SIGKILL)
+        shim.other_logger(logger)
+    logger = shim.logger
+    os.kill(logger, signal.SIGKILL)
+    until(lambda: logger not in children_of(shim.pid))
+    run(client, "a", "echo said while nobody listened", output=log_to(path))
+    client.send("drain", 7)
+    client.expect("drained", 7)
+    assert path.read_text() == "said while nobody listened\n"
