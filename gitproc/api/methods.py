@@ -197,8 +197,14 @@ METHODS: Mapping[str, Method] = {
     "show": Method({"units": _units, "properties": _texts}),
     "cat": Method({"units": _units}, frozenset({"units"})),
     "logs": Method(
-        {"unit": _unit, "lines": number, "since": _since, "follow": flag},
-        frozenset({"unit"}),
+        {
+            "unit": _unit,
+            "units": _patterns,
+            "lines": number,
+            "since": _since,
+            "until": _since,
+            "follow": flag,
+        },
         streams=True,
     ),
     "verify": Method({"rev": _text}),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from gitproc.api.methods import LIFECYCLE
 from gitproc.api.text_changes import apply, history, plan, rollback, sync
 from gitproc.api.text_dependencies import dependencies
+from gitproc.api.text_logs import cut, form_of, log_lines
 from gitproc.api.text_reasons import diff, timeline, why
 from gitproc.api.text_security import above, security
 from gitproc.api.text_sockets import sockets
@@ -194,11 +195,7 @@ def _cat(data: Mapping[str, Any], style: Style) -> Rendered:
 
 def _logs(data: Mapping[str, Any], style: Style) -> Rendered:
     lines = list(data.get("lines") or ())
-    cut = data.get("cut")
-    more = (
-        f"gitproc: only the last {len(lines)} lines are shown: {safe(cut)} has all\n" if cut else ""
-    )
-    return Rendered(0, _lines(style.raw(str(line["text"])) for line in lines), more)
+    return Rendered(0, _lines(log_lines(lines, form_of(lines), style)), cut(data, len(lines)))
 
 
 def event_line(event: Mapping[str, Any], style: Style) -> str:

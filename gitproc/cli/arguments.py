@@ -8,7 +8,18 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import gitproc
-from gitproc.cli import calendar, commits, house, look, security, take, top, units
+from gitproc.cli import (
+    calendar,
+    commits,
+    house,
+    journalctl_words,
+    logs,
+    look,
+    security,
+    take,
+    top,
+    units,
+)
 from gitproc.cli.systemctl_words import instead_of
 from gitproc.errors import UsageError
 
@@ -84,7 +95,7 @@ def parser() -> Parser:
         verb.set_defaults(run=run, verb=name)
         return verb
 
-    for module in (units, look, top, security, calendar, commits, take, house):
+    for module in (units, look, logs, top, security, calendar, commits, take, house):
         module.register(add)
     return whole
 
@@ -97,7 +108,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         args.rest = list(words)
         args.rest.remove("daemon")
     elif unknown:
-        whole.error(f"unknown argument{'s' * (len(unknown) > 1)} {' '.join(unknown)}")
+        said = f"unknown argument{'s' * (len(unknown) > 1)} {' '.join(unknown)}"
+        hint = journalctl_words.instead_of(unknown) if args.verb == "logs" else ""
+        if hint:
+            raise UsageError(f"{said}: {hint}")
+        whole.error(said)
     for name, value in _DEFAULTS.items():
         if not hasattr(args, name):
             setattr(args, name, value)

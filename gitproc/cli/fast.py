@@ -59,6 +59,7 @@ _VALUES = {
     "-p": "property",
     "--property": "property",
     "--since": "since",
+    "-S": "since",
 }
 
 
@@ -180,6 +181,8 @@ def terminal() -> tuple[int, bool]:
 def _request(verb: str, units: list[str], options: dict[str, str]) -> str | None:
     width, colored = terminal()
     params = [f'"width":{width},"color":{"true" if colored else "false"}']
+    if verb == "logs" and any(char in units[0] for char in "*?["):
+        return None
     if verb in {"logs", "why"}:
         params.append(f'"unit":{quote(units[0])}')
     elif units:

@@ -1,4 +1,4 @@
-"""Verbs that only look: status, list and its kin, is-active and its kin, show, cat, logs, events."""
+"""Verbs that only look: status, list and its kin, is-active and its kin, show, cat, events."""
 
 from __future__ import annotations
 
@@ -60,30 +60,20 @@ def _why(args: argparse.Namespace) -> int:
     return ask(args, "why", {"unit": args.unit})
 
 
-def _logs(args: argparse.Namespace) -> int:
-    params: dict[str, Any] = {"unit": args.unit}
-    if args.lines is not None:
-        params["lines"] = args.lines
-    if args.since:
-        params["since"] = args.since
-    return _follow(args, "logs", params) if args.follow else ask(args, "logs", params)
-
-
 def _events(args: argparse.Namespace) -> int:
     params: dict[str, Any] = {} if args.lines is None else {"lines": args.lines}
-    return _follow(args, "events", params) if args.follow else ask(args, "events", params)
+    return _follow(args, params) if args.follow else ask(args, "events", params)
 
 
-def _follow(args: argparse.Namespace, method: str, params: Mapping[str, Any]) -> int:
-    """Print items as they come, until the manager ends the stream or the operator has seen enough."""
+def _follow(args: argparse.Namespace, params: Mapping[str, Any]) -> int:
+    """Print events as they come, until the manager ends the stream or the operator has seen enough."""
     style = output.style()
     with client(args) as connection:
-        for item in connection.stream(method, params, output=1):
+        for item in connection.stream("events", params, output=1):
             if args.json:
                 output.put_json(item, line=True)
                 continue
-            line = event_line(item, style) if method == "events" else style.raw(str(item["text"]))
-            output.put_text(f"{line}\n")
+            output.put_text(f"{event_line(item, style)}\n")
             sys.stdout.buffer.flush()
     return 0
 
@@ -138,11 +128,6 @@ def register(add: Any) -> None:
     why.add_argument("unit", metavar="UNIT")
     cat = add("cat", _units, "show the files of units, as committed")
     cat.add_argument("units", nargs="+", metavar="UNIT")
-    logs = add("logs", _logs, "show what a unit wrote")
-    logs.add_argument("unit", metavar="UNIT")
-    logs.add_argument("-n", "--lines", type=_count, metavar="N", help="the last N lines (100)")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
-    logs.add_argument("--since", metavar="TIME", help="5min ago, today, 14:30, 2024-05-31 14:30")
     events = add("events", _events, "show what happened: units, commits, operators")
     events.add_argument("-n", "--lines", type=_count, metavar="N", help="the last N events")
     events.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")

@@ -30,6 +30,7 @@ _INSTEAD = {
     "thaw": "`gitproc kill --signal=CONT UNIT` lets its processes go on",
     "reset": "`gitproc reset-failed` forgets failures",
     "journal": "`gitproc logs UNIT`",
+    "journalctl": "`gitproc logs UNIT`, with journalctl's options",
     "tail": "`gitproc logs -f UNIT`",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from gitproc.core.world import World
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.perform import Effects
 from gitproc.store.event_log import Subscription
-from gitproc.store.logs import Ask
+from gitproc.store.log_follow import Ask
 
 DEFAULT_LIMIT = 300.0  # seconds
 MAX_LIMIT = 86_400.0

@@ -28,13 +28,13 @@ from gitproc.daemon.commits import Commits
 from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.inquiries import Inquiries
+from gitproc.daemon.log_answers import LogAnswers
 from gitproc.daemon.loop import Mailbox, boottime
 from gitproc.daemon.perform import Effects, Perform
 from gitproc.daemon.push import Pushes
 from gitproc.daemon.questions import Questions
-from gitproc.errors import NoSuchUnit, SourceError, UsageError
+from gitproc.errors import SourceError, UsageError
 from gitproc.kernel import processes
-from gitproc.store.log_lines import LogLine
 from gitproc.store.logs import LogReader
 from gitproc.units.seats import is_second
 
@@ -60,7 +60,13 @@ class RpcHandler:
         self.pushes = Pushes(effects, desired)
         branch = BranchVerbs(effects, desired, self._commits, self._asked)
         inquiries = Inquiries(effects, self._commits, self.questions, self._canonical)
-        self._others = {**self.pushes.methods, **branch.methods, **inquiries.methods}
+        self._logs = LogAnswers(effects, self.questions, self._canonical, self._matching)
+        self._others = {
+            **self.pushes.methods,
+            **branch.methods,
+            **inquiries.methods,
+            **self._logs.methods,
+        }
         self._next = 0
         self._since = time.time()
         self.notes: list[str] = []
@@ -95,12 +101,9 @@ class RpcHandler:
         """The items of `logs` or `events` with `follow`."""
         await self._commit_known(method, params)
         if method == "logs":
-            reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
-            since = params.get("since")
-            last = params.get("lines", 10 if since is None else None)
-            lines = reader.follow(last=last, since=since, ask=self.questions.ask)
-            async for line in lines:
-                yield _line(line)
+            async with contextlib.aclosing(self._logs.stream(params)) as lines:
+                async for line in lines:
+                    yield line
         elif method == "deploy":
             async with contextlib.aclosing(self._deploy_items(params)) as items:
                 async for item in items:
@@ -135,15 +138,6 @@ class RpcHandler:
             if unit is not None:
                 return unit.name
         return name if name in self._world.units and not is_second(name) else None
-
-    def _known(self, name: str) -> str:
-        found = self._canonical(name)
-        if found is not None:
-            return found
-        reader = LogReader(self._e.config.log_dir, name)
-        if reader.path.exists():  # of a unit that is gone
-            return name
-        raise NoSuchUnit(self._world.absence(name), unit=name)
 
     def _matching(self, patterns: list[str]) -> list[str]:
         names: dict[str, None] = {}
@@ -245,6 +239,7 @@ class RpcHandler:
         patterns = params.get("units")
         if patterns:
             names = self._matching(patterns)
+            await self._logs.caught_up()
             units = [await self._detailed(name, params.get("lines", _TAIL)) for name in names]
         else:
             units = [self._unit(name) for name in status.listed(self._world)]
@@ -270,8 +265,7 @@ class RpcHandler:
             found.update(accounting.details(self._e.controller, state.seat))
             pids = self._e.controller.pids(state.seat)[:_PROCESSES]
             found["processes"] = [{"pid": pid, "title": processes.title(pid)} for pid in pids]
-        reader = LogReader(self._e.config.log_dir, name)
-        found["log"] = [x.text for x in reader.tail(lines)]
+        found["log"] = [x.text for x in LogReader(self._e.config.log_dir, name).tail(lines)]
         changed = await self._commits.last_change(self._files(name))
         found["commit"] = commit_record(changed)
         return found
@@ -312,13 +306,6 @@ class RpcHandler:
             result[name] = shown
         return {"version": 1, "units": result}
 
-    async def _logs(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
-        reader = LogReader(self._e.config.log_dir, self._known(params["unit"]))
-        since, last = params.get("since"), params.get("lines")
-        lines, cut = await self.questions.ask(lambda: reader.newest(last, since))
-        found: dict[str, Any] = {"version": 1, "lines": [_line(line) for line in lines]}
-        return {**found, "cut": str(reader.path)} if cut else found
-
     async def _events(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         count = params.get("lines", 100)
         found = await self.questions.ask(lambda: self._e.events.read(count))
@@ -348,7 +335,3 @@ _VERBS = frozenset(verb.value for verb in Verb)
 _LOOKS = frozenset(
     {"ping", "status", "list", "is-active", "is-failed", "show", "logs", "events", "doctor"}
 )
-
-
-def _line(line: LogLine) -> dict[str, Any]:
-    return {"text": line.text, "time": line.time}

@@ -291,7 +291,11 @@ class ProcessManager:
                 self.on_terminate(signo)
             case ("refused", request, step, _, text):
                 self._refused(request, step, text)
-            case ("reopened" | "reexeced" | "signalled" | "held" | "dropped" | "drained", request, *_):
+            case (
+                "reopened" | "reexeced" | "signalled" | "held" | "dropped" | "drained",
+                request,
+                *_,
+            ):
                 self._answer(request, None)
             case _:
                 protocol.close_all(fds)

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 
 _READ = 65536
-_PASSES = 2  # over all pipes that are ready: what is in them is moved, then those without a writer end
+_PASSES = (
+    2  # over all pipes that are ready: what is in them is moved, then those without a writer end
+)
 
 
 class Logger:

@@ -147,15 +147,20 @@ class ExampleManager:
         }
 
     async def _logs(self, params):
-        if params["unit"] not in self.units:
-            raise NoSuchUnit(f"no unit {params['unit']} is loaded", unit=params["unit"])
-        lines = [f"line {number}" for number in range(200)]
-        lines += ["bytes \udcff\udcfe", f"nasty {NASTY}"]
-        return {
-            "lines": [
-                {"time": LONG_AGO, "text": text} for text in lines[-params.get("lines", 100) :]
-            ]
-        }
+        wanted = [params["unit"]] if "unit" in params else params.get("units", ["*"])
+        names = [name for one in wanted for name in fnmatch.filter(self.units, one) or [one]]
+        for name in names:
+            if name not in self.units:
+                raise NoSuchUnit(f"no unit {name} is loaded", unit=name)
+        texts = [f"line {number}" for number in range(200)]
+        texts[150] = "<3>an Error"
+        texts += ["bytes \udcff\udcfe", f"nasty {NASTY}"]
+        lines = [
+            {"unit": name, "time": LONG_AGO, "text": text, "priority": 3 if text[0] == "<" else 6}
+            for text in texts
+            for name in names
+        ]
+        return {"lines": lines[-params.get("lines", 100) :]}
 
     async def stream(self, method, params, caller) -> AsyncIterator[dict]:
         self.calls.append((method, params, caller))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import time
 
 import pytest
@@ -195,6 +197,68 @@ def test_logs_by_count_by_time_and_as_they_come(machine):
     # The log outlives its unit.
     machine.deploy({"a.service": None})
     assert machine.gitproc("logs", "a", "-n", "1").out == "more\n"
+
+
+def test_what_was_written_before_a_stop_is_read_after_it(machine):
+    script = 'trap "echo last words; exit" TERM; echo ready; sleep 1000 & wait'
+    machine.deploy({"a.service": service(shell(script))})
+    until(lambda: machine.log("a") == "ready\n", "it has spoken")
+    os.kill(machine.logger, signal.SIGSTOP)  # it gets no processor for a while
+    try:
+        assert machine.gitproc("stop", "a").status == 0
+        reading = machine.follow("logs", "a")
+        assert reading.stdout is not None
+        heard, _, _ = select.select([reading.stdout], [], [], 0.3)
+        assert not heard  # the logger has a chance
+    finally:
+        os.kill(machine.logger, signal.SIGCONT)
+    assert reading.communicate() == ("ready\nlast words\n", None)
+
+
+def test_a_logger_that_hangs_holds_up_nobody_for_long(machine):
+    machine.deploy({"a.service": service(shell("echo ready; exec sleep 1000"))})
+    until(lambda: machine.log("a") == "ready\n", "it has spoken")
+    os.kill(machine.logger, signal.SIGSTOP)
+    try:
+        for _ in range(3):  # what there is; and who has waited in vain once does not wait again
+            assert machine.gitproc("logs", "a").out == "ready\n"
+            assert "ready" in machine.gitproc("status", "a").out
+    finally:
+        os.kill(machine.logger, signal.SIGCONT)
+
+
+def test_logs_of_several_units(machine):
+    say = shell("echo $1 one; echo $1 two; exec sleep 1000")
+    machine.deploy({
+        f"web-{name}.service": service(say.replace("$$1", name)) for name in "ab"
+    } | {"other.service": service(shell("echo other; exec sleep 1000"))})  # fmt: skip
+    for name, count in (("web-a", 2), ("web-b", 2), ("other", 1)):
+        until(lambda n=name, c=count: machine.log(n).count("\n") == c, "they have spoken")
+    lines = machine.gitproc("logs", "web-*", "-o", "cat").out.splitlines()
+    assert sorted(lines) == ["a one", "a two", "b one", "b two"]
+    assert [x for x in lines if x[0] == "a"] == ["a one", "a two"]
+    named = machine.gitproc("logs", "web-a", "other", "-b").out
+    assert " web-a: a two\n" in named and " other: other\n" in named
+    assert " other: other\n" in machine.gitproc("logs").out
+    assert machine.gitproc("logs", "-u", "web-b", "-g", "ONE|TWO", "-n1").out == ""
+    assert machine.gitproc("logs", "-xeu", "web-b", "-g", "one|two", "-n1").out == "b two\n"
+    assert machine.gitproc("logs", "web-b", "--until", "yesterday").out == ""
+    assert (
+        machine.gitproc("logs", "web-b", "-U", "+1h", "-S", "1h ago", "-r").out == "b two\nb one\n"
+    )
+    assert machine.gitproc("logs", "nothing-*").status == 4
+    assert machine.gitproc("logs", "web-a", "nothing").status == 4
+    following = machine.follow("logs", "-f", "web-*", "other", "-n", "all")
+    assert following.stdout is not None
+    seen = {following.stdout.readline().partition(": ")[2] for _ in range(5)}
+    assert seen == {"a one\n", "a two\n", "b one\n", "b two\n", "other\n"}
+    machine.gitproc("restart", "web-b")
+    assert following.stdout.readline().endswith(" web-b: b one\n")
+    following.terminate()
+    following.wait()
+    following.stdout.close()
+    status, _, err = machine.gitproc("logs", "-f", "web-a", "--until", "now")
+    assert (status, "has no end" in err) == (2, True)
 
 
 def test_events_tell_what_happened_and_who_asked(machine):

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from gitproc.errors import StateError
-from gitproc.store import inotify, log_segments
+from gitproc.store import inotify, log_merge, log_segments
 from gitproc.store.log_index import TimeIndex
 from gitproc.store.log_lines import LINE_BYTES, safe_text
+from gitproc.store.log_merge import newest_of
 from gitproc.store.logs import LogReader
 
 
@@ -507,3 +508,83 @@ def test_following_in_a_directory_that_is_missing_is_a_state_error(tmp_path):
             await anext(LogReader(tmp_path / "missing", "a.service").follow())
 
     following(scenario)
+
+
+def test_the_last_lines_before_an_instant_over_rotations(writer, reader):
+    for number in range(40):
+        writer.write(b"%d\n" % number, 1000.0 + number)
+        if number % 10 == 9:
+            writer.rotate(files=5)
+    assert texts(reader.lines(until=1003.0)) == ["0", "1", "2"]
+    for until in (1025.0, 1030.0, 1031.5):
+        before = [str(number) for number in range(40) if 1000 + number < until]
+        assert texts(reader.lines(last=3, until=until)) == before[-3:]
+        assert texts(reader.newest(15, None, until)[0]) == before[-15:]
+        assert texts(reader.newest(15, 1020.0, until)[0]) == before[20:][-15:]
+    assert texts(reader.newest(2, None, 1000.0)[0]) == []
+    assert texts(reader.newest(2, None, 5000.0)[0]) == ["38", "39"]
+
+
+def test_a_line_that_began_before_an_instant_is_whole(writer, reader):
+    writer.write(b"one\ntw", 1000.0)
+    writer.write(b"o\nthree\n", 1001.0)
+    assert texts(reader.lines(last=1, until=1001.0)) == ["two"]
+    assert texts(reader.lines(last=5, until=1001.0)) == ["one", "two"]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two logs of four lines that take turns."""
+    writers = {name: Writer(tmp_path, name) for name in "ab"}
+    for number in range(4):
+        writers["a"].write(b"a%d\n" % number, 1000.0 + number)
+        writers["b"].write(b"b%d\n" % number, 1000.5 + number)
+    return {name: LogReader(tmp_path, f"{name}.service") for name in "ab"}
+
+
+def told(found):
+    return [line.text for _, line in found]
+
+
+def test_logs_are_merged_by_time(pair):
+    found, cut = newest_of(pair, None, None, None)
+    assert (told(found), cut) == (["a0", "b0", "a1", "b1", "a2", "b2", "a3", "b3"], False)
+    assert [unit for unit, _ in found] == list("abababab")
+    assert told(newest_of(pair, 3, None, None)[0]) == ["b2", "a3", "b3"]
+    assert told(newest_of(pair, 0, None, None)[0]) == []
+    assert told(newest_of(pair, 2, 1001.0, 1003.0)[0]) == ["a2", "b2"]
+
+
+def test_a_clock_that_is_set_back_turns_no_lines_around(pair, tmp_path):
+    Writer(tmp_path, "a").write(b"a4\n", 1001.2)
+    assert told(newest_of(pair, None, None, None)[0])[-3:] == ["a3", "a4", "b3"]
+
+
+def test_merged_logs_are_bounded_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_merge, "MOST_CHARACTERS", 1000)
+    readers = {}
+    for name in "abc":
+        Writer(tmp_path, name).write(b"x" * 99 + b"\n" + (b"y" * 99 + b"\n") * 9, 1000.0)
+        readers[name] = LogReader(tmp_path, f"{name}.service")
+    found, cut = newest_of(readers, None, None, None)
+    assert (len(found), cut) == (10, True)
+    found, cut = newest_of(readers, 5, None, None)
+    assert (len(found), cut) == (5, False)
+
+
+def test_several_logs_are_followed_as_one(pair, tmp_path):
+    async def follow():
+        lines = log_merge.follow_all(pair, 3, None, asyncio.to_thread)
+        seen = []
+        async with asyncio.timeout(30):
+            for _ in range(3):
+                seen.append((await anext(lines))[1].text)
+            for name in "ba":
+                Writer(tmp_path, name).write(f"{name} now\n".encode(), 2000.0)
+                seen.append((await anext(lines))[1].text)
+        await lines.aclose()
+        return seen
+
+    before = open_files()
+    assert asyncio.run(follow()) == ["b2", "a3", "b3", "b now", "a now"]
+    assert open_files() == before

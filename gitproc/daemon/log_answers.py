@@ -1,0 +1,148 @@
+"""What the socket answers of services' logs: lines of one or several units, as they are or as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gitproc.api.caller import Caller
+from gitproc.daemon.perform import Effects
+from gitproc.daemon.questions import Questions
+from gitproc.errors import DaemonError, HostError, NoSuchUnit, UsageError
+from gitproc.store.log_lines import LogLine
+from gitproc.store.log_merge import follow_all, newest_of
+from gitproc.store.logs import LogReader
+from gitproc.units import directives_exec_streams as streams
+from gitproc.units.unit import Unit
+
+PATIENCE = 3.0  # seconds the logger has to write down what is in the pipes
+DISTRUST = 10.0  # seconds for which one that did not is not asked again
+AT_ONCE = 100  # logs that one reader may follow
+FOLLOWED = 2000  # by all readers; each holds two files open
+_TAIL = 10  # lines from which on a log is followed
+
+
+class LogAnswers:
+    """`canonical` knows the unit a name means, `matching` the units that names and patterns mean."""
+
+    def __init__(
+        self,
+        effects: Effects,
+        questions: Questions,
+        canonical: Callable[[str], str | None],
+        matching: Callable[[list[str]], list[str]],
+    ) -> None:
+        self._e = effects
+        self._questions = questions
+        self._canonical, self._matching = canonical, matching
+        self._distrusted_until = 0.0
+        self._followed = 0
+        self.methods = {"logs": self._logs}
+
+    async def caught_up(self) -> None:
+        """Wait until what services have written by now can be read; not for long, and not for one that hangs."""
+        if time.monotonic() < self._distrusted_until:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._e.manager.drain_logs()
+        except TimeoutError:
+            self._distrusted_until = time.monotonic() + DISTRUST
+        except HostError:
+            pass  # the shim is gone: there is nobody to wait for
+
+    async def _logs(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        readers = self._readers(params)
+        since, until, last = params.get("since"), params.get("until"), params.get("lines")
+        await self.caught_up()
+        told, cut = await self._questions.ask(lambda: newest_of(readers, last, since, until))
+        item = self._teller(params)
+        found: dict[str, Any] = {"version": 1, "lines": [item(*one) for one in told]}
+        if cut:
+            only = len(readers) == 1
+            found["cut"] = str(next(iter(readers.values())).path if only else self._log_dir)
+        return found
+
+    async def stream(self, params: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """The items of `logs` with `follow`."""
+        if params.get("until") is not None:
+            raise UsageError("what is followed has no end: leave out until, or follow")
+        readers = self._readers(params)
+        if len(readers) > AT_ONCE:
+            raise UsageError(
+                f"{len(readers)} logs are too many to follow at once ({AT_ONCE}): name some of them"
+            )
+        if self._followed + len(readers) > FOLLOWED:
+            raise DaemonError(f"busy: {FOLLOWED} logs are followed already; try again later")
+        since, item = params.get("since"), self._teller(params)
+        last = params.get("lines", _TAIL if since is None else None)
+        self._followed += len(readers)
+        try:
+            lines = follow_all(readers, last, since, self._questions.ask)
+            async with contextlib.aclosing(lines):
+                async for unit, line in lines:
+                    yield item(unit, line)
+        finally:
+            self._followed -= len(readers)
+
+    @property
+    def _log_dir(self) -> Path:
+        return self._e.config.log_dir
+
+    def _readers(self, params: Mapping[str, Any]) -> dict[str, LogReader]:
+        """The logs that are asked for, by unit. NoSuchUnit for a name (not a pattern) that has none."""
+        wanted = params.get("units", ["*"]) if "unit" not in params else [params["unit"]]
+        found: dict[str, LogReader] = {}
+        for one in wanted:
+            for name in self._matching([one]) if _is_pattern(one) else [self._known(one)]:
+                reader = LogReader(self._log_dir, name)
+                if not _is_pattern(one) or name.endswith(".service") or reader.path.exists():
+                    found[name] = reader
+        if not found and wanted != ["*"]:
+            raise NoSuchUnit(f"no unit matches {', '.join(wanted)}")
+        return found
+
+    def _known(self, name: str) -> str:
+        found = self._canonical(name)
+        if found is not None:
+            return found
+        if LogReader(self._log_dir, name).path.exists():  # of a unit that is gone
+            return name
+        raise NoSuchUnit(self._e.world.absence(name), unit=name)
+
+    def _teller(self, params: Mapping[str, Any]) -> Callable[[str, LogLine], dict[str, Any]]:
+        """How a line is told: with its unit and its priority where several may be asked for."""
+        if "unit" in params:
+            return lambda _, line: {"text": line.text, "time": line.time}
+        levels: dict[str, tuple[int, bool]] = {}
+
+        def told(unit: str, line: LogLine) -> dict[str, Any]:
+            if unit not in levels:
+                levels[unit] = _levels(self._e.world.wanted_unit(unit))
+            priority = _priority(line.text, *levels[unit])
+            return {"unit": unit, "text": line.text, "time": line.time, "priority": priority}
+
+        return told
+
+
+def _is_pattern(name: str) -> bool:
+    return any(char in name for char in "*?[")
+
+
+def _levels(unit: Unit | None) -> tuple[int, bool]:
+    """The level of lines without a prefix, and whether `<N>` in front is one (systemd.exec(5))."""
+    if unit is None:
+        return streams.SYSLOG_LEVEL.default, True
+    return unit[streams.SYSLOG_LEVEL], unit[streams.SYSLOG_LEVEL_PREFIX]
+
+
+def _priority(text: str, level: int, prefixed: bool) -> int:
+    if prefixed and text[:1] == "<":
+        digits, end, _ = text[1:5].partition(">")
+        if end and digits.isascii() and digits.isdigit():
+            return int(digits) & 7
+    return level
