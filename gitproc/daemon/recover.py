@@ -97,7 +97,7 @@ async def adopt(
     definition = unit_keeper(definitions, effects.host)
     recorded = world.recorded.get("serial", 0)
     keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
-    living = [x.definition for x in world.units.values() if x.sub not in _ENDED]
+    living = [x.unit for x in world.units.values() if x.unit and x.sub not in _ENDED]
     owners = await _take_holdings(world, manager, effects.sockets, surroundings)
     for entry in await manager.list():
         try:
