@@ -161,3 +161,11 @@ def test_a_name_that_is_somebody_elses_is_refused(beside):
     said = str(beside.events(unit="theirs.service"))
     assert "theirs is a group of the host's, but no user" in said
     assert names(records) == ["theirs.group"]
+
+
+def test_a_definition_that_was_not_kept_yet_keeps_no_manager_from_coming_back(machine):
+    """The intent to start is in the journal before the definition is on disk."""
+    machine.deploy({"a.service": service(settings="DynamicUser=yes")})
+    (machine.state / "definitions/kept").unlink()
+    machine.kill_manager()
+    machine.wait("a")
