@@ -1,0 +1,71 @@
+"""systemd.unit(5), "Conditions and Asserts": each is met on a real machine, and is not (conditions_table).
+
+A program is started exactly where it should; what is not met is skipped, or fails where it was asserted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.e2e.conditions_table import DRESS, HOLDS, MANAGER
+from tests.e2e.harness import CONFIG, service, until
+from tests.e2e.private import PrivateMachine
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def machine(machines):
+    found = PrivateMachine(config=f'{CONFIG}[deploy]\non_failure = "keep"\n')
+    dress = [sys.executable, "-I", "-S", "-c", DRESS, str(found.root)]
+    found.prefix = [*found.prefix, *dress, *MANAGER]
+    try:
+        yield found.start()
+    finally:
+        found.close()
+
+
+def test_each_condition_lets_start_and_keeps_from_starting(machine):
+    ran = machine.root / "ran"
+    ran.mkdir()
+    asked = {
+        f"{prefix}-{kind}-{word}": f"{prefix}{kind}={value.replace('{root}', str(machine.root))}"
+        for kind, values in HOLDS.items()
+        for prefix in ("Condition", "Assert")
+        for word, value in zip(("yes", "no"), values, strict=True)
+    }
+    asked["Requires-MountsFor-yes"] = f"RequiresMountsFor={machine.root}/bare"
+    asked["Requires-MountsFor-no"] = f"RequiresMountsFor={machine.root}/absent/below"
+    machine.commit(
+        {
+            f"{name}.service": service(f"/bin/touch {ran}/{name}", "Type=oneshot", line)
+            for name, line in asked.items()
+        }
+    )
+    starts = {name for name in asked if name.endswith("yes")}
+    ends = {
+        "Condition": ("inactive", "success"),
+        "Assert": ("failed", "assert"),
+        "Requires": ("failed", "assert"),
+    }
+    expected = {name: ends[name.partition("-")[0]] for name in asked.keys() - starts}
+    expected.update(dict.fromkeys(starts, ("inactive", "success")))
+
+    def settled():
+        skipped = {x["unit"].removesuffix(".service") for x in machine.events("unit.skipped")}
+        units = machine.units()
+        failed = {name for name in asked if units.get(name, {}).get("active_state") == "failed"}
+        started = {x.name for x in ran.iterdir()}
+        return skipped | failed | started >= asked.keys()
+
+    until(settled, "each is started or not", 40)
+    wrong = {asked[name] for name in {x.name for x in ran.iterdir()} ^ starts}
+    assert wrong == set(), "started, and should not be; or the other way round"
+
+    def states():
+        units = machine.units()
+        return {name: (units[name]["active_state"], units[name]["result"]) for name in asked}
+
+    until(lambda: expected.items() <= states().items(), "each is as it should be")
