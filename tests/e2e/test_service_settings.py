@@ -1,0 +1,208 @@
+"""Settings of services that no other test is about, each met by a program: in one machine, with its own /run and /var."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import CONFIG, free_port, service, shell, until
+from tests.e2e.private import PrivateMachine
+
+pytestmark = pytest.mark.root
+
+KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
+PYTHON = "/usr/bin/python3 -I -S"
+TOLD = "signal.signal(signal.SIG{0}, lambda *_: (print('{0}', flush=True), os._exit(9)))"
+DEAF = "import os, signal, socket, time\n{}\nprint('ready', flush=True)\nwhile True: time.sleep(100)\n"
+
+
+@pytest.fixture(scope="module")
+def machine():
+    found = PrivateMachine(config=KEEP)
+    try:
+        yield found.start()
+    finally:
+        found.close()
+
+
+def test_deadlines(machine):
+    """RuntimeRandomizedExtraSec=, WatchdogSignal=, TimeoutSec=: who is ended, when, and by what."""
+    machine.repository.write(
+        {
+            "deaf.py": DEAF.format("signal.signal(signal.SIGTERM, signal.SIG_IGN)"),
+            "dog.py": DEAF.format(TOLD.format("USR1")),
+        }
+    )
+    deaf = f"{PYTHON} ${{GITPROC_TREE}}/deaf.py"
+    dog = f"{PYTHON} ${{GITPROC_TREE}}/dog.py"
+    machine.commit(
+        {
+            "short.service": service(settings="RuntimeMaxSec=1ms"),
+            "spread.service": service(settings="RuntimeMaxSec=1ms\nRuntimeRandomizedExtraSec=9000w"),
+            "dog.service": service(dog, "WatchdogSec=3\nWatchdogSignal=SIGUSR1"),
+            "both.service": service(deaf, "Type=notify\nTimeoutSec=300ms"),
+            "stop.service": service(deaf, "TimeoutSec=300ms"),
+        }
+    )
+    assert machine.wait("short", "failed")["result"] == "timeout"
+    both = machine.wait("both", "failed")
+    assert (both["result"], both["exec_main_status"]) == ("timeout", signal.SIGKILL)
+    until(lambda: "ready" in machine.log("stop"), "it ignores SIGTERM")
+    assert machine.gitproc("stop", "stop").status == 0
+    assert machine.unit("stop")["exec_main_status"] == signal.SIGKILL
+    ended = machine.wait("dog", "failed")
+    assert (ended["result"], ended["exec_main_status"]) == ("watchdog", 9)
+    assert machine.log("dog").split() == ["ready", "USR1"]
+    assert machine.unit("spread")["sub_state"] == "running"
+
+
+def test_restarts_are_forgotten_in_time(machine):
+    again = "Restart=always\nRestartSec=0"
+    machine.deploy(
+        {
+            "cured.service": service(settings=again) + "[X-GitProc]\nRestartResetSec=500ms\n",
+            "marked.service": service(settings=again),
+        }
+    )
+    pids = machine.pids()
+    for name in ("cured", "marked"):
+        os.kill(pids[name], signal.SIGKILL)
+        told = until(lambda n=name: machine.events("unit.restarting", f"{n}.service"), "a restart")
+        assert len(told) == 1
+    until(lambda: machine.unit("cured")["restarts"] == 0, "it is forgotten")
+    assert machine.wait("marked")["restarts"] == 1
+
+
+def test_who_prepares_and_what_is_kept_of_what_is_said(machine):
+    who = machine.root / "who"
+    who.mkdir(mode=0o777)
+    who.chmod(0o777)
+    steps = f"ExecStartPre=/bin/sh -c 'id -u >{who}/%N'"
+    words = "echo plain; echo \\<7\\>quiet; echo \\<3\\>loud"
+    machine.deploy(
+        {
+            "helped.service": service(
+                settings=f"{steps}\nUser=nobody\nPermissionsStartOnly=yes", command="/usr/bin/id -u"
+            ),
+            "alone.service": service(
+                settings=f"{steps}\nUser=nobody\nType=oneshot", command="/usr/bin/id -u"
+            ),
+            "usual.service": service(shell(words), "Type=oneshot\nLogLevelMax=info"),
+            "lower.service": service(
+                shell(words), "Type=oneshot\nLogLevelMax=info\nSyslogLevel=debug"
+            ),
+            "whole.service": service(
+                shell(words), "Type=oneshot\nLogLevelMax=info\nSyslogLevelPrefix=no"
+            ),
+        }
+    )
+    assert [(who / x).read_text() for x in ("helped", "alone")] == ["0\n", "65534\n"]
+    assert {machine.log(x) for x in ("helped", "alone")} == {"65534\n"}
+    assert machine.log("usual").split() == ["plain", "<3>loud"]
+    assert machine.log("lower").split() == ["<3>loud"]
+    assert machine.log("whole").split() == ["plain", "<7>quiet", "<3>loud"]
+
+
+def test_the_old_names_of_settings(machine):
+    """ReadOnlyDirectories=, ReadWriteDirectories=, InaccessibleDirectories=; MemoryLimit=, of a slice as well."""
+    root = machine.root
+    (root / "shut/open").mkdir(parents=True)
+    (root / "hidden").mkdir()
+    (root / "hidden/file").touch()
+    tries = {
+        "shut": f"touch {root}/shut/made",
+        "open": f"touch {root}/shut/open/made",
+        "seen": f"cat {root}/hidden/file",
+    }
+    script = "; ".join(f"{word} 2>/dev/null && echo {name}" for name, word in tries.items())
+    lines = [
+        f"ReadOnlyDirectories={root}/shut",
+        f"ReadWriteDirectories={root}/shut/open",
+        f"InaccessibleDirectories={root}/hidden",
+    ]
+    machine.deploy(
+        {
+            "old.service": service(shell(f"{script}; true"), "\n".join(("Type=oneshot", *lines))),
+            "new.service": service(shell(script), "Type=oneshot"),
+            "small.service": service(settings="MemoryLimit=77M"),
+            "tight.slice": "[Slice]\nMemoryLimit=78M\n",
+            "within.service": service(settings="Slice=tight.slice"),
+        }
+    )
+    assert machine.log("old").split() == ["open"]
+    assert machine.log("new").split() == ["shut", "open", "seen"]
+    group = machine.group_of("small", "memory")
+    assert memory_limit(group) == 77 << 20
+    assert memory_limit(machine.group_of("within", "memory").parent) == 78 << 20
+
+
+def memory_limit(group: Path) -> int:
+    """What the kernel has for a group."""
+    files = [group / x for x in ("memory.max", "memory.limit_in_bytes")]
+    return int(next(x for x in files if x.exists()).read_text())
+
+
+def test_records_of_who_is_on_a_terminal(machine):
+    assert machine.inside("touch /run/utmp /var/log/wtmp").status == 0
+    modes = {"init": "", "login": "LOGIN", "user": "daemon"}
+    machine.deploy(
+        {
+            f"{mode}.service": service(settings=f"UtmpIdentifier={mode}\nUtmpMode={mode}\nUser=daemon")
+            for mode in modes
+        }
+        | {"nowhere.service": service(settings="User=daemon")}
+    )
+    shown = machine.inside("who -a /run/utmp").out.splitlines()
+    assert len(shown) == len(modes)
+    pids = machine.pids()
+    for mode, who in modes.items():
+        [line] = [x.split() for x in shown if str(pids[mode]) in x.split()]
+        assert line[0] == who or not who, line
+    assert machine.gitproc("stop", "login").status == 0
+    [line] = [x for x in machine.inside("who -a /run/utmp").out.splitlines() if "id=ogin" in x]
+    assert "term=" in line, "it is marked"
+
+
+def test_health(machine):
+    """HealthCheckTCP=, HealthCheckTimeout=, HealthCheckStartPeriod=, in [X-GitProc] and in [Service]."""
+    port = free_port()
+    often = "HealthCheckInterval=100ms\nHealthCheckRetries=1\n"
+    tcp = f"HealthCheckTCP=127.0.0.1:{port}\n"
+    hangs = f"HealthCheckExec=/bin/sleep 1000\nHealthCheckTimeout=100ms\n{often}"
+    fails = f"HealthCheckExec=/bin/false\n{often}"
+    units = {
+        "tcp.service": service(settings="Restart=no") + f"[X-GitProc]\n{tcp}{often}",
+        "tcp-old.service": service(settings=f"Restart=no\n{tcp}{often}"),
+        "hangs.service": service(settings="Restart=no") + f"[X-GitProc]\n{hangs}",
+        "hangs-old.service": service(settings=f"Restart=no\n{hangs}"),
+        "spared.service": service() + f"[X-GitProc]\n{fails}HealthCheckStartPeriod=1h\n",
+        "spared-old.service": service(settings=f"{fails}HealthCheckStartPeriod=1h\n"),
+        "fails.service": service() + f"[X-GitProc]\n{fails}",
+    }
+    script = f"""import socket
+with socket.create_server(("127.0.0.1", {port})): print("open", flush=True); input()
+"""
+    (machine.root / "listen.py").write_text(script)
+    server = machine.follow_inside(f"exec /usr/bin/python3 -I -S {machine.root}/listen.py")
+    try:
+        assert server.stdout is not None and server.stdin is not None
+        assert server.stdout.readline() == "open\n"
+        machine.commit(units)
+        for name in ("tcp", "tcp-old"):
+            until(lambda n=name: (machine.unit(n)["health"] or {}).get("state") == "healthy", name)
+        for name in ("hangs", "hangs-old", "fails"):
+            until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service"), name)
+        server.stdin.write("\n")
+        server.stdin.flush()
+        server.wait(10)
+        for name in ("tcp", "tcp-old"):
+            until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service"), name)
+    finally:
+        server.kill()
+        server.communicate()
+    for name in ("spared", "spared-old"):
+        assert not machine.events("unit.unhealthy", f"{name}.service"), name
+        assert machine.unit(name)["sub_state"] == "running"
