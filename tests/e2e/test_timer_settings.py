@@ -89,7 +89,9 @@ def files(machine) -> dict[str, str]:
 
 def job(*words) -> str:
     command = " ".join(map(str, words))
-    return f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nExecStart=/bin/sh {command}\n"
+    return (
+        f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=oneshot\nExecStart=/bin/sh {command}\n"
+    )
 
 
 def elapses(machine, name: str) -> float:

@@ -71,7 +71,7 @@ def test_order(machine):
     assert at["first-done"] < at["second-start"]
     assert at["third-done"] < at["fourth-start"]
     assert at["early-done"] < min(at[f"{x}-start"] for x in ("first", "second", "third"))
-    machine.deploy({name: None for name in (*files, "second.service")})
+    machine.deploy(dict.fromkeys((*files, "second.service")))
     # Without it, whoever is before sysinit.target would come after it as well.
     bad = once(machine, "Before=sysinit.target", install="WantedBy=sysinit.target")
     machine.deploy({"early.service": bad}, "refused")
