@@ -80,6 +80,8 @@ def test_who_prepares_and_what_is_kept_of_what_is_said(machine):
     who.mkdir(mode=0o777)
     who.chmod(0o777)
     steps = f"ExecStartPre=/bin/sh -c 'id -u >{who}/%N'"
+    (machine.root / "variables").write_text("A=of a file\nB=of the file\n")
+    several = "; ".join(f"echo {n}" for n in range(6))
     words = "echo plain; echo \\<7\\>quiet; echo \\<3\\>loud"
     machine.deploy(
         {
@@ -93,6 +95,16 @@ def test_who_prepares_and_what_is_kept_of_what_is_said(machine):
             "lower.service": service(
                 shell(words), "Type=oneshot\nLogLevelMax=info\nSyslogLevel=debug"
             ),
+            "reads.service": service(
+                "/usr/bin/printenv A B C",
+                f"EnvironmentFile={machine.root}/variables\nEnvironment=A=no C=of the unit",
+            ).replace("C=of the unit", '"C=of the unit"'),
+            "few.service": service(
+                shell(several), "LogRateLimitIntervalSec=1h\nLogRateLimitBurst=2"
+            ),
+            "all.service": service(
+                shell(several), "LogRateLimitIntervalSec=0\nLogRateLimitBurst=2"
+            ),
             "whole.service": service(
                 shell(words), "Type=oneshot\nLogLevelMax=info\nSyslogLevelPrefix=no"
             ),
@@ -100,6 +112,9 @@ def test_who_prepares_and_what_is_kept_of_what_is_said(machine):
     )
     assert [(who / x).read_text() for x in ("helped", "alone")] == ["0\n", "65534\n"]
     assert {machine.log(x) for x in ("helped", "alone")} == {"65534\n"}
+    assert machine.log("reads").splitlines() == ["of a file", "of the file", "of the unit"]
+    until(lambda: len(machine.log("all").split()) == 6, "all is kept")
+    until(lambda: machine.log("few").startswith("0\n1\ngitproc: 4 lines"), "the rest is dropped")
     assert machine.log("usual").split() == ["plain", "<3>loud"]
     assert machine.log("lower").split() == ["<3>loud"]
     assert machine.log("whole").split() == ["plain", "<7>quiet", "<3>loud"]
@@ -136,6 +151,27 @@ def test_the_old_names_of_settings(machine):
     group = machine.group_of("small", "memory")
     assert memory_limit(group) == 77 << 20
     assert memory_limit(machine.group_of("within", "memory").parent) == 78 << 20
+
+
+def test_how_long_a_runtime_directory_lasts(machine):
+    modes = {"no": (), "restart": ("restart",), "yes": ("restart", "stop")}
+    machine.deploy(
+        {
+            f"keeps-{mode}.service": service(
+                settings=f"RuntimeDirectory=keeps-{mode}\nRuntimeDirectoryPreserve={mode}"
+            )
+            for mode in modes
+        }
+    )
+    for verb in ("restart", "stop"):
+        assert (
+            machine.inside("touch /run/keeps-no/x /run/keeps-restart/x /run/keeps-yes/x").status
+            == 0
+        )
+        assert machine.gitproc(verb, *(f"keeps-{mode}" for mode in modes)).status == 0
+        for mode, kept in modes.items():
+            there = machine.inside(f"test -e /run/keeps-{mode}/x").status == 0
+            assert there is (verb in kept), (mode, verb)
 
 
 def memory_limit(group: Path) -> int:
@@ -182,6 +218,8 @@ def test_health(machine):
         "spared.service": service() + f"[X-GitProc]\n{fails}HealthCheckStartPeriod=1h\n",
         "spared-old.service": service(settings=f"{fails}HealthCheckStartPeriod=1h\n"),
         "fails.service": service() + f"[X-GitProc]\n{fails}",
+        "bears.service": service() + f"[X-GitProc]\n{fails}HealthCheckRetries=1000\n",
+        "bears-old.service": service(settings=f"{fails}HealthCheckRetries=1000"),
     }
     script = f"""import socket
 with socket.create_server(("127.0.0.1", {port})): print("open", flush=True); input()
@@ -204,6 +242,11 @@ with socket.create_server(("127.0.0.1", {port})): print("open", flush=True); inp
     finally:
         server.kill()
         server.communicate()
+    machine.wait("fails", "failed")
+    for name in ("bears", "bears-old"):
+        told = until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service")[2:], name)
+        assert machine.unit(name)["sub_state"] == "running"
+        assert "(3/1000)" in told[0]["message"]
     for name in ("spared", "spared-old"):
         assert not machine.events("unit.unhealthy", f"{name}.service"), name
         assert machine.unit(name)["sub_state"] == "running"

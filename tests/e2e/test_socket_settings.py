@@ -107,6 +107,22 @@ def test_a_service_finds_its_sockets_as_their_units_say(machine):
     assert {name: found[name] for name in protocols} == protocols
 
 
+def test_what_a_service_is_given_may_block_and_how_much_a_fifo_holds(machine):
+    tell = "import fcntl, os; print(os.get_blocking(3), fcntl.fcntl(3, 1032))"  # F_GETPIPE_SZ
+    (machine.root / "tell.py").write_text(tell)
+    settings = {"usual": ("", ""), "other": ("PipeSize=16384", "NonBlocking=yes")}
+    units = {}
+    for name, (size, blocks) in settings.items():
+        units[f"{name}.socket"] = socket_unit(f"ListenFIFO={machine.root}/nodes/{name}", size)
+        run = f"ExecStart={PYTHON} {machine.root}/tell.py"
+        units[f"{name}.service"] = f"[Service]\nType=oneshot\n{run}\n{blocks}\n"
+    machine.deploy(units)
+    assert machine.gitproc("start", *settings).status == 0
+    blocking, size = machine.log("usual").split()
+    assert (blocking, size != "16384") == ("True", True)
+    assert machine.log("other").split() == ["False", "16384"]
+
+
 def test_commands_of_a_socket_find_what_it_says(machine):
     (machine.root / "probe.py").write_text(PROBE)
     (machine.root / "variables").write_text("C=of a file\n")

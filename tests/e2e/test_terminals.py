@@ -46,6 +46,8 @@ def test_a_terminal_is_fit_before_and_after(machine):
     try:
         machine.deploy({"a.service": service(settings=settings)})
         assert is_cut_off(theirs)
+        os.set_blocking(ours, False)
+        assert b"\033[2J" in os.read(ours, 65536), "the screen is cleared"
         assert not is_raw(name)
         later = os.open(name, os.O_RDWR | os.O_NOCTTY)
         assert os.get_terminal_size(later) == (71, 17)
