@@ -115,11 +115,15 @@ def test_what_is_merely_set_is_known_by_name():
     assert {*CENSUS} - TRIED - GIVEN - SHOWN.keys() == NO_MORE
 
 
+def source_of(test: str) -> str:
+    """The text of the file of a test (`PATH::FUNCTION`, or PATH alone), which has to be there."""
+    path, _, function = test.partition("::")
+    text = (TESTS / path).read_text()
+    if function:
+        assert function in {x.name for x in ast.parse(text).body if isinstance(x, ast.FunctionDef)}
+    return text
+
+
 @pytest.mark.parametrize("name", SHOWN)
 def test_the_tests_that_are_named_are_there(name):
-    path, _, function = SHOWN[name].partition("::")
-    text = (TESTS / path).read_text()
-    tree = ast.parse(text)
-    if function:
-        assert function in {x.name for x in tree.body if isinstance(x, ast.FunctionDef)}
-    assert _WORDS.get(name, f"{name}=") in text
+    assert _WORDS.get(name, f"{name}=") in source_of(SHOWN[name])

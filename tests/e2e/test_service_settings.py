@@ -22,6 +22,17 @@ print("ready", flush=True)
 while True: time.sleep(100)
 """
 
+LISTEN = """
+import http.server, os, threading
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", {}), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print("open", flush=True)
+input()
+os._exit(0)
+"""
+
 
 @pytest.fixture(scope="module")
 def machine():
@@ -204,15 +215,18 @@ def test_records_of_who_is_on_a_terminal(machine):
 
 
 def test_health(machine):
-    """HealthCheckTCP=, HealthCheckTimeout=, HealthCheckStartPeriod=, in [X-GitProc] and in [Service]."""
+    """HealthCheck...=, in [X-GitProc] and in [Service]."""
     port = free_port()
     often = "HealthCheckInterval=100ms\nHealthCheckRetries=1\n"
     tcp = f"HealthCheckTCP=127.0.0.1:{port}\n"
+    url = f"HealthCheckURL=http://127.0.0.1:{port}/\n"
     hangs = f"HealthCheckExec=/bin/sleep 1000\nHealthCheckTimeout=100ms\n{often}"
     fails = f"HealthCheckExec=/bin/false\n{often}"
     units = {
         "tcp.service": service(settings="Restart=no") + f"[X-GitProc]\n{tcp}{often}",
         "tcp-old.service": service(settings=f"Restart=no\n{tcp}{often}"),
+        "url.service": service(settings="Restart=no") + f"[X-GitProc]\n{url}{often}",
+        "url-old.service": service(settings=f"Restart=no\n{url}{often}"),
         "hangs.service": service(settings="Restart=no") + f"[X-GitProc]\n{hangs}",
         "hangs-old.service": service(settings=f"Restart=no\n{hangs}"),
         "spared.service": service() + f"[X-GitProc]\n{fails}HealthCheckStartPeriod=1h\n",
@@ -221,23 +235,20 @@ def test_health(machine):
         "bears.service": service() + f"[X-GitProc]\n{fails}HealthCheckRetries=1000\n",
         "bears-old.service": service(settings=f"{fails}HealthCheckRetries=1000"),
     }
-    script = f"""import socket
-with socket.create_server(("127.0.0.1", {port})): print("open", flush=True); input()
-"""
-    (machine.root / "listen.py").write_text(script)
+    (machine.root / "listen.py").write_text(LISTEN.format(port))
     server = machine.follow_inside(f"exec /usr/bin/python3 -I -S {machine.root}/listen.py")
     try:
         assert server.stdout is not None and server.stdin is not None
         assert server.stdout.readline() == "open\n"
         machine.commit(units)
-        for name in ("tcp", "tcp-old"):
+        for name in ("tcp", "tcp-old", "url", "url-old"):
             until(lambda n=name: (machine.unit(n)["health"] or {}).get("state") == "healthy", name)
         for name in ("hangs", "hangs-old", "fails"):
             until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service"), name)
         server.stdin.write("\n")
         server.stdin.flush()
         server.wait(10)
-        for name in ("tcp", "tcp-old"):
+        for name in ("tcp", "tcp-old", "url", "url-old"):
             until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service"), name)
     finally:
         server.kill()

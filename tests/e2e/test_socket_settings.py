@@ -71,7 +71,8 @@ def known(protocol: str) -> bool:
 
 def test_a_service_finds_its_sockets_as_their_units_say(machine):
     """Each option twice: with its directive and without."""
-    units, asked = {}, {}
+    units: dict[str, str] = {}
+    asked: dict[str, tuple[int, int]] = {}
 
     def add(name: str, listen: str, setting: str, level: int, option: int) -> None:
         address = listen.format(port=2000 + len(units), path=machine.root / "nodes" / name)

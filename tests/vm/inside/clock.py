@@ -10,7 +10,7 @@ from tests.vm.inside.machine import NAMES, UNIT, commit, pid, run, shown, unharm
 from tests.vm.inside.machine import up as all_up
 
 DAY, YEAR = 86400, 365 * 86400
-LATER = "/run/later"
+LATER, TOLD = "/run/later", "/run/told"
 UNITS = {
     "writer.service": "[Service]\n"
     "ExecStart=/bin/sh -c 'n=0; while :; do echo line $$n; n=$$((n+1)); sleep 0.2; done'\n",
@@ -21,6 +21,11 @@ UNITS = {
     "HealthCheckInterval=1\nHealthCheckTimeout=5\nHealthCheckRetries=1\n",
 }
 OURS = ("writer", "checked")
+#: What is started when the clock is set, and at no other time.
+ON_CHANGE = {
+    "told.timer": "[Timer]\nOnClockChange=yes\n[Install]\nWantedBy=timers.target\n",
+    "told.service": f"[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo x >> {TOLD}'\n",
+}
 
 
 def size(path):
@@ -41,6 +46,7 @@ def move(seconds):
 @pytest.fixture(scope="module")
 def before():
     known = all_up()
+    commit(ON_CHANGE, wanted=False)
     commit(UNITS)
     wait_for(lambda: all(pid(name) for name in OURS) and size("/run/checks") and size(LATER))
     wait_for(lambda: '"verdict": "good"' in history())
@@ -48,7 +54,7 @@ def before():
     start = time.time() - time.monotonic()
     yield known
     time.clock_settime(time.CLOCK_REALTIME, time.monotonic() + start)
-    commit(dict.fromkeys(UNITS))
+    commit(dict.fromkeys((*UNITS, *ON_CHANGE)))
 
 
 def history():
@@ -61,13 +67,15 @@ def same(before):
 
 @pytest.mark.parametrize("step", [DAY, -YEAR], ids=["a day on", "a year back"])
 def test_a_step_of_the_wall_clock_changes_nothing(before, step):
-    checks, starts = size("/run/checks"), size(LATER)
+    checks, starts, told = size("/run/checks"), size(LATER), size(TOLD)
     main, restarts = shown("MainPID"), shown("NRestarts")
     run("gitproc", "kill", "-s", "KILL", "later.service")
     killed = time.monotonic()
     time.sleep(0.5)  # into the restart's delay
     moved = time.time() + step
+    assert size(TOLD) == told
     move(step)
+    wait_for(lambda: size(TOLD) > told)
     wait_for(lambda: size(LATER) > starts, 30)
     waited = time.monotonic() - killed
     print(f"RestartSec=6 took {waited:.1f} s")

@@ -28,13 +28,18 @@ ASKED = [
     ("BlockIODeviceWeight=/ 1000", "io.weight", "{disk} 200"),
     ("IOReadBandwidthMax=/ 2M", "io.max", "{disk} rbps=2000000 wbps=max riops=max wiops=max"),
     ("IOWriteBandwidthMax=/ 2M", "io.max", "{disk} rbps=max wbps=2000000 riops=max wiops=max"),
+    ("BlockIOReadBandwidth=/ 3M", "io.max", "{disk} rbps=3000000 wbps=max riops=max wiops=max"),
+    ("BlockIOWriteBandwidth=/ 3M", "io.max", "{disk} rbps=max wbps=3000000 riops=max wiops=max"),
     ("IOReadIOPSMax=/ 7", "io.max", "{disk} rbps=max wbps=max riops=7 wiops=max"),
     ("IOWriteIOPSMax=/ 7", "io.max", "{disk} rbps=max wbps=max riops=max wiops=7"),
     ("IODeviceLatencyTargetSec=/ 5ms", "io.latency", "{disk} target=5000"),
     ("IOAccounting=yes", "io.stat", ""),
     ("Slice=k.slice\nCPUWeight=30", "memory.low", "5242880"),
 ]
-SLICE = "[Slice]\nDefaultMemoryLow=5M\nDefaultMemoryMin=1M\n"
+SLICE = (
+    "[Slice]\nDefaultMemoryLow=5M\nDefaultMemoryMin=1M\n"
+    "BlockIOReadBandwidth=/ 5M\nBlockIOWriteBandwidth=/ 6M\n"
+)
 
 
 def test_what_is_asked_for_is_what_the_kernel_has():
@@ -63,6 +68,8 @@ def test_what_is_asked_for_is_what_the_kernel_has():
     print("not in this kernel:", *lacking)
     at = group(pid(f"k{len(ASKED) - 1}"))
     assert (at / "memory.min").read_text() == f"{1 << 20}\n"
+    if (of_slice := at.parent / "io.max").exists():
+        assert of_slice.read_text().split()[1:3] == ["rbps=5000000", "wbps=6000000"]
     commit(dict.fromkeys([*files, "k.slice"]))
     wait_for(lambda: not any(pid(x.removesuffix(".service")) for x in files), 60)
     assert wrong == []
