@@ -16,11 +16,18 @@ from cgroupspy.interfaces import BaseFileInterface, IntegerFile
 from cgroupspy.nodes import Node
 
 from gitproc.errors import HostError
-from gitproc.kernel import cgroup_v2
+from gitproc.kernel import cgroup_v2, disk_weights
 from gitproc.kernel.device_nodes import Node as Device
-from gitproc.kernel.knobs import NO_RATE, Knob
-from gitproc.kernel.live_limits import Reading
-from gitproc.kernel.v1_words import CONTROLLER, RATES, UNLIMITED, WORDS
+from gitproc.kernel.knobs import COUNTS, NO_RATE, Knob
+from gitproc.kernel.live_limits import Reading, parse
+from gitproc.kernel.v1_words import (
+    CONTROLLER,
+    RATES,
+    UNLIMITED,
+    WEIGHT,
+    WEIGHT_OF_DISK,
+    WORDS,
+)
 
 _IO_COUNTS = {
     "blkio.throttle.io_service_bytes_recursive": {"Read": "rbytes", "Write": "wbytes"},
@@ -133,17 +140,26 @@ class Hierarchies:
         they took before stays on its former account.
         """
         controller = CONTROLLER.get(knob.controller, knob.controller)
-        if knob.file not in (*WORDS, "io.max"):
+        if knob.file not in (*WORDS, "io.max", "io.weight", COUNTS):
             if knob.asked:
                 raise HostError(f"version 1 of the {controller} controller has nothing like it")
             return
         if not knob.asked and not os.path.isdir(self.path(controller, group)):
             return
         made = self.create(controller, group)
+        try:
+            self._turn(controller, group, knob)
+        finally:
+            if made:
+                self.join(controller, group, members())
+
+    def _turn(self, controller: str, group: str, knob: Knob) -> None:
         held = self._open(controller, group)
         if knob.file == "io.max":
             self._throttle(held, knob)
-        else:
+        elif knob.file == "io.weight":
+            self._weigh(held, knob)
+        elif knob.file != COUNTS:
             words = WORDS[knob.file]
             text = knob.text
             if not text and controller == "cpuset":  # as much as the group above has
@@ -151,8 +167,6 @@ class Hierarchies:
                 text = _get(_open(above, controller), knob.file)
             for name, value in zip(words.files, words.tell(text), strict=True):
                 _put(held, name, value)
-        if made:
-            self.join(controller, group, members())
 
     def join(self, controller: str, group: str, pids: Collection[int]) -> None:
         """Have processes join a group that is there."""
@@ -169,6 +183,13 @@ class Hierarchies:
                 if rate != NO_RATE or disk in now:
                     _put(held, name, f"{disk} {0 if rate == NO_RATE else rate}")
 
+    def _weigh(self, held: Controller, knob: Knob) -> None:
+        now = parse("io.weight", _weights(held)).by_disk
+        _put(held, WEIGHT, disk_weights.told(knob.text))
+        for disk in now.keys() | knob.by_disk.keys():
+            weight = disk_weights.told(knob.by_disk.get(disk, "0"))  # 0: as on every disk
+            _put(held, WEIGHT_OF_DISK, f"{disk} {weight}")
+
     def reading(self, group: str, knob: Knob) -> Reading | None:
         """What a knob is at now; None where the unit has no group there, or v1 nothing like it."""
         controller = CONTROLLER.get(knob.controller, knob.controller)
@@ -183,6 +204,8 @@ class Hierarchies:
                         disk, rate = line.split()
                         by_disk.setdefault(disk, []).append(f"{key}={rate}")
                 return Reading("", {disk: " ".join(parts) for disk, parts in by_disk.items()})
+            if knob.file == "io.weight":
+                return disk_weights.in_our_words(parse(knob.file, _weights(held)), knob)
             words = WORDS.get(knob.file)
             if words is None or (controller == "cpuset" and not knob.asked):
                 return None
@@ -296,6 +319,10 @@ def _put(held: Controller, name: str, text: str) -> None:
 
 def _get(held: Controller, name: str) -> str:
     return str(held.get_property(name.encode()))
+
+
+def _weights(held: Controller) -> str:
+    return f"{_get(held, WEIGHT_OF_DISK)}\n{_get(held, WEIGHT)}"
 
 
 def _rates(line: str) -> dict[str, str]:

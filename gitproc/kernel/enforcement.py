@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gitproc.errors import HostError
-from gitproc.kernel import cgroup_base, cgroup_v2
+from gitproc.kernel import cgroup_base, cgroup_v2, disk_weights
 from gitproc.kernel.disks import disk_of
-from gitproc.kernel.knobs import Knob, Wishes, wishes_of
-from gitproc.kernel.live_limits import difference, is_so, read, readings
+from gitproc.kernel.knobs import COUNTS, Knob, Wishes, wishes_of
+from gitproc.kernel.live_limits import Reading, difference, is_so, read
 from gitproc.kernel.places import parents
 from gitproc.kernel.v1_words import CONTROLLER
 from gitproc.units import directives_resources as r
@@ -123,8 +123,6 @@ class Enforcement:
         wanted = wishes(unit, above)
         knobs = wanted.asked if fresh else wanted.knobs
         extra = {knob.controller for knob in wanted.asked} & cgroup_base.ON_DEMAND
-        if own(unit, r.IO_ACCOUNTING):
-            extra.add("io")
         problems = list(wanted.problems)
         if extra - self.controllers:
             self.want(extra)
@@ -153,19 +151,19 @@ class Enforcement:
             raise HostError(f"this machine has no {knob.controller} controller for us")
 
     def _write(self, directory: str, knob: Knob) -> None:
+        if knob.file == "io.weight":
+            disk_weights.tell(directory, knob)
+            return
         now = read(directory, knob.file)
         if now is None:
             raise FileNotFoundError(knob.file)
-        if is_so(knob, now):
+        if knob.file == COUNTS or is_so(knob, now):
             return
         if not knob.file.startswith("io."):
             cgroup_v2.write(directory, knob.file, knob.text)
             return
-        if knob.text:
-            cgroup_v2.write(directory, knob.file, f"default {knob.text}")
         nothing = {
             "io.max": "rbps=max wbps=max riops=max wiops=max",
-            "io.weight": "default",
             "io.latency": "target=0",
         }[knob.file]
         for disk in now.by_disk.keys() | knob.by_disk.keys():
@@ -192,3 +190,26 @@ class Enforcement:
 
 def _no(knob: Knob, why: str) -> str:
     return f"{knob.directive}= is not enforced: {why}"
+
+
+def readings(
+    directory: str,
+    knobs: tuple[Knob, ...],
+    controllers: frozenset[str],
+    v1: Hierarchies | None,
+    group: str,
+) -> list[tuple[Knob, Reading]]:
+    """The present state of every knob that the group has, in whichever hierarchy enforces it."""
+    found = []
+    for knob in knobs:
+        now = None
+        if knob.file == COUNTS:
+            continue
+        if directory and knob.controller in controllers:
+            weighs = knob.file == "io.weight"
+            now = disk_weights.hear(directory, knob) if weighs else read(directory, knob.file)
+        elif v1 is not None:
+            now = v1.reading(group, knob)
+        if now is not None:
+            found.append((knob, now))
+    return found

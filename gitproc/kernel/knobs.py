@@ -23,6 +23,8 @@ from gitproc.units.sizes import Amount
 from gitproc.units.unit import Unit
 
 NO_RATE = "max"
+COUNTS = "io.stat"
+"""Of this file no more is wanted than that the group has it."""
 #: The kernel refuses quotas below a millisecond, and periods above a second.
 _QUOTA_MIN = 1_000
 _PERIOD_MAX = 1_000_000
@@ -238,3 +240,5 @@ def _io(unit: Unit, disks: _Disks) -> Iterable[Knob]:
         bool(targets),
         {disk: f"target={value}" for disk, value in targets.items()},
     )
+    if own(unit, r.IO_ACCOUNTING):
+        yield Knob(r.IO_ACCOUNTING.name, "io", COUNTS, "", asked=True)

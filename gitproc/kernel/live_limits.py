@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gitproc.kernel import cgroup_v2
 from gitproc.kernel.knobs import NO_RATE, Knob
-
-if TYPE_CHECKING:
-    from gitproc.kernel.cgroup_v1 import Hierarchies
 
 _PAGE = 65536  # bytes, the largest page: the kernel rounds memory limits down to whole ones
 #: What a line of a disk says when it says nothing.
@@ -105,23 +102,3 @@ def _bytes(count: int) -> str:
             return f"{count}{' KMGT'[' KMGT'.index(suffix) - 1]}".rstrip()
         count //= 1024
     return f"{count}T"
-
-
-def readings(
-    directory: str,
-    knobs: tuple[Knob, ...],
-    controllers: frozenset[str],
-    v1: Hierarchies | None,
-    group: str,
-) -> list[tuple[Knob, Reading]]:
-    """The present state of every knob that the group has, in whichever hierarchy enforces it."""
-    found = []
-    for knob in knobs:
-        now = None
-        if directory and knob.controller in controllers:
-            now = read(directory, knob.file)
-        elif v1 is not None:
-            now = v1.reading(group, knob)
-        if now is not None:
-            found.append((knob, now))
-    return found

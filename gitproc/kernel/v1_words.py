@@ -67,3 +67,6 @@ RATES = {
     "wiops": "blkio.throttle.write_iops_device",
 }
 """The parts of a line of `io.max`, and the file of each."""
+WEIGHT = "blkio.bfq.weight"
+WEIGHT_OF_DISK = "blkio.bfq.weight_device"
+"""BFQ's weights, which stand for `io.weight`: for all disks, and by disk."""

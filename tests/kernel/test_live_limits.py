@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gitproc.kernel.enforcement import readings
 from gitproc.kernel.knobs import Knob
-from gitproc.kernel.live_limits import difference, parse, readings
+from gitproc.kernel.live_limits import difference, parse
 
 MIB = 1 << 20
 RATES = "rbps=1000 wbps=max riops=max wiops=max"

@@ -1,0 +1,135 @@
+"""Shares of a disk: how much of it each of two programs gets that read it as fast as they can."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gitproc.kernel.cgroup_layout import Kind
+from gitproc.kernel.disk_weights import bfq_weight, heard, tell, told
+from gitproc.kernel.knobs import Knob
+from tests.kernel.parts import bench, layouts, unit, until
+
+MIB = 1 << 20
+READ = """
+import mmap, os, sys
+page = mmap.mmap(-1, 1 << 16)
+file = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
+began = at = int(sys.argv[2]) << 20
+print("ready", flush=True)
+while True:
+    os.preadv(file, [page], at)
+    at = at + len(page) if at < began + (8 << 20) else began
+"""
+
+
+@pytest.mark.parametrize(
+    ("weight", "bfq"), [(1, 1), (50, 50), (100, 100), (500, 136), (5000, 545), (10000, 1000)]
+)
+def test_weights_on_the_scale_of_bfq(weight, bfq):
+    assert bfq_weight(weight) == bfq
+    assert told(str(weight)) == str(bfq)
+    assert heard(str(bfq), str(weight)) == str(weight)
+
+
+def test_a_weight_of_bfqs_that_nobody_asked_for():
+    assert (told("default"), told("")) == ("default", "")
+    assert heard("136", "100") == "496"
+    assert heard("50", "") == "50"
+
+
+def test_whoever_shares_disks_out_is_told(tmp_path):
+    knob = Knob("IOWeight", "io", "io.weight", "5000", True, {"8:0": "300"})
+    with pytest.raises(FileNotFoundError):
+        tell(str(tmp_path), knob)
+    files = {"io.weight": "default 5000\n8:0 300\n", "io.bfq.weight": "default 545\n8:0 100\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    tell(str(tmp_path), knob)
+    assert (tmp_path / "io.weight").read_text() == "default 5000\n8:0 300\n"
+    assert (tmp_path / "io.bfq.weight").read_text().startswith("8:0 118")
+
+
+@pytest.fixture
+def made():
+    layout = layouts().get("v2") or layouts().get("hybrid")
+    if layout is None or layout.kind is Kind.NONE or os.geteuid() != 0:
+        pytest.skip("no cgroups")
+    with bench(layout) as found:
+        if not found.controller._limits.has("io"):
+            pytest.skip("no io controller")
+        yield found
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A loop device, read around the cache, that BFQ shares out among groups."""
+    image = tmp_path / "disk"
+    image.write_bytes(os.urandom(32 * MIB))
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "-q", "-a", "loop", "bfq"], check=False)
+    loop = ["losetup", "--find", "--show", "--direct-io=on", image]
+    done = subprocess.run(loop, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"no loop device: {done.stderr}")
+    device = done.stdout.strip()
+    try:
+        queue = Path("/sys/block", Path(device).name, "queue")
+        if "bfq" not in (queue / "scheduler").read_text():
+            pytest.skip("no BFQ")
+        # Weights are kept to whatever else would be quicker.
+        for name, text in (
+            ("scheduler", "bfq"),
+            ("rotational", "1"),
+            ("iosched/strict_guarantees", "1"),
+            ("iosched/low_latency", "0"),
+        ):
+            (queue / name).write_text(text)
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "directive",
+    ["IOWeight=", "BlockIOWeight=", "IODeviceWeight={} ", "BlockIODeviceWeight={} "],
+)
+def test_disks_are_shared_as_weighted(made, disk, directive):
+    asked = {
+        "a.service": f"IOAccounting=yes\n{directive.format(disk)}10",
+        "b.service": f"IOAccounting=yes\n{directive.format(disk)}1000",
+    }
+    for place, (name, text) in enumerate(asked.items()):
+        problems = made.controller.create(unit(text, name))
+        if any("not enforced" in x for x in problems):
+            pytest.skip(f"BFQ does not know groups: {problems}")
+        assert problems == []
+        assert made.controller.differing_limits(unit(text, name)) == []
+        child = made.start(
+            name, [sys.executable, "-I", "-S", "-c", READ, disk, str(place * 16)]
+        )
+        assert child.stdout.readline() == "ready\n"
+
+    def read():
+        return [made.controller.details(name).io_read or 0 for name in asked]
+
+    def times():
+        """How much more b reads than a, over a while."""
+        until(lambda: min(read()) > 0, "both read")
+        began, before = time.monotonic(), read()
+        until(lambda: time.monotonic() - began > 1.5 and min(read()) > min(before), "both read on")
+        light, heavy = (now - then for now, then in zip(read(), before, strict=True))
+        print(f"{directive} 10 and 1000: {light / 1e6:.0f} and {heavy / 1e6:.0f} MB")
+        return heavy / max(light, 1)
+
+    until(lambda: times() > 3, "shared as weighted")
+    for name in asked:
+        assert made.controller.set_limits(unit("IOAccounting=yes", name)) == []
+    until(lambda: 0.4 < times() < 2.5, "shared alike")
