@@ -88,6 +88,48 @@ def test_reads_are_slowed_and_let_go(made, file):
     assert fast > 2 * slow
 
 
+#: Does a number of equal steps again and again, and says each time how many seconds they took.
+STEPS = """
+import mmap, os, sys, time
+what, path, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+page = mmap.mmap(-1, size)
+file = os.open(path, os.O_RDWR | os.O_DIRECT)
+do = os.preadv if what == "read" else os.pwritev
+while True:
+    began = time.monotonic()
+    for number in range(count): do(file, [page], number * size)
+    print(f"{time.monotonic() - began:.3f}", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "what", "size"),
+    [
+        ("IOReadBandwidthMax={} 1M", "read", 1 << 16),
+        ("IOWriteBandwidthMax={} 1M", "write", 1 << 16),
+        ("IOReadIOPSMax={} 20", "read", 1 << 12),
+        ("IOWriteIOPSMax={} 20", "write", 1 << 12),
+    ],
+)
+def test_what_takes_seconds_with_a_limit_is_done_at_once_without(made, file, limit, what, size):
+    """30 steps: two megabytes, or as many operations as take a second and a half at 20 a second."""
+    name = "test.service"
+    assert made.controller.create(unit(limit.format(file))) == []
+    argv = [sys.executable, "-I", "-S", "-c", STEPS, what, str(file), "30", str(size)]
+    child = made.start(name, argv)
+    slow = float(child.stdout.readline())
+    assert made.controller.set_limits(unit("")) == []
+    took = [slow]
+
+    def let_go():
+        took.append(float(child.stdout.readline()))
+        return took[-1] < slow / 4
+
+    until(let_go, "it is let go")
+    print(f"{limit}: {slow} s, without {took[-1]} s")
+    assert slow > 1
+
+
 def test_what_the_kernel_lacks_is_said(made, file):
     problems = made.controller.create(unit(f"IODeviceLatencyTargetSec={file} 10ms\nIOWeight=50"))
     lacking = [x for x in problems if "not enforced" in x]

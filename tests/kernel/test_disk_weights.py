@@ -112,9 +112,7 @@ def test_disks_are_shared_as_weighted(made, disk, directive):
             pytest.skip(f"BFQ does not know groups: {problems}")
         assert problems == []
         assert made.controller.differing_limits(unit(text, name)) == []
-        child = made.start(
-            name, [sys.executable, "-I", "-S", "-c", READ, disk, str(place * 16)]
-        )
+        child = made.start(name, [sys.executable, "-I", "-S", "-c", READ, disk, str(place * 16)])
         assert child.stdout.readline() == "ready\n"
 
     def read():

@@ -1,0 +1,75 @@
+"""Shares and quotas of a processor, as programs meet them that would have all of it."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+
+import pytest
+
+from gitproc.kernel import processes
+from gitproc.kernel.cgroup_layout import Kind
+from tests.kernel.parts import bench, layouts, unit, until
+
+pytestmark = pytest.mark.root
+
+SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
+#: Says for how long it was kept from running, each time it was by more than a scheduler's turn.
+PAUSES = """
+import time
+then = time.monotonic()
+while True:
+    now = time.monotonic()
+    if now - then > 0.03: print(f"{now - then:.3f}", flush=True)
+    then = now
+"""
+
+
+@pytest.fixture
+def made():
+    layout = layouts().get("v2") or layouts().get("hybrid")
+    if layout is None or layout.kind is Kind.NONE:
+        pytest.skip("no cgroups")
+    with bench(layout) as found:
+        if not found.controller._limits.has("cpu"):
+            pytest.skip("no cpu controller")
+        yield found
+
+
+def test_units_share_the_processor_as_old_weights_say(made):
+    """Both on one processor, so that they compete whatever else runs."""
+    children = {}
+    for name, shares in (("a.service", 256), ("b.service", 4096)):
+        assert made.controller.create(unit(f"CPUShares={shares}", name)) == []
+        children[name] = made.start(name, SPIN)
+        os.sched_setaffinity(children[name].pid, {0})
+
+    def used():
+        return [processes.cpu_seconds([child.pid]) for child in children.values()]
+
+    def times():
+        """How much more b runs than a, while both have half a second."""
+        before = used()
+        until(lambda: sum(used()) - sum(before) > 0.5, "they run")
+        few, many = (now - then for now, then in zip(used(), before, strict=True))
+        print(f"CPUShares=256 and 4096: {few:.2f} and {many:.2f} s")
+        return many / max(few, 0.01)
+
+    until(lambda: times() > 4, "shared as weighted")
+    for name in children:
+        assert made.controller.set_limits(unit("", name)) == []
+    until(lambda: 0.5 < times() < 2, "shared alike")
+
+
+def test_a_quota_of_a_longer_period_makes_longer_pauses(made):
+    name, quota = "test.service", "CPUQuota=20%\nCPUQuotaPeriodSec={}"
+    assert made.controller.create(unit(quota.format("1s"))) == []
+    child = made.start(name, [sys.executable, "-I", "-S", "-c", PAUSES])
+
+    def pause():
+        return float(child.stdout.readline())
+
+    until(lambda: pause() > 0.5, "it waits for the next second")
+    assert made.controller.set_limits(unit(quota.format("100ms"))) == []
+    until(lambda: statistics.median(pause() for _ in range(11)) < 0.3, "it has its share sooner")
