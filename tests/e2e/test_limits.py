@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gitproc.errors import HostError
+from gitproc.kernel.disks import disk_of
 from tests.e2e.harness import service, until
 from tests.e2e.test_processes import PYTHON
 
@@ -303,3 +305,38 @@ def test_a_slice_that_is_stopped_lets_its_units_run_on_without_it(machine):
     assert of_slice(machine, "a", "pids.max", "pids", "pids.max") == "max"
     assert machine.gitproc("start", "s.slice").status == 0
     assert of_slice(machine, "a", "pids.max", "pids", "pids.max") == "40"
+
+
+READS = """
+import mmap, os, sys, time
+page, file = mmap.mmap(-1, 1 << 16), os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
+while True:
+    os.preadv(file, [page], 0)
+    time.sleep(0.05)
+"""
+
+
+def test_what_is_read_from_disks_is_told_of_those_that_count_it(machine, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(bytes(1 << 16))
+    os.sync()
+    try:
+        disk_of(str(file))
+        os.close(os.open(file, os.O_RDONLY | os.O_DIRECT))
+    except (HostError, OSError) as error:
+        pytest.skip(f"no disk: {error}")
+
+    def told(prop):
+        return machine.gitproc("show", "a", "-p", prop).out.strip().partition("=")[2]
+
+    machine.repository.write({"reads.py": READS})
+    command = f"{PYTHON} ${{GITPROC_TREE}}/reads.py {file}"
+    machine.deploy({"a.service": service(command)})
+    pids = machine.pids()
+    assert told("IOReadBytes") == told("IOReadOperations") == "[not set]"
+    assert "IO:" not in machine.gitproc("status", "a").out
+    machine.deploy({"a.service": service(command, "IOAccounting=yes")})
+    assert machine.pids() == pids, "live"
+    until(lambda: int(told("IOReadBytes")) >= 3 << 16, "its reads are counted")
+    assert int(told("IOReadOperations")) >= 3
+    assert "IO:" in machine.gitproc("status", "a").out
