@@ -62,18 +62,28 @@ SET = named(*(text for text, _, _ in knobs.ASKED))
 #: Tests beside the tables.
 SHOWN = {
     "AllowedCPUs": "e2e/test_limits.py::test_slices_and_live_changes",
+    "BlockIODeviceWeight": "kernel/test_disk_weights.py::test_disks_are_shared_as_weighted",
+    "BlockIOWeight": "kernel/test_disk_weights.py::test_disks_are_shared_as_weighted",
     "CPUQuota": "vm/inside/limits.py::test_a_cpu_quota_is_kept_within_a_tenth",
-    "CPUWeight": "kernel/test_slices.py::test_slices_share_the_processor_as_weighted",
+    "CPUQuotaPeriodSec": "kernel/test_processor_shares.py::test_a_quota_of_a_longer_period_makes_longer_pauses",
     "CPUSchedulingPriority": "shim/test_scheduling.py::test_policies",
-    "DefaultMemoryMin": "vm/inside/knobs.py::test_what_is_asked_for_is_what_the_kernel_has",
+    "CPUShares": "kernel/test_processor_shares.py::test_units_share_the_processor_as_old_weights_say",
+    "CPUWeight": "kernel/test_slices.py::test_slices_share_the_processor_as_weighted",
     "DefaultMemoryLow": "vm/inside/knobs.py::test_what_is_asked_for_is_what_the_kernel_has",
+    "DefaultMemoryMin": "vm/inside/knobs.py::test_what_is_asked_for_is_what_the_kernel_has",
     "Delegate": "e2e/test_limits.py::test_a_group_that_is_handed_over",
     "DelegateSubgroup": "e2e/test_limits.py::test_a_group_that_is_handed_over",
     "DeviceAllow": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
     "DevicePolicy": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
     "DisableControllers": "vm/inside/knobs.py::test_a_controller_that_a_slice_keeps_back_is_nobodys_below",
     "DynamicUser": "e2e/test_dynamic_user.py::test_a_user_of_its_own_with_what_it_keeps",
+    "IOAccounting": "e2e/test_limits.py::test_what_is_read_from_disks_is_told_of_those_that_count_it",
+    "IODeviceWeight": "kernel/test_disk_weights.py::test_disks_are_shared_as_weighted",
     "IOReadBandwidthMax": "kernel/test_disk_limits.py::test_reads_are_slowed_and_let_go",
+    "IOReadIOPSMax": "kernel/test_disk_limits.py::test_what_takes_seconds_with_a_limit_is_done_at_once_without",
+    "IOWeight": "kernel/test_disk_weights.py::test_disks_are_shared_as_weighted",
+    "IOWriteBandwidthMax": "kernel/test_disk_limits.py::test_what_takes_seconds_with_a_limit_is_done_at_once_without",
+    "IOWriteIOPSMax": "kernel/test_disk_limits.py::test_what_takes_seconds_with_a_limit_is_done_at_once_without",
     "IPAddressAllow": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
     "IPAddressDeny": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
     "IPCNamespacePath": "e2e/test_sandbox.py::test_what_an_instance_shares_and_who_joins_it",
@@ -92,12 +102,9 @@ SHOWN = {
     "TasksMax": "kernel/test_resource_controller.py::test_the_tasks_limit_stops_forks",
 }
 
-#: Of these no more is shown than that the kernel has them: what it makes of them takes a machine under pressure,
-#: with swap, or with disks that it can tell apart.
+#: Of these no more is shown than that the kernel has them, for want of one that does more.
 NO_MORE = {
-    "AllowedMemoryNodes", "BlockIODeviceWeight", "BlockIOWeight", "CPUQuotaPeriodSec", "CPUShares",
-    "IOAccounting", "IODeviceLatencyTargetSec", "IODeviceWeight", "IOReadIOPSMax", "IOWeight",
-    "IOWriteBandwidthMax", "IOWriteIOPSMax", "MemoryLow", "MemoryMin", "MemorySwapMax", "MemoryZSwapMax",
+    "AllowedMemoryNodes", "IODeviceLatencyTargetSec", "MemoryLow", "MemoryMin", "MemorySwapMax", "MemoryZSwapMax",
     "MemoryZSwapWriteback",
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ began = at = int(sys.argv[2]) << 20
 print("ready", flush=True)
 while True:
     os.preadv(file, [page], at)
-    at = at + len(page) if at < began + (8 << 20) else began
+    at = at + len(page) if at < began + (7 << 20) else began
 """
 
 
@@ -71,7 +71,7 @@ def made():
 def disk(tmp_path):
     """A loop device, read around the cache, that BFQ shares out among groups."""
     image = tmp_path / "disk"
-    image.write_bytes(os.urandom(32 * MIB))
+    image.write_bytes(os.urandom(16 * MIB))
     if shutil.which("modprobe"):
         subprocess.run(["modprobe", "-q", "-a", "loop", "bfq"], check=False)
     loop = ["losetup", "--find", "--show", "--direct-io=on", image]
@@ -89,6 +89,7 @@ def disk(tmp_path):
             ("rotational", "1"),
             ("iosched/strict_guarantees", "1"),
             ("iosched/low_latency", "0"),
+            ("iosched/slice_idle_us", "50000"),
         ):
             (queue / name).write_text(text)
         yield device
@@ -98,36 +99,49 @@ def disk(tmp_path):
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    "directive",
-    ["IOWeight=", "BlockIOWeight=", "IODeviceWeight={} ", "BlockIODeviceWeight={} "],
+    ("directive", "light", "heavy"),
+    [
+        ("IOWeight={}", 20, 1000),
+        ("BlockIOWeight={}", 100, 1000),
+        ("IODeviceWeight={disk} {}", 20, 1000),
+        ("BlockIODeviceWeight={disk} {}", 100, 1000),
+    ],
 )
-def test_disks_are_shared_as_weighted(made, disk, directive):
-    asked = {
-        "a.service": f"IOAccounting=yes\n{directive.format(disk)}10",
-        "b.service": f"IOAccounting=yes\n{directive.format(disk)}1000",
-    }
-    for place, (name, text) in enumerate(asked.items()):
-        problems = made.controller.create(unit(text, name))
+def test_disks_are_shared_as_weighted(made, disk, directive, light, heavy):
+    """Tenfold with the weights, and alike without them."""
+    counted, asked = "IOAccounting=yes\n", {}
+    for name, weight in (("a.service", light), ("b.service", heavy)):
+        asked[name] = unit(counted + directive.format(weight, disk=disk), name)
+        problems = made.controller.create(asked[name])
         if any("not enforced" in x for x in problems):
             pytest.skip(f"BFQ does not know groups: {problems}")
         assert problems == []
-        assert made.controller.differing_limits(unit(text, name)) == []
-        child = made.start(name, [sys.executable, "-I", "-S", "-c", READ, disk, str(place * 16)])
-        assert child.stdout.readline() == "ready\n"
+        assert made.controller.differing_limits(asked[name]) == []
 
     def read():
         return [made.controller.details(name).io_read or 0 for name in asked]
 
-    def times():
-        """How much more b reads than a, over a while."""
-        until(lambda: min(read()) > 0, "both read")
-        began, before = time.monotonic(), read()
-        until(lambda: time.monotonic() - began > 1.5 and min(read()) > min(before), "both read on")
-        light, heavy = (now - then for now, then in zip(read(), before, strict=True))
-        print(f"{directive} 10 and 1000: {light / 1e6:.0f} and {heavy / 1e6:.0f} MB")
-        return heavy / max(light, 1)
+    def until_times(fits, what):
+        """Until b reads so many times as much as a in a while."""
+        children = []
+        for place, name in enumerate(asked):
+            argv = [sys.executable, "-I", "-S", "-c", READ, disk, str(place * 8)]
+            children.append(made.start(name, argv))
+            assert children[-1].stdout.readline() == "ready\n"
 
-    until(lambda: times() > 3, "shared as weighted")
+        def times():
+            began, before = time.monotonic(), read()
+            until(lambda: time.monotonic() - began > 1 and sum(read()) > sum(before), "they read")
+            few, many = (now - then for now, then in zip(read(), before, strict=True))
+            print(f"{directive}, {what}: {few / 1e6:.0f} and {many / 1e6:.0f} MB")
+            return many / max(few, 1)
+
+        until(lambda: fits(times()), what)
+        for child in children:
+            child.kill()
+            child.wait()
+
+    until_times(lambda times: times > 3, f"{light} and {heavy}")
     for name in asked:
-        assert made.controller.set_limits(unit("IOAccounting=yes", name)) == []
-    until(lambda: 0.4 < times() < 2.5, "shared alike")
+        assert made.controller.set_limits(unit(counted, name)) == []
+    until_times(lambda times: 0.4 < times < 2.5, "without")
