@@ -79,6 +79,7 @@ def steps(page: str) -> list[Step]:
 _KINDS = [
     (re.compile(r"\w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+"), "DATE"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d \w+"), "DATE"),
+    (re.compile(r"\b[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d\b"), "DATE"),
     (re.compile(r"\d\d/\w{3}/\d{4} \d\d:\d\d:\d\d"), "DATE"),
     (
         re.compile(r"\bjust now\b|\b\d+(\.\d+)?(us|ms|s|min|h|d|w)( \d+(ms|s|min|h|d))*\b( ago)?"),
