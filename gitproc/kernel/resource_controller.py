@@ -299,10 +299,9 @@ class ResourceController:
     def usage(self, unit: str) -> Usage:
         """What the unit uses now: a few reads of kernel files, no waiting."""
         directory = self._directory(unit) if self._base else ""
-        members = partial(self.pids, unit)
-        return read_usage(
-            directory, self._limits.controllers, self._v1, self._places.path(unit), members
-        )
+        members, many = partial(self.pids, unit), unit.endswith(".slice")
+        group = self._places.path(unit)
+        return read_usage(directory, self._limits.controllers, self._v1, group, members, many=many)
 
     def details(self, unit: str) -> Details:
         """More of what it uses, for who asks about few units."""

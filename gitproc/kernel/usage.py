@@ -51,16 +51,23 @@ def read_usage(
     v1: Hierarchies | None,
     group: str,
     members: Callable[[], list[int]],
+    *,
+    many: bool = False,
 ) -> Usage:
     """The usage of the unit whose group is `directory` in the unified tree ("" without one), `group` in v1.
 
-    `controllers` are those of the unified tree; `members` lists the unit's processes.
+    `controllers` are those of the unified tree; `members` lists the unit's processes. `many`: units lie in it,
+    and only what a limit of its own counts in v1 is sure to be all of them.
     """
     pids: list[int] | None = None
     memory = memory_peak = memory_max = tasks = tasks_max = None
     if v1 is not None:
         memory, memory_peak, memory_max = v1.memory(group) or (None, None, None)
         tasks, tasks_max = v1.tasks(group) or (None, None)
+        if many and memory_max is None:
+            memory = memory_peak = None
+        if many and tasks_max is None:
+            tasks = None
     if directory and "memory" in controllers:
         memory = cgroup_v2.read_number(directory, "memory.current")
         memory_peak = cgroup_v2.read_number(directory, "memory.peak")

@@ -165,6 +165,7 @@ OOM_POLICY: Directive[OOMPolicy] = one(
     choice(OOMPolicy),
     OOMPolicy.STOP,
     "What follows an OOM kill: continue, stop, or kill all that is left of the service.",
+    Change.LIVE,
 )
 BUS_NAME = one(
     "Service",

@@ -234,8 +234,9 @@ def test_what_is_used_is_shown(machine):
     eat = f"{PYTHON} -c 'x = bytearray(30 << 20); import time; time.sleep(1000)'"
     machine.deploy(
         {
-            "a.service": service(eat, "Slice=s.slice\nMemoryMax=200M"),
+            "a.service": service(eat, "Slice=s.slice\nMemoryMax=200M\nTasksMax=50"),
             "b.service": service(settings="Slice=s-t.slice"),
+            "c.service": service(),
             "s.slice": slice_file("MemoryMax=300M"),
         }
     )
@@ -249,6 +250,9 @@ def test_what_is_used_is_shown(machine):
     assert shown["ControlGroup"].endswith("/s.slice/a")
     rows = {x["unit"]: x for x in machine.ask("top")["result"]["units"]}
     assert rows["s.slice"]["tasks"] == 2
+    assert rows["s-t.slice"]["tasks"] == 1
+    assert rows["-.slice"]["tasks"] == 3
+    assert rows["-.slice"]["memory"] >= rows["s.slice"]["memory"] * 0.9  # counted otherwise
     assert rows["s.slice"]["memory"] >= rows["a.service"]["memory"] > 30 << 20
     assert rows["s-t.slice"]["slice"] == "s.slice"
     assert rows["-.slice"]["slice"] == ""

@@ -41,3 +41,28 @@ def test_what_follows_when_a_process_of_a_unit_is_killed_for_memory(machine):
             continue
         assert "TERM" not in machine.log(policy)
         assert (unit["exec_main_code"], unit["exec_main_status"]) == ("killed", 9)
+
+
+LATER = MAIN.replace(
+    "if os.fork",
+    "signal.signal(signal.SIGUSR1, lambda *_: None)\nprint('waits', flush=True)\nsignal.pause()\nif os.fork",
+)
+
+
+def test_another_policy_holds_without_a_restart(machine):
+    machine.repository.write({"main.py": LATER})
+    run = "/usr/bin/python3 -I -S ${GITPROC_TREE}/main.py"
+    limits = "MemoryMax=32M\nMemorySwapMax=0"
+    policies = {"continue": "kill", "kill": "continue"}
+    machine.deploy({f"{x}.service": service(run, f"OOMPolicy={x}\n{limits}") for x in policies})
+    pids = machine.pids()
+    machine.deploy(
+        {f"{x}.service": service(run, f"OOMPolicy={y}\n{limits}") for x, y in policies.items()}
+    )
+    assert machine.pids() == pids
+    for name in policies:
+        until(lambda name=name: "waits" in machine.log(name), f"{name} waits")
+        assert machine.gitproc("kill", "-s", "USR1", name).status == 0
+    assert machine.wait("continue", "failed")["exec_main_status"] == 9
+    until(lambda: "child gone" in machine.log("kill"), "its main process has outlived it")
+    assert machine.pids()["kill"] == pids["kill"]
