@@ -16,7 +16,7 @@ def security(data: Mapping[str, Any], style: Style) -> list[str]:
     if len(units) == 1 and data.get("named"):
         return _points(units[0], style)
     if not units:
-        return ["no services"]
+        return ["none of these is a service" if data.get("named") else "no services"]
     rows = [(safe(x.get("unit")), f"{x.get('exposure')}", safe(x.get("level"))) for x in units]
     colors = [("", _COLORS.get(level, ""), _COLORS.get(level, "")) for _, _, level in rows]
     heads = ("UNIT", "EXPOSURE", "LEVEL")
@@ -25,12 +25,17 @@ def security(data: Mapping[str, Any], style: Style) -> list[str]:
 
 def _points(unit: Mapping[str, Any], style: Style) -> list[str]:
     gaps = [x for x in unit.get("points") or () if x.get("set") is False]
-    rows = [(f"{x.get('exposure')}", safe(x.get("text")), safe(x.get("line"))) for x in gaps]
+    rows = [(f"{x.get('exposure')}", safe(x.get("text")), _line(x.get("line"))) for x in gaps]
     level = safe(unit.get("level"))
     score = style.paint(f"{unit.get('exposure')} {level}", _COLORS.get(level, ""))
     heads = ("EXPOSURE", "GAP", "CLOSED BY")
     lines = table(heads, rows, style, right=frozenset({0})) if gaps else []
     return [*lines, f"{safe(unit.get('unit'))}: {score} ({len(gaps)} gaps)"]
+
+
+def _line(lines: Any) -> str:
+    """What closes a gap; nothing does what another setting opens."""
+    return ", then ".join(map(safe, str(lines or "").split("\n"))) or "-"
 
 
 def above(data: Mapping[str, Any]) -> bool:

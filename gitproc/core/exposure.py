@@ -87,9 +87,13 @@ class Exposure:
                     "text": point.text,
                     "line": point.line,
                 }
-                for point in sorted(self.points, key=lambda x: -x.cost)
+                for point in sorted(self.points, key=self._order)
             ],
         }
+
+    def _order(self, point: Point) -> tuple[float, bool, int]:
+        """A list of what is allowed comes before what is taken from it."""
+        return -self.share(point), point.line.partition("=")[2].startswith("~"), -point.cost
 
     def share(self, point: Point) -> float:
         """What one point adds to the score."""
@@ -199,7 +203,8 @@ class _Weighing:
     def _user(self) -> Point:
         badness = 9 if self._get(d.USER) == "nobody" else 10 if self._is_root else 0
         text = "runs as nobody, who owns what others gave up" if badness == 9 else "runs as root"
-        return self._graded("User=/DynamicUser", 2000, badness, text, "DynamicUser=yes")
+        line = "User=..." if self._get(d.USER) else "DynamicUser=yes"
+        return self._graded("User=/DynamicUser", 2000, badness, text, line)
 
     def _groups(self) -> Point:
         badness = None if self._is_root else int(bool(self._get(d.SUPPLEMENTARY_GROUPS)))
@@ -261,7 +266,13 @@ class _Weighing:
         points = []
         for names, weight, text in FAMILIES:
             hit = any(x in named for x in names) if names else any(x not in known for x in named)
-            value = f"~{' '.join(names)}" if names else "AF_UNIX AF_INET AF_INET6"
+            listed = names or (sorted(named.keys() - known) if allows else ())
+            value = f"~{' '.join(listed)}" if listed else "AF_UNIX AF_INET AF_INET6"
+            if (
+                not listed and found
+            ):  # what it denies is to be denied by the list of what is allowed
+                left = [x for x in value.split() if x not in named]
+                value = f"\nRestrictAddressFamilies={' '.join(left) or 'none'}"
             point = self._yes(hit is allows, "RestrictAddressFamilies", weight, text, value)
             points.append(point if names else point._replace(name="RestrictAddressFamilies=~…"))
         return points
@@ -271,6 +282,7 @@ class _Weighing:
         words = set(given)
         badness = 10 if not words else 0 if words == {"native"} else 8
         text, line = "may use other ABIs", "SystemCallArchitectures=native"
+        line = f"SystemCallArchitectures=\n{line}" if words else line
         return self._graded("SystemCallArchitectures", 1000, badness, text, line)
 
     def _calls(self) -> list[Point]:
@@ -290,14 +302,17 @@ class _Weighing:
         else:
             local = [x.startswith("127.") or x == "::1/128" for x in allowed]
             badness = 0 if not local else 2 if all(local) else 5
-        text, line = "reaches any address", "IPAddressDeny=any"
-        return self._graded("IPAddressDeny", 1000, badness, text, line)
+        line = "IPAddressDeny=any" if badness == 10 else "IPAddressAllow="
+        return self._graded("IPAddressDeny", 1000, badness, "reaches any address", line)
 
     def _devices(self) -> Point:
         closed = self._get(resources.DEVICE_POLICY) in ("closed", "strict")
-        badness = 10 if not closed else 5 if self._get(resources.DEVICE_ALLOW) else 0
-        text, line = "reaches device nodes", "DevicePolicy=closed"
-        return self._graded("DeviceAllow", 1000, badness, text, line)
+        allowed = {rule.device for rule in self._get(resources.DEVICE_ALLOW)}
+        badness = 10 if not closed else 5 if allowed else 0
+        line = (
+            "" if allowed == {"char-rtc"} else "DeviceAllow=" if closed else "DevicePolicy=closed"
+        )
+        return self._graded("DeviceAllow", 1000, badness, "reaches device nodes", line)
 
 
 def _calls_left(rules: tuple[Rule, ...]) -> dict[str, int]:

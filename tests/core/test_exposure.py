@@ -27,12 +27,46 @@ def test_a_plain_service_is_unsafe_and_each_gap_names_its_line():
     assert all(x["line"] and x["text"] for x in shown["points"])
 
 
-def test_the_line_that_closes_a_gap_closes_it():
-    base = f"{PLAIN}User=daemon\nSupplementaryGroups=adm\n"
-    for gap in (*exposure(base).points, exposure(PLAIN).points[0]):
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "",
+        "User=daemon\nSupplementaryGroups=adm",
+        "User=nobody",
+        "User=root\nDynamicUser=yes",
+        "RestrictAddressFamilies=~AF_INET",
+        "RestrictAddressFamilies=~AF_UNIX AF_INET AF_INET6",
+        "RestrictAddressFamilies=AF_UNIX AF_ALG AF_CAN",
+        "SystemCallArchitectures=native x86",
+        "IPAddressDeny=any\nIPAddressAllow=10.0.0.0/8",
+        "DevicePolicy=closed\nDeviceAllow=char-pts",
+        "SystemCallFilter=@system-service @mount",
+        "SystemCallFilter=~@mount",
+        "RestrictNamespaces=uts net",
+        "RestrictNamespaces=~uts",
+        "CapabilityBoundingSet=CAP_SYS_ADMIN CAP_CHOWN\nAmbientCapabilities=CAP_CHOWN",
+        "Delegate=yes\nNotifyAccess=all\nKeyringMode=shared\nUMask=0\nProtectHome=tmpfs",
+    ],
+)
+def test_the_line_that_closes_a_gap_closes_it(lines):
+    base = f"{PLAIN}{lines}\n"
+    for gap in exposure(base).points:
         if gap.badness:
-            text = f"{base}{gap.line.replace('...', '/srv')}\n"
+            value = "daemon" if gap.line.startswith("User=") else "/srv"
+            text = f"{base}{gap.line.replace('...', value)}\n"
             assert next(x for x in exposure(text).points if x.name == gap.name).badness == 0, gap
+
+
+def test_a_gap_that_another_setting_opens_has_no_line():
+    found = exposure(f"{PLAIN}ProtectClock=yes\nDevicePolicy=closed\n")
+    assert next(x for x in found.points if x.name == "DeviceAllow=").line == ""
+
+
+def test_all_lines_together_close_all_gaps_in_the_order_in_which_they_are_shown():
+    shown = exposure(PLAIN).as_dict()["points"]
+    lines = [x["line"].replace("...", "/srv") for x in shown if x["set"] is False]
+    left = [x for x in exposure("\n".join([PLAIN, *lines, ""])).points if x.badness]
+    assert [x.name for x in left] == ["DeviceAllow="]  # the clock that ProtectClock= lets be read
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_what_follows_when_a_process_of_a_unit_is_killed_for_memory(machine):
         unit = machine.wait(policy, state)
         assert (unit["sub_state"], unit["result"]) == (state, result), policy
         if policy != "kill":
-            until(lambda name=policy, word=told: word in machine.log(name), f"{policy}: {told}")
+            until(lambda name=policy, word=told: word in machine.log(name), f"{told} of {unit}")
             continue
         assert "TERM" not in machine.log(policy)
         assert (unit["exec_main_code"], unit["exec_main_status"]) == ("killed", 9)
