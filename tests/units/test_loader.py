@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
 from gitproc.units import directives as d
+from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.diagnostics import Location
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
 from gitproc.units.specifiers import expand
@@ -555,3 +557,23 @@ def test_a_link_to_its_own_name_where_nothing_is(path):
         units = tree({path: link, **others})
         assert any(text.startswith(f"{path}: error: ") for text in texts(units))
         assert units.resolve("b@2.service") is None or others
+
+
+def test_what_holds_for_all_services_is_taken_back_by_a_later_drop_in_alone():
+    """The defaults of `units/service.d`, as the page on confining tells."""
+    (defaults,) = (Path(__file__).parents[2] / "units/service.d").iterdir()
+    back = "[Service]\nPrivateDevices=no\nSystemCallFilter=\nSystemCallFilter=@mount\n"
+    it = tree(
+        {
+            f"service.d/{defaults.name}": defaults.read_text(),
+            "plain.service": SERVICE,
+            "own.service": f"{SERVICE}PrivateDevices=no\n",
+            "later.service": SERVICE,
+            "later.service.d/50-own.conf": back,
+        }
+    )
+    assert texts(it, "error") == []
+    found = {name: it.units[f"{name}.service"] for name in ("plain", "own", "later")}
+    assert [x[sandbox.PRIVATE_DEVICES] for x in found.values()] == [True, True, False]
+    assert found["later"][sandbox.SYSTEM_CALL_FILTER][-1].items == ("@mount",)
+    assert found["later"][sandbox.NO_NEW_PRIVILEGES]
