@@ -17,7 +17,8 @@ from typing import Any
 from gitproc.api.text import Rendered
 from gitproc.api.text_status import diagnostic_line
 from gitproc.cli import output
-from gitproc.cli.verify import compile_files, in_work_tree, on_disk, options_of
+from gitproc.cli.verify import compile_files, in_work_tree, options_of
+from gitproc.cli.verify_files import on_disk
 from gitproc.core.dependency_resolver import build
 from gitproc.daemon.config import Config, load
 from gitproc.errors import NoSuchUnit, SourceError

@@ -9,18 +9,17 @@ outside any work tree), a requirement that is not among them is one, since it ma
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gitproc.cli.verify_files import alone, on_disk, strange
 from gitproc.daemon.compiling import Compiled
 from gitproc.daemon.config import Config, load
 from gitproc.errors import SourceError
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, SourceFile
-
-_LARGEST = 1 << 20  # bytes; a larger file is no unit file
+from gitproc.units.specifiers import Host
 
 
 def verify(args: argparse.Namespace) -> Mapping[str, Any]:
@@ -32,12 +31,13 @@ def verify(args: argparse.Namespace) -> Mapping[str, Any]:
     if paths and len(paths) == len(args.targets):
         found = [Path(path) for path in paths]
         whole = all(path.is_dir() and in_work_tree(path) for path in found)
-        files = on_disk(found)
-        return report(
-            compile_files(files, config, options, partial=not whole), host=args.host_facts
-        )
-    if len(args.targets) > 1:
-        missing = next(target for target in args.targets if target not in paths)
+        files = [*on_disk(found)]
+        odd = [*strange(found, files)]
+        compiled = compile_files(files, config, options, odd, partial=not whole)
+        lonely = [] if whole else [*alone(files, compiled.units, _host(config), options)]
+        return report(compiled, lonely, host=args.host_facts)
+    missing = next((target for target in args.targets if target not in paths), "")
+    if len(args.targets) > 1 or missing.startswith(("/", "./", "../")):
         raise SourceError(f"cannot read {missing}: no such file or directory")
     return _revision(args.targets[0] if args.targets else None, config, options, args.host_facts)
 
@@ -58,18 +58,22 @@ def compile_files(
 ) -> Compiled:
     """Compile files and check their graph, with this host's facts behind specifiers."""
     from gitproc.daemon.compiling import compile_commit
-    from gitproc.kernel.host import read_host
     from gitproc.source.reading import TreeChange
 
     change = TreeChange({file.path: file for file in files}, True, tuple(found))
-    host = read_host(user_mode=config.user_mode)
     user = config.user_mode
-    return compile_commit(change, None, host, options, partial=partial, user_mode=user)
+    return compile_commit(change, None, _host(config), options, partial=partial, user_mode=user)
 
 
-def report(compiled: Compiled, *, host: bool) -> dict[str, Any]:
-    """The stable JSON form of what was found; with `host` also what this host has not."""
-    found = [*compiled.diagnostics, *(_host_facts(compiled) if host else ())]
+def _host(config: Config) -> Host:
+    from gitproc.kernel.host import read_host
+
+    return read_host(user_mode=config.user_mode)
+
+
+def report(compiled: Compiled, further: Iterable[Diagnostic] = (), *, host: bool) -> dict[str, Any]:
+    """The stable JSON form of what was found, with `further`; with `host` also what this host has not."""
+    found = [*compiled.diagnostics, *further, *(_host_facts(compiled) if host else ())]
     ordered = sorted(dict.fromkeys(found), key=lambda x: (*x.location, x.severity, x.message))
     return {
         "version": 1,
@@ -81,20 +85,6 @@ def report(compiled: Compiled, *, host: bool) -> dict[str, Any]:
 def in_work_tree(path: Path) -> bool:
     """Whether git keeps this folder: it or one above has `.git`."""
     return any((folder / ".git").exists() for folder in (path.resolve(), *path.resolve().parents))
-
-
-def on_disk(paths: list[Path]) -> Iterator[SourceFile]:
-    """The files at these paths, those of folders by their paths inside. Raises SourceError."""
-    for path in paths:
-        if not path.is_dir():
-            yield _file(path, path.name if len(paths) == 1 else str(path))
-            continue
-        for folder, below, names in os.walk(path):
-            below[:] = sorted(name for name in below if not name.startswith("."))
-            for name in sorted(names):
-                file = Path(folder, name)
-                if not name.startswith(".") and (file.is_file() or file.is_symlink()):
-                    yield _file(file, file.relative_to(path).as_posix())
 
 
 def _names(given: Iterable[str]) -> Iterator[str]:
@@ -131,14 +121,3 @@ def _revision(
         return {**report(compiled, host=host), "commit": {"sha": commit}}
     finally:
         source.close()
-
-
-def _file(path: Path, name: str) -> SourceFile:
-    try:
-        if path.is_symlink():
-            target = str(path.readlink())
-            return SourceFile(name, str(path), target.encode("utf-8", "surrogateescape"), target)
-        with path.open("rb") as file:
-            return SourceFile(name, str(path), file.read(_LARGEST + 1))  # enough to be too large
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from error

@@ -1,6 +1,7 @@
 """`verify` without a manager: files on disk and revisions, with every finding at its file and line."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -9,6 +10,7 @@ from tests.cli.command import Command
 
 GOOD = "[Service]\nExecStart=/bin/sleep 1\n"
 BAD = "[Service]\nExecStrat=/bin/sleep 1\n"
+ODD = "[Service]\nExecStart=/bin/sleep 1\nRestrat=no\n"
 
 
 @pytest.fixture
@@ -160,3 +162,65 @@ def test_a_file_too_large_is_no_mask(tmp_path, gitproc):
     (tmp_path / "a.service").write_text(GOOD + "#" * (1 << 20))
     found = gitproc("--root", tmp_path, "verify", tmp_path / "a.service")
     assert (found.returncode, b"too many for a unit file" in found.stdout) == (1, True)
+
+
+def test_files_by_whatever_way_they_are_reached(tmp_path, gitproc):
+    for way in ("a", "b", ".hidden"):
+        (tmp_path / way).mkdir()
+        (tmp_path / way / f"{way.strip('.')}.service").write_text(ODD)
+    (tmp_path / "linked.service").symlink_to("a/a.service")
+    (tmp_path / "mask.service").symlink_to("/dev/null")
+
+    def found(*targets):
+        told = gitproc("verify", "--root", tmp_path, *targets, cwd=tmp_path / "b")
+        return told.stdout.decode().splitlines()
+
+    assert found("../a/a.service", "../b/b.service")[0].startswith("a.service:3: error: ")
+    assert len(found("../a/a.service", "../b/b.service")) == 3
+    assert len(found("../a/a.service", "../a/a.service")) == 2
+    assert len(found("../a", "../a/a.service")) == 2
+    assert found("../.hidden/hidden.service")[0].startswith("hidden.service:3: error: ")
+    both = found(tmp_path / ".hidden/hidden.service", "b.service")
+    assert [line.partition(":")[0] for line in both[:2]] == ["b.service", "hidden.service"]
+    assert found("../linked.service")[0].startswith("linked.service:3: error: ")
+    assert found("../mask.service") == ["0 units, no errors"]
+
+
+def test_one_unit_in_two_folders_is_not_lost(tmp_path, gitproc):
+    for way in ("a", "b"):
+        (tmp_path / way).mkdir()
+        (tmp_path / way / "x.service").write_text(GOOD)
+    for targets in (("a", "b"), ("a/x.service", "b/x.service")):
+        told = gitproc("verify", "--root", tmp_path, *(tmp_path / x for x in targets))
+        assert told.returncode == 1
+        assert b"x.service is defined by" in told.stdout
+
+
+def test_a_drop_in_by_itself_is_checked(tmp_path, gitproc):
+    owners = ("x.service", "a-.service", "t@.service", "t@i.service", "service")
+    for owner in owners:
+        folder = tmp_path / f"{owner}.d"
+        folder.mkdir()
+        (folder / "a.conf").write_text("[Service]\nRestart=perhaps\nStrat=1\nNice=1\n")
+    for targets in ([tmp_path], [tmp_path / f"{owner}.d/a.conf" for owner in owners]):
+        found = gitproc("verify", "--root", tmp_path, *targets).stdout.decode()
+        for owner in owners:
+            assert f"{owner}.d/a.conf:2: error: Restart: 'perhaps'" in found
+            assert f"{owner}.d/a.conf:3: error: Strat: unknown directive" in found
+        assert "Nice" not in found
+    for target in (tmp_path / "x.service.d/a.conf", "a.conf", "./a.conf"):
+        found = gitproc("verify", "--root", tmp_path, target, cwd=tmp_path / "x.service.d")
+        assert b"x.service.d/a.conf:2: error: Restart: 'perhaps'" in found.stdout
+
+
+def test_what_is_asked_about_and_is_no_unit_file_is_told(tmp_path, gitproc):
+    for name in ("README.md", "web"):
+        (tmp_path / name).write_text(BAD)
+        found = gitproc("verify", "--root", tmp_path, tmp_path / name)
+        assert found.returncode == 0
+        assert b"nothing was checked" in found.stdout
+    os.mkfifo(tmp_path / "pipe.service")
+    for target, why in (("pipe.service", b"not a regular file"), ("gone", b"no such file")):
+        found = gitproc("verify", "--root", tmp_path, tmp_path / target)
+        assert found.returncode == 1
+        assert why in found.stderr
