@@ -91,6 +91,7 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
     found: dict[str, Shown] = {
         key: str(status.get(source) or _NUMBERS.get(key, "")) for key, source in _STATE.items()
     }
+    found["Description"] = found["Description"] or name
     for key, source in _COUNTED.items():
         count = status.get(source)
         found[key] = "[not set]" if count is None else str(count)

@@ -129,7 +129,12 @@ def reason(world: World, state: UnitState, unit: Unit | None) -> str:
     if state.sub is SubState.DEAD and state.hold is None:
         if state.name in world.blocked:
             return f"needs {world.blocked[state.name]}, which is held"
-        if unit is not None and state.name not in world.pulled and not state.demanded:
+        if (
+            unit is not None
+            and not unit.masked
+            and state.name not in world.pulled
+            and not state.demanded
+        ):
             starters = " and ".join(sorted(world.graph.triggers.to(state.name)))
             if starters:
                 return f"{starters} starts it"

@@ -30,6 +30,7 @@ from gitproc.daemon.desired import Desired
 from gitproc.daemon.inquiries import Inquiries
 from gitproc.daemon.log_answers import LogAnswers
 from gitproc.daemon.loop import Mailbox, boottime
+from gitproc.daemon.more_properties import more_properties
 from gitproc.daemon.perform import Effects, Perform
 from gitproc.daemon.push import Pushes
 from gitproc.daemon.questions import Questions
@@ -298,6 +299,10 @@ class RpcHandler:
             if state is not None and accounting.counts(state):
                 found.update(accounting.details(self._e.controller, state.seat))
             shown = properties.properties(self._world, name, found)
+            unit = self._world.wanted_unit(name)
+            if unit is not None and not unit.masked:
+                kept = len(self._e.sockets.store.of(name))
+                shown |= more_properties(unit, found, kept)
             if wanted:
                 keys = [key for one in wanted for key in one.split(",")]
                 shown = {

@@ -116,6 +116,8 @@ def environment_of(
         env["GITPROC_TREE"] = context.tree
     if context.notify_socket and may_notify(unit, process.slot, control=control):
         env["NOTIFY_SOCKET"] = context.notify_socket
+        if unit[d.FILE_DESCRIPTOR_STORE_MAX]:
+            env["FDSTORE"] = str(unit[d.FILE_DESCRIPTOR_STORE_MAX])
     if unit[d.PID_FILE]:
         env["PIDFILE"] = unit[d.PID_FILE]
     _assign(env, variables)

@@ -307,7 +307,10 @@ def _chain(chain: Chain, low: int, high: int, field: str, *, backwards: bool = F
         else:
             bad = bad or one.start + one.repeat > high
         if bad:
-            raise ValueError(f"{_component_text(one, 1)} is not possible as a {field}")
+            told = _second_text(one) if field == "second" else _component_text(one, 1)
+            raise ValueError(
+                f"{told} is not possible as {'an' if field == 'hour' else 'a'} {field}"
+            )
         normal.append(Component(one.start, stop, one.repeat))
     return tuple(sorted(set(normal)))
 

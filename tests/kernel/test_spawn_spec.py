@@ -193,6 +193,14 @@ def test_who_gets_the_notify_socket(text, main, control):
         assert env.get("NOTIFY_SOCKET") == ("/run/gitproc/notify" if wanted else None), slot
 
 
+def test_who_may_hand_in_descriptors_is_told_how_many():
+    for text, told in (("", None), ("FileDescriptorStoreMax=7", "7")):
+        text = f"Type=notify\n{text}"
+        env = environment(compiled(text, slot=Slot.MAIN, notify_socket="/run/gitproc/notify"))
+        assert env.get("FDSTORE") == told
+    assert "FDSTORE" not in environment(compiled("FileDescriptorStoreMax=7"))
+
+
 def test_working_directory():
     assert compiled("").spec["cwd"] == "/"
     assert compiled("WorkingDirectory=/tmp").spec["cwd"] == "/tmp"

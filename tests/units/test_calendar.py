@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -169,3 +170,18 @@ def test_an_elapse_is_later_fits_and_is_found_soon(days, date, clock, begin, zon
         assert found > begin
         # From just before it, it is found again: nothing lies between.
         assert next_elapse(spec, found - 1, ZoneInfo(zone)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("00:00:60", "60 is not possible as a second"),
+        ("3:10:50..10", "50..10"),
+        ("0:0:0/61.5", "00/61.500000 is not possible as a second"),
+        ("24:00", "24 is not possible as an hour"),
+        ("*-13-01", "13 is not possible as a month"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_the_expression(text, problem):
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        parse_calendar(text)
