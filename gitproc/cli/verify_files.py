@@ -26,7 +26,7 @@ def on_disk(paths: list[Path]) -> Iterator[SourceFile]:
     read: set[str] = set()  # given twice, it is read once
     for path in paths:
         if not path.is_dir():
-            if (real := os.path.abspath(path)) not in read:
+            if (real := os.path.normpath(path.absolute())) not in read:
                 read.add(real)
                 yield _read(path, _unused(_named(path, alone=len(paths) == 1), path, taken))
             continue
@@ -34,7 +34,7 @@ def on_disk(paths: list[Path]) -> Iterator[SourceFile]:
             below[:] = sorted(name for name in below if not name.startswith("."))
             for name in sorted(names):
                 file = Path(folder, name)
-                real = os.path.abspath(file)
+                real = os.path.normpath(file.absolute())
                 if name.startswith(".") or real in read:
                     continue
                 if file.is_file() or file.is_symlink():
@@ -102,7 +102,7 @@ def _unused(name: str, path: Path, taken: set[str]) -> str:
 
 def _read(path: Path, name: str) -> SourceFile:
     """A file that was asked about, through links: only a mask is one here."""
-    if path.is_symlink() and os.path.realpath(path) == NULL_DEVICE:
+    if path.is_symlink() and str(path.resolve()) == NULL_DEVICE:
         return _file(path, name)
     if not path.is_file():
         raise SourceError(f"cannot read {path}: not a regular file")
