@@ -6,13 +6,14 @@ takes it over as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from sys import intern
 from typing import NamedTuple
 
 from gitproc.immutable import immutable
 from gitproc.units import overlap_rules, socket_rules, trigger_rules, unit_rules
+from gitproc.units.assignments import Assignments, Setting
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive, Specifiers
@@ -22,7 +23,6 @@ from gitproc.units.evaluate import judge, targets_of
 from gitproc.units.file_check import CheckedFile, check_file
 from gitproc.units.names import is_valid_name, split_name, template_of
 from gitproc.units.naming import Names
-from gitproc.units.parser import Setting
 from gitproc.units.service_rules import verify
 from gitproc.units.specifiers import Host, expand, of_instance
 from gitproc.units.tree import NEEDS, SourceFile, Tree, needs_key
@@ -133,14 +133,13 @@ class Assembler:
         paths = (*((parts.fragment,) if parts.fragment else ()), *parts.drop_ins)
         files = [self.read(path, kind) for path, _ in paths]
         found += chain.from_iterable(file.diagnostics for file in files)
-        settings: Sequence[Setting]
         if parts.fragment and len(files) == 1 and not parts.needs and not parts.installs:
             settings = files[0].settings  # as it is: nothing is copied
         else:
-            settings = [] if parts.fragment else [*BUILTIN[name]]
-            settings += chain.from_iterable(file.settings for file in files)
-            settings += [Setting(k, link.rpartition("/")[2], link, 0) for k, link in parts.needs]
-            settings += parts.installs
+            own = [] if parts.fragment else [BUILTIN[name]]
+            links = [Setting(k, link.rpartition("/")[2], link, 0) for k, link in parts.needs]
+            files_too = (file.settings for file in files)
+            settings = Assignments.of([*chain(*own, *files_too, links, parts.installs)])
         for first, second in parts.clashes:
             message = f"{first} has the same name for the same unit: nothing says which counts"
             found.append(Diagnostic(Location(second, 0), "error", "", message))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gitproc.units.diagnostics import Location
-from gitproc.units.parser import Setting
+from gitproc.units.assignments import Assignments
 
 _CHAIN: dict[str, dict[str, str]] = {
     "graphical.target": {
@@ -88,12 +87,12 @@ DEFAULT_TARGET_IS = "multi-user.target"
 """What `default.target` is an alias of, unless the tree says otherwise."""
 
 
-def _settings(name: str, rows: Mapping[str, str]) -> tuple[Setting, ...]:
-    where = Location(name, 0)
-    return tuple(Setting(f"Unit.{key}", text, *where) for key, text in rows.items())
+def _settings(name: str, rows: Mapping[str, str]) -> Assignments:
+    assigned = tuple((f"Unit.{key}", text) for key, text in rows.items())
+    return Assignments(assigned, (0,) * len(assigned), name)
 
 
-BUILTIN: Mapping[str, tuple[Setting, ...]] = {
+BUILTIN: Mapping[str, Assignments] = {
     **{name: _settings(name, rows) for name, rows in _CHAIN.items()},
     **{name: _settings(name, {"Description": title}) for name, title in _PLAIN.items()},
 }

@@ -8,20 +8,20 @@ drop-in that turns `ProtectSystem=` off silences it. Errors do not stop the fold
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from gitproc.units import directives_path, directives_timer
 from gitproc.units.access_lists import NOTHING
+from gitproc.units.assignments import Assignments, Setting
 from gitproc.units.conditions import RESET_TOGETHER
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.directives import SECTIONS, TABLE
 from gitproc.units.directives_sandbox import CAPABILITY_BOUNDING_SET
 from gitproc.units.names import split_name
-from gitproc.units.parser import Setting
 from gitproc.units.specifiers import Host, expand
 from gitproc.units.spellings import STANDS_FOR
 
@@ -36,12 +36,25 @@ _TEMPLATE = re.compile(r"(?<=[^\s@])@\.[a-z]+(?=\s|$)")
 
 
 class Values(NamedTuple):
-    """What settings add up to: values by key, where dependencies came from, texts in force."""
+    """What settings add up to: values by key, which setting gave a dependency, texts that decide how a unit runs."""
 
     values: dict[str, Any]
-    origins: dict[tuple[str, object], Setting]
+    origins: dict[tuple[str, object], int]
     texts: dict[str, list[str]]
     diagnostics: list[Diagnostic]
+
+
+class _Rule(NamedTuple):
+    """What an assignment does to one key that it counts for: of a row of the table what folding needs."""
+
+    target: str
+    parse: Callable[[str], Any]
+    expands: bool
+    protects: bool
+    last: bool
+    dependency: bool
+    traced: bool
+    decides: bool
 
 
 def targets_of(key: str) -> tuple[str, ...]:
@@ -49,72 +62,78 @@ def targets_of(key: str) -> tuple[str, ...]:
     return STANDS_FOR.get(key) or (key,)
 
 
-def evaluate(
-    name: str, kind: str, fragment: str, settings: Iterable[Setting], host: Host
-) -> Values:
+def evaluate(name: str, kind: str, fragment: str, settings: Assignments, host: Host) -> Values:
     """Fold the settings of unit `name`. Unknown directives are passed over (`check_names` reports them)."""
     values: dict[str, Any] = {}
-    origins: dict[tuple[str, object], Setting] = {}
+    origins: dict[tuple[str, object], int] = {}
     texts: dict[str, list[str]] = {}
     found: list[Diagnostic] = []
-    lists: set[str] = set()
-    rows = _rows_of(kind)
-    for setting in settings:
-        key, text, _, _ = setting
-        for target, row in rows.get(key, ()):
+    lists: dict[str, list[Any]] = {}
+    rules = _rules_of(kind)
+    for index, (key, text) in enumerate(settings.assigned):
+        for target, parse, expands, protects, last, dependency, traced, decides in rules.get(
+            key, ()
+        ):
             if not text:
                 if target in _EMPTY_IS_A_VALUE:
-                    values[target], texts[target] = [NOTHING], [""]
-                    lists.add(target)
-                elif row.repeat is not Repeat.DEPENDENCY:
+                    values[target], texts[target] = (NOTHING,), [""]
+                    lists.pop(target, None)
+                elif not dependency:
                     for key_too in _RESET_TOGETHER.get(target, (target,)):
                         values.pop(key_too, None)
                         texts.pop(key_too, None)
+                        lists.pop(key_too, None)
                 continue
-            if "@." in text and row.repeat is Repeat.DEPENDENCY:
+            if dependency and "@." in text:
                 text = _fill(text, name)
             try:
-                if "%" not in text or row.specifiers is Specifiers.NONE:
-                    value = _parse_plain(target, text) if len(text) <= _SHORT else row.parse(text)
+                if expands and "%" in text:
+                    value = parse(expand(text, name, host, fragment=fragment, protect=protects))
                 else:
-                    protect = row.specifiers is Specifiers.ESCAPED
-                    value = row.parse(expand(text, name, host, fragment=fragment, protect=protect))
+                    value = _parse_short(parse, text) if len(text) <= _SHORT else parse(text)
             except ValueError as error:
                 written = key.partition(".")[2]
-                found.append(Diagnostic(setting.where, "error", written, _explain(text, error)))
+                where = settings.where(index)
+                found.append(Diagnostic(where, "error", written, _explain(text, error)))
                 continue
-            if row.repeat is Repeat.LAST:
+            if last:
                 values[target] = value
-                texts[target] = [text]
+                if decides:
+                    texts[target] = [text]
                 continue
-            if row.repeat is Repeat.DEPENDENCY or row.section == "Install":
+            if decides:
+                texts.setdefault(target, []).append(text)
+            if dependency and len(value) > 1:
+                value = tuple(dict.fromkeys(value))
+            if traced:
                 for item in value:
-                    origins.setdefault((target, item), setting)
-            texts.setdefault(target, []).append(text)
-            if isinstance(value, tuple) and not hasattr(value, "_fields"):
-                lists.add(target)
-                values.setdefault(target, []).extend(value)  # joined at the end: a tuple would grow
+                    origins.setdefault((target, item), index)
+            old = values.get(target)
+            if old is None:
+                values[target] = value  # usually the only one: nothing is copied
+            elif type(value) is not tuple:
+                values[target] = old | value
+            elif target in lists:
+                lists[target] += value  # joined at the end: a tuple would grow
             else:
-                old = values.get(target)
-                values[target] = value if old is None else old | value
-    for target in lists:
-        if (items := values.get(target)) is not None and not isinstance(items, tuple):
-            once = TABLE[target].repeat is Repeat.DEPENDENCY
-            values[target] = tuple(dict.fromkeys(items) if once else items)
+                lists[target] = [*old, *value]
+    for target, items in lists.items():
+        once = TABLE[target].repeat is Repeat.DEPENDENCY
+        values[target] = tuple(dict.fromkeys(items) if once else items)
     return Values(values, origins, texts, found)
 
 
 def judge(
-    values: Mapping[str, Any], settings: Iterable[Setting], allow_unenforced: frozenset[str]
+    values: Mapping[str, Any], settings: Assignments, allow_unenforced: frozenset[str]
 ) -> list[Diagnostic]:
     """What is asked for and not done: warnings, or errors for what would restrict the service."""
+    if _not_done().isdisjoint(values):
+        return []
     asked = {
         key: row
         for key in values.keys() & _not_done()
         if values[key] != (row := TABLE[key]).default
     }
-    if not asked:
-        return []
     places: dict[str, Setting] = {}
     for setting in settings:
         for target in targets_of(setting.key):
@@ -127,9 +146,8 @@ def fingerprint(name: str, texts: Mapping[str, list[str]], triggers: Mapping[str
     """sha256 (hex) of what decides how the unit runs: not of its description, order or comments."""
     parts = [name]
     for key in sorted(texts):
-        if TABLE[key].change is not Change.NONE:
-            parts.append(key)
-            parts += texts[key]
+        parts.append(key)
+        parts += texts[key]
     for path in sorted(triggers):
         parts += ("\0", path, triggers[path])
     return sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
@@ -149,18 +167,33 @@ def _not_done() -> frozenset[str]:
 
 
 @cache
-def _rows_of(kind: str) -> dict[str, tuple[tuple[str, Directive[Any]], ...]]:
-    """By each key that means something in units of a kind, the rows that its assignments count for."""
+def _rules_of(kind: str) -> dict[str, tuple[_Rule, ...]]:
+    """By each key that means something in units of a kind, what its assignments do."""
     sections = SECTIONS.get(kind, frozenset())
-    rows = {key: [(to, TABLE[to]) for to in targets_of(key)] for key in (*TABLE, *STANDS_FOR)}
-    return {key: tuple(to) for key, to in rows.items() if key.rpartition(".")[0] in sections}
+    rules = {key: tuple(map(_rule, targets_of(key))) for key in (*TABLE, *STANDS_FOR)}
+    return {key: to for key, to in rules.items() if key.rpartition(".")[0] in sections}
+
+
+def _rule(target: str) -> _Rule:
+    row = TABLE[target]
+    dependency = row.repeat is Repeat.DEPENDENCY
+    return _Rule(
+        target,
+        row.parse,
+        expands=row.specifiers is not Specifiers.NONE,
+        protects=row.specifiers is Specifiers.ESCAPED,
+        last=row.repeat is Repeat.LAST,
+        dependency=dependency,
+        traced=dependency or row.section == "Install",
+        decides=row.change is not Change.NONE,
+    )
 
 
 @lru_cache(maxsize=512)
-def _parse_plain(key: str, text: str) -> Any:
+def _parse_short(parse: Callable[[str], Any], text: str) -> Any:
     # The same few values fill most units: sharing them saves time and, at ten thousand units, memory. Long
     # ones (commands) are each unit's own, and would only push the others out.
-    return TABLE[key].parse(text)
+    return parse(text)
 
 
 def _explain(text: str, error: ValueError) -> str:

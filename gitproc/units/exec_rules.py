@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitproc.units import directives_exec_scheduling as scheduling
 from gitproc.units import directives_exec_streams as streams
+from gitproc.units.assignments import Assignments
 from gitproc.units.directive import Directive
-from gitproc.units.parser import Setting
 from gitproc.units.streams import DATA, INHERIT, JOURNAL, NULL, Stream
 
 Warn = Callable[[Directive[Any], str], None]
 _TEXT, _DATA = streams.STANDARD_INPUT_TEXT.key, streams.STANDARD_INPUT_DATA.key
 
 
-def settle(values: dict[str, Any], settings: Iterable[Setting]) -> None:
+def settle(values: dict[str, Any], settings: Assignments) -> None:
     """Put in what follows: input that is given makes StandardInput=data, output inherits from what is two-way."""
     if _TEXT in values or _DATA in values:
         values[_DATA] = _given(values, settings)
@@ -41,12 +41,12 @@ def verify(values: Mapping[str, Any], warn: Warn) -> None:
         warn(scheduling.CPU_SCHEDULING_PRIORITY, f"has no meaning with the policy {policy}")
 
 
-def _given(values: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[bytes, ...]:
+def _given(values: Mapping[str, Any], settings: Assignments) -> tuple[bytes, ...]:
     """Text and data in the order in which they were written; an empty assignment of either drops both."""
     order: list[str] = []
-    for setting in settings:
-        if setting.key in (_TEXT, _DATA):
-            order = [*order, setting.key] if setting.text else []
+    for key, text in settings.assigned:
+        if key in (_TEXT, _DATA):
+            order = [*order, key] if text else []
     pieces = {key: list(values.get(key, ())) for key in (_TEXT, _DATA)}
     for key, left in pieces.items():
         del left[: max(len(left) - order.count(key), 0)]

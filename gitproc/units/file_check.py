@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from itertools import chain, islice
 from typing import NamedTuple
 
+from gitproc.units.assignments import Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directives import SECTIONS, TABLE, suggest
 from gitproc.units.directives_gitproc import SECTION as OUR_SECTION
-from gitproc.units.parser import Section, Setting, parse
+from gitproc.units.parser import Section, parse
 from gitproc.units.tree import SourceFile
 
 SIZE_CAP = 1 << 20
@@ -26,7 +27,7 @@ class CheckedFile(NamedTuple):
     """A parsed file: the settings to apply and all that is wrong with it; `oid` tells its content."""
 
     oid: str
-    settings: tuple[Setting, ...]
+    settings: Assignments
     diagnostics: tuple[Diagnostic, ...]
 
 
@@ -35,12 +36,16 @@ def check_file(file: SourceFile, kind: str) -> CheckedFile:
     if len(file.data) > SIZE_CAP:
         message = f"{len(file.data)} bytes are too many for a unit file (1 MiB)"
         problem = Diagnostic(Location(file.path, 0), "error", "", message)
-        return CheckedFile(file.oid, (), (problem,))
+        return CheckedFile(file.oid, Assignments((), (), file.path), (problem,))
     parsed = parse(file.data, file.path)
+    sections = [one for one in parsed.sections if one.name not in SECTIONS[kind]]
+    names = [at for at, (key, _) in enumerate(parsed.settings.assigned) if key not in TABLE]
+    if not parsed.diagnostics and not sections and not names:
+        return CheckedFile(file.oid, parsed.settings, ())
     unknown = chain(
         parsed.diagnostics,
-        _unknown_sections(parsed.sections, kind),
-        _unknown_names(parsed.settings, kind),
+        _unknown_sections(sections, file.path, kind),
+        _unknown_names(parsed.settings, names, kind),
     )
     found = tuple(islice(unknown, MOST_PROBLEMS))
     if len(found) == MOST_PROBLEMS:  # looking for what each was meant to be takes a millisecond
@@ -49,11 +54,10 @@ def check_file(file: SourceFile, kind: str) -> CheckedFile:
     return CheckedFile(file.oid, parsed.settings, found)
 
 
-def _unknown_sections(sections: Iterable[Section], kind: str) -> Iterable[Diagnostic]:
+def _unknown_sections(sections: Iterable[Section], path: str, kind: str) -> Iterable[Diagnostic]:
     allowed = SECTIONS[kind]
-    for name, where in sections:
-        if name in allowed:
-            continue
+    for name, line in sections:
+        where = Location(path, line)
         if name.startswith(("X-", "x-")):
             if name.lower() == OUR_SECTION.lower():
                 yield Diagnostic(where, "error", "", f"[{name}] is spelled [{OUR_SECTION}]")
@@ -71,16 +75,14 @@ def _unknown_sections(sections: Iterable[Section], kind: str) -> Iterable[Diagno
         yield Diagnostic(where, "error", "", message)
 
 
-def _unknown_names(settings: Iterable[Setting], kind: str) -> Iterable[Diagnostic]:
+def _unknown_names(
+    settings: Assignments, indexes: Iterable[int], kind: str
+) -> Iterable[Diagnostic]:
     allowed = SECTIONS[kind]
-    for setting in settings:
-        key = setting.key
-        if key in TABLE:
-            continue
-        section, _, name = key.rpartition(".")
+    for index in indexes:
+        section, _, name = settings.assigned[index][0].rpartition(".")
         if section in allowed and not name.startswith("X-"):
             name = name[:_LONGEST_NAME]
             hint = suggest(section, name, allowed)
-            yield Diagnostic(
-                setting.where, "error", name, f"unknown directive in [{section}]{hint}"
-            )
+            message = f"unknown directive in [{section}]{hint}"
+            yield Diagnostic(settings.where(index), "error", name, message)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from gitproc.units.assignments import Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives_descriptors import FILE_DESCRIPTOR_STORE_MAX
 from gitproc.units.directives_gitproc import UPDATE
 from gitproc.units.directives_service import BUS_NAME, PID_FILE, REMAIN_AFTER_EXIT, TYPE
-from gitproc.units.parser import Setting
 from gitproc.units.service_types import ServiceType, Update
 
 _CREDENTIALS = re.compile(r"(?<!%)(?:%%)*%d")
@@ -30,7 +30,7 @@ _ALONE: tuple[tuple[Directive[Any], str], ...] = (
 def verify_unit(
     kind: str,
     values: Mapping[str, Any],
-    settings: Iterable[Setting],
+    settings: Assignments,
     where: Callable[[Directive[Any]], Location],
 ) -> list[Diagnostic]:
     """Refuse it in units of other kinds, which have no instances, and where a text is about one of two."""

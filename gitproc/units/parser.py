@@ -8,9 +8,11 @@ with a warning (a line without `=`, an assignment that is not UTF-8) is an error
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from sys import intern
 from typing import NamedTuple, TypeAlias
 
+from gitproc.units.assignments import Assigned, Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 
 LONG_LINE = 1 << 20
@@ -18,45 +20,34 @@ LONG_LINE = 1 << 20
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = " \t"
-_SHORT = 17  # characters: texts up to `multi-user.target` are the same in many units
+_SHORT = 40  # characters: lines up to `WantedBy=multi-user.target` and some more are the same in many units
+_MOST_KNOWN = 512
+"""Lines of a section that are remembered."""
 _LEADING = " \t#;[="
 """What a plain assignment does not begin with."""
 
 _Complain: TypeAlias = Callable[[int, str], None]
 
 
-class Setting(NamedTuple):
-    """One assignment as written: key (`Service.ExecStart`), its raw text, and where it stands."""
-
-    key: str
-    text: str
-    file: str
-    line: int
-
-    @property
-    def where(self) -> Location:
-        """Its place. Made when asked for: few are, and there are several settings to each unit."""
-        return Location(self.file, self.line)
-
-
 class Section(NamedTuple):
-    """One section header as written."""
+    """One section header as written, and its line."""
 
     name: str
-    where: Location
+    line: int
 
 
 class Parsed(NamedTuple):
     """The content of one file: assignments and section headers in order, and what is wrong."""
 
-    settings: tuple[Setting, ...]
+    settings: Assignments
     sections: tuple[Section, ...]
     diagnostics: tuple[Diagnostic, ...]
 
 
 def parse(data: bytes, path: str) -> Parsed:
     """Parse one unit file or drop-in; `path` goes into every location. Raises nothing."""
-    settings: list[Setting] = []
+    assigned: list[Assigned] = []
+    numbers: list[int] = []
     sections: list[Section] = []
     found: list[Diagnostic] = []
 
@@ -64,7 +55,7 @@ def parse(data: bytes, path: str) -> Parsed:
         found.append(Diagnostic(Location(path, line), "error", "", message))
 
     prefix: str | None = None
-    new = tuple.__new__  # a named tuple's own constructor takes twice the time
+    known: dict[str, Assigned] = {}
     huge = len(data) > LONG_LINE
     first = 0
     pending: list[str] = []
@@ -73,15 +64,20 @@ def parse(data: bytes, path: str) -> Parsed:
     lines.append("")  # ends a continuation that the file leaves open
     for number, line in enumerate(lines, 1):
         if not pending:
+            if (same := known.get(line)) is not None:
+                assigned.append(same)
+                numbers.append(number)
+                continue
             if not line:
                 continue
             if line[0] not in _LEADING and line[-1] != "\\" and prefix is not None and not huge:
                 key, equals, text = line.partition("=")
                 if equals and (key := key.rstrip(_BLANK)):
-                    text = text.strip(_BLANK)
-                    if len(text) <= _SHORT:
-                        text = intern(text)
-                    settings.append(new(Setting, (intern(prefix + key), text, path, number)))
+                    same = intern(prefix + key), text.strip(_BLANK)
+                    assigned.append(same)
+                    numbers.append(number)
+                    if len(line) <= _SHORT:
+                        _remember(known, line, same)
                     continue
         stripped = line.strip(_BLANK)
         if not stripped:
@@ -111,11 +107,12 @@ def parse(data: bytes, path: str) -> Parsed:
         if stripped[0] == "[":
             if stripped[-1] != "]" or len(stripped) < 3:
                 complain(first, f"invalid section header {stripped[:80]!r}")
-                prefix = None
+                prefix, known = None, {}
                 continue
             name = stripped[1:-1]
-            sections.append(Section(name, Location(path, first)))
+            sections.append(Section(name, first))
             prefix = name + "."
+            known = _known(name)
             continue
         key, equals, text = stripped.partition("=")
         if not equals:
@@ -125,8 +122,22 @@ def parse(data: bytes, path: str) -> Parsed:
         elif not (key := key.rstrip(_BLANK)):
             complain(first, f"missing the name before '=' in {stripped[:80]!r}")
         else:
-            settings.append(Setting(intern(prefix + key), text.lstrip(_BLANK), path, first))
-    return Parsed(tuple(settings), tuple(sections), tuple(found))
+            assigned.append((intern(prefix + key), text.lstrip(_BLANK)))
+            numbers.append(first)
+    settings = Assignments(tuple(assigned), tuple(numbers), path)
+    return Parsed(settings, tuple(sections), tuple(found))
+
+
+@lru_cache(maxsize=16)
+def _known(_section: str) -> dict[str, Assigned]:
+    """What short lines of a section that were met before say: units have many of them in common."""
+    return {}
+
+
+def _remember(known: dict[str, Assigned], line: str, says: Assigned) -> None:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[line] = says
 
 
 def _decode(data: bytes, complain: _Complain) -> str:

@@ -7,10 +7,11 @@ depend on other settings: they become values here, so that no reader of a unit h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from gitproc.units import exec_rules, overlap_rules, sandbox_rules
+from gitproc.units.assignments import Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives import (
@@ -43,7 +44,6 @@ from gitproc.units.directives import (
     WATCHDOG_SEC,
 )
 from gitproc.units.directives_resources import DELEGATE
-from gitproc.units.parser import Setting
 from gitproc.units.service_types import (
     KillMode,
     NotifyAccess,
@@ -57,9 +57,7 @@ T = TypeVar("T")
 _OLD_HEALTH_KEYS = frozenset(f"Service.{name}" for name in HEALTH_KEYS)
 
 
-def derive(
-    values: dict[str, Any], settings: Iterable[Setting], *, private_pids: bool = False
-) -> None:
+def derive(values: dict[str, Any], settings: Assignments, *, private_pids: bool = False) -> None:
     """Add the values that follow from others and are not set; `private_pids`: the host's default."""
     if TYPE.key not in values:
         if values.get(BUS_NAME.key):
@@ -82,7 +80,7 @@ def derive(
     sandbox_rules.settle(values)
     if private_pids:
         values.setdefault(PRIVATE_PIDS.key, True)
-    old = not _OLD_HEALTH_KEYS.isdisjoint([setting.key for setting in settings])
+    old = not _OLD_HEALTH_KEYS.isdisjoint([key for key, _ in settings.assigned])
     if old and HEALTH_CHECK_RETRIES.key not in values:
         values[HEALTH_CHECK_RETRIES.key] = 1  # its rule: the first failure restarts
 

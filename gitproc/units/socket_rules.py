@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from gitproc.units import directives_socket as s
 from gitproc.units.addresses import Listen
+from gitproc.units.assignments import Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives_triggers import SOCKET_SERVICE
-from gitproc.units.parser import Setting
 
 T = TypeVar("T")
 _KEYS = frozenset(row.key for row in s.LISTENS)
@@ -40,15 +40,15 @@ def verify(
     return found
 
 
-def listens_in_order(values: Mapping[str, Any], settings: Iterable[Setting]) -> tuple[Listen, ...]:
+def listens_in_order(values: Mapping[str, Any], settings: Assignments) -> tuple[Listen, ...]:
     """What a socket listens on, in the order of the file: that of the descriptors passed.
 
     Of systemd's rule that an empty assignment drops the addresses of *all* kinds this is the place, too.
     """
     order: list[str] = []
-    for setting in settings:
-        if setting.key in _KEYS:
-            order = [*order, setting.key] if setting.text else []
+    for key, text in settings.assigned:
+        if key in _KEYS:
+            order = [*order, key] if text else []
     left = {key: list(values.get(key, ()))[-order.count(key) :] for key in dict.fromkeys(order)}
     return tuple(left[key].pop(0) for key in order if left[key])
 

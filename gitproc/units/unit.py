@@ -11,6 +11,7 @@ from copy import copy
 from sys import intern
 from typing import Any, TypeVar
 
+from gitproc.units.assignments import Assignments, Setting
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives import (
@@ -20,7 +21,6 @@ from gitproc.units.directives import (
 )
 from gitproc.units.evaluate import evaluate, fingerprint, targets_of
 from gitproc.units.names import split_name
-from gitproc.units.parser import Setting
 from gitproc.units.seats import home
 from gitproc.units.service_rules import derive
 from gitproc.units.specifiers import Host
@@ -58,7 +58,7 @@ class Unit:
     kind: str
     fragment: str
     drop_ins: tuple[str, ...]
-    settings: tuple[Setting, ...]
+    settings: Assignments
     values: Mapping[str, Any]
     triggers: Mapping[str, str]
     masked: bool
@@ -86,7 +86,7 @@ class Unit:
         self.kind = intern(split_name(name)[2][1:])
         self.fragment = fragment
         self.drop_ins = drop_ins
-        self.settings = tuple(settings)
+        self.settings = Assignments.of(settings)
         self.masked = masked
         self._private_pids = private_pids
         values, origins, texts, found = evaluate(name, self.kind, fragment, self.settings, host)
@@ -123,7 +123,7 @@ class Unit:
             known = origins if isinstance(origins, dict) else dict(origins)
             origin = known.get((directive.key, item))
             if origin is not None:
-                return origin.where
+                return self.settings.where(origin)
         for setting in reversed(self.settings):
             if directive.key in targets_of(setting.key):
                 return setting.where

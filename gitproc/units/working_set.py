@@ -13,6 +13,7 @@ from copy import copy
 from typing import Any
 
 from gitproc.units.assembly import Assembler, LoadOptions, Parts
+from gitproc.units.assignments import Setting
 from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.directives import (
@@ -37,7 +38,6 @@ from gitproc.units.directives import (
 from gitproc.units.file_check import CheckedFile
 from gitproc.units.names import instantiate, template_of
 from gitproc.units.naming import Names, alias_problem
-from gitproc.units.parser import Setting
 from gitproc.units.specifiers import Host
 from gitproc.units.tree import Tree
 from gitproc.units.unit import Unit

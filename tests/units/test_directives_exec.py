@@ -28,7 +28,7 @@ def unit(text: str) -> tuple[Unit, list[Diagnostic]]:
         settings.append(Setting(f"Service.{key}", value, *Location("a.service", line)))
     found: list[Diagnostic] = []
     made = Unit("a.service", "a.service", settings, Host(), diagnostics=found)
-    found += judge(made.values, settings, frozenset()) + verify(made.values, made.where)
+    found += judge(made.values, made.settings, frozenset()) + verify(made.values, made.where)
     return made, found
 
 

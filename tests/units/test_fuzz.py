@@ -77,7 +77,7 @@ def test_any_bytes_are_a_file(data):
     parsed = parse(b"[Service]\n" + data, "x")
     last = data.count(b"\n") + data.count(b"\r") + 2
     assert all(1 <= one.where.line <= last for one in parsed.settings)
-    assert all(1 <= one.where.line <= last for one in parsed.sections)
+    assert all(1 <= one.line <= last for one in parsed.sections)
     assert all(1 <= one.location.line <= last for one in parsed.diagnostics)
     assert all("\n" not in one.text for one in parsed.settings)
 
