@@ -8,13 +8,12 @@ name is kept and looked up on the fixed search path when the command runs (syste
 from __future__ import annotations
 
 from dataclasses import dataclass
-from sys import intern
+from functools import lru_cache
 
 from gitproc.immutable import immutable
 from gitproc.units.paths import is_valid_path, path_simplify
 from gitproc.units.words import COMMAND, WHITESPACE, WordError, extract_word, split_words
 
-_SPECIAL = frozenset("'\"\\;")
 _UNSAFE = frozenset("\"'\\\x7f") | frozenset(map(chr, range(1, 32)))
 
 
@@ -54,12 +53,12 @@ class _Prefixes:
 
 def parse_commands(text: str) -> tuple[ExecCommand, ...]:
     """The commands of one assignment; () for the empty text. ValueError says what is wrong."""
-    if _SPECIAL.isdisjoint(text):
-        words = split_words(text, COMMAND)
-        return (_command(words[0], words[1:]),) if words else ()
     commands: list[ExecCommand] = []
     at = 0
     try:
+        if ";" not in text and "\\" not in text:
+            words = split_words(text, COMMAND)
+            return (_command(words[0], words[1:]),) if words else ()
         while True:
             first, at = extract_word(text, at, COMMAND)
             if first is None:
@@ -102,18 +101,26 @@ def _arguments(text: str, at: int) -> tuple[list[str], int]:
 
 
 def _command(first: str, words: list[str]) -> ExecCommand:
+    path, program, own_name, *flags = _program(first)
+    if not own_name:
+        words.insert(0, path)
+    elif not words:
+        raise ValueError(f"'{first}': the prefix @ needs the name to show as argv[0]")
+    return ExecCommand(program, tuple(words), *flags)
+
+
+@lru_cache(maxsize=256)
+def _program(first: str) -> tuple[str, str, bool, bool, bool, bool, bool, bool]:
+    # Many services are of one program.
     prefixes = _Prefixes()
     path = first
     while path and path[0] in "-@:+!" and prefixes.take(path[0]):
         path = path[1:]
     _check_program(path, first)
-    if not prefixes.argv0:
-        words.insert(0, intern(path))  # many services are of one program
-    elif not words:
-        raise ValueError(f"'{first}': the prefix @ needs the name to show as argv[0]")
-    return ExecCommand(
-        intern(path_simplify(path) if path.startswith("/") else path),
-        tuple(words),
+    return (
+        path,
+        path_simplify(path) if path.startswith("/") else path,
+        prefixes.argv0,
         prefixes.ignore_failure,
         prefixes.no_expand,
         prefixes.privilege == "+",

@@ -13,6 +13,7 @@ from gitproc.units.commands import ExecCommand
 from gitproc.units.words import ASSIGNMENTS, VARIABLE, WordError, is_text, split_words
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAMED = re.compile(rf"{_NAME.pattern}=")
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([^}:]*)\})")
 _KEY = re.compile(r"([^=\n\r]*)(=|[\n\r]|\Z)")
 _COMMENT = re.compile(r"[^\n\r]*")
@@ -34,8 +35,7 @@ def is_valid_value(value: str) -> bool:
 
 def is_valid_assignment(text: str) -> bool:
     """Whether this is NAME=VALUE with both parts valid."""
-    name, equals, value = text.partition("=")
-    return bool(equals) and is_valid_name(name) and is_valid_value(value)
+    return _NAMED.match(text) is not None and is_valid_value(text)
 
 
 def parse_assignments(text: str) -> tuple[str, ...]:

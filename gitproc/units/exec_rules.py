@@ -14,6 +14,14 @@ from gitproc.units.streams import DATA, INHERIT, JOURNAL, NULL, Stream
 Warn = Callable[[Directive[Any], str], None]
 _TEXT, _DATA = streams.STANDARD_INPUT_TEXT.key, streams.STANDARD_INPUT_DATA.key
 
+SETTLED_BY = frozenset({_TEXT, _DATA, streams.STANDARD_INPUT.key, streams.STANDARD_OUTPUT.key})
+"""Without any of these nothing follows."""
+SAYS_OF = frozenset(
+    x.key
+    for x in (streams.STANDARD_OUTPUT, streams.STANDARD_ERROR, scheduling.CPU_SCHEDULING_PRIORITY)
+)
+"""What `verify` is about."""
+
 
 def settle(values: dict[str, Any], settings: Assignments) -> None:
     """Put in what follows: input that is given makes StandardInput=data, output inherits from what is two-way."""

@@ -48,6 +48,14 @@ OWN_MOUNTS = (
 )
 """Settings each of which gives a service a mount namespace."""
 
+SETTLED_BY = frozenset(
+    x.key for x in (sandbox.DYNAMIC_USER, sandbox.PRIVATE_DEVICES, sandbox.PROTECT_CLOCK)
+)
+"""Without any of these nothing follows."""
+_FILTERS = (sandbox.SYSTEM_CALL_FILTER, sandbox.SYSTEM_CALL_LOG)
+SAYS_OF = frozenset(x.key for x in _FILTERS)
+"""What `verify` is about."""
+
 
 def settle(values: dict[str, Any]) -> None:
     """Put in what follows: a made up user is confined, and without devices only pseudo devices are left."""
@@ -72,7 +80,7 @@ def settle(values: dict[str, Any]) -> None:
 
 def verify(values: Mapping[str, Any], warn: Warn) -> None:
     """Warn of system calls that nobody has heard of: a filter without them may be another than was meant."""
-    for directive in (sandbox.SYSTEM_CALL_FILTER, sandbox.SYSTEM_CALL_LOG):
+    for directive in _FILTERS:
         rules = values.get(directive.key)
         if not rules:
             continue

@@ -41,8 +41,10 @@ from gitproc.units.directives import (
     TIMEOUT_START_SEC,
     TIMEOUT_STOP_SEC,
     TYPE,
+    UPDATE,
     WATCHDOG_SEC,
 )
+from gitproc.units.directives_gitproc import SECTION
 from gitproc.units.directives_resources import DELEGATE
 from gitproc.units.service_types import (
     KillMode,
@@ -55,6 +57,25 @@ from gitproc.units.spellings import HEALTH_KEYS
 
 T = TypeVar("T")
 _OLD_HEALTH_KEYS = frozenset(f"Service.{name}" for name in HEALTH_KEYS)
+_CHECKS = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
+_PACE = (RESTART_STEPS, RESTART_MAX_DELAY_SEC, RUNTIME_MAX_SEC, RUNTIME_RANDOMIZED_EXTRA_SEC)
+_SETTLED_BY = frozenset(
+    {
+        *(x.key for x in (TYPE, WATCHDOG_SEC, TIMEOUT_STOP_SEC, DELEGATE, KILL_SIGNAL)),
+        *(f"{SECTION}.{name}" for name in HEALTH_KEYS),
+        *exec_rules.SETTLED_BY,
+        *sandbox_rules.SETTLED_BY,
+    }
+)
+"""What most services do without: where none of it is set, nothing follows, ..."""
+_SAYS_OF = frozenset(
+    {
+        *(x.key for x in (*_PACE, *_CHECKS, PID_FILE, KILL_MODE, UPDATE)),
+        *exec_rules.SAYS_OF,
+        *sandbox_rules.SAYS_OF,
+    }
+)
+"""... and where none of this is, no rule but those about Type= and ExecStart= can be broken."""
 
 
 def derive(values: dict[str, Any], settings: Assignments, *, private_pids: bool = False) -> None:
@@ -64,6 +85,35 @@ def derive(values: dict[str, Any], settings: Assignments, *, private_pids: bool 
             values[TYPE.key] = ServiceType.DBUS
         elif EXEC_START.key not in values:
             values[TYPE.key] = ServiceType.ONESHOT
+    if not _SETTLED_BY.isdisjoint(values):
+        _settle(values, settings)
+    if private_pids:
+        values.setdefault(PRIVATE_PIDS.key, True)
+
+
+def verify(
+    values: Mapping[str, Any], where: Callable[[Directive[Any]], Location]
+) -> list[Diagnostic]:
+    """The rules a service breaks; `where` gives the place of a directive (the file, if unset)."""
+    found: list[Diagnostic] = []
+
+    def refuse(at: Directive[Any], message: str) -> None:
+        found.append(Diagnostic(where(at), "error", at.name, message))
+
+    starts = values.get(EXEC_START.key, ())
+    if len(starts) != 1 or TYPE.key in values:
+        _verify_type(values, refuse)
+    if not _SAYS_OF.isdisjoint(values):
+
+        def warn(at: Directive[Any], message: str) -> None:
+            found.append(Diagnostic(where(at), "warning", at.name, message))
+
+        _verify_others(values, refuse, warn)
+    return found
+
+
+def _settle(values: dict[str, Any], settings: Assignments) -> None:
+    """What follows from settings that most services do without."""
     kind = _get(values, TYPE)
     if kind is ServiceType.ONESHOT:
         values.setdefault(TIMEOUT_START_SEC.key, math.inf)
@@ -78,25 +128,12 @@ def derive(values: dict[str, Any], settings: Assignments, *, private_pids: bool 
         values.setdefault(RESTART_KILL_SIGNAL.key, values[KILL_SIGNAL.key])
     exec_rules.settle(values, settings)
     sandbox_rules.settle(values)
-    if private_pids:
-        values.setdefault(PRIVATE_PIDS.key, True)
     old = not _OLD_HEALTH_KEYS.isdisjoint([key for key, _ in settings.assigned])
     if old and HEALTH_CHECK_RETRIES.key not in values:
         values[HEALTH_CHECK_RETRIES.key] = 1  # its rule: the first failure restarts
 
 
-def verify(
-    values: Mapping[str, Any], where: Callable[[Directive[Any]], Location]
-) -> list[Diagnostic]:
-    """The rules a service breaks; `where` gives the place of a directive (the file, if unset)."""
-    found: list[Diagnostic] = []
-
-    def refuse(at: Directive[Any], message: str) -> None:
-        found.append(Diagnostic(where(at), "error", at.name, message))
-
-    def warn(at: Directive[Any], message: str) -> None:
-        found.append(Diagnostic(where(at), "warning", at.name, message))
-
+def _verify_type(values: Mapping[str, Any], refuse: Callable[[Directive[Any], str], None]) -> None:
     oneshot = _get(values, TYPE) is ServiceType.ONESHOT
     starts = _get(values, EXEC_START)
     acts = values.get("Unit.SuccessAction", "none") != "none"
@@ -114,6 +151,14 @@ def verify(
         refuse(RESTART_FORCE_EXIT_STATUS, "cannot be used with Type=oneshot")
     if _get(values, TYPE) is ServiceType.DBUS and not _get(values, BUS_NAME):
         refuse(TYPE, "Type=dbus needs BusName=")
+
+
+def _verify_others(
+    values: Mapping[str, Any],
+    refuse: Callable[[Directive[Any], str], None],
+    warn: Callable[[Directive[Any], str], None],
+) -> None:
+    """The rules about settings that most services do without."""
     _verify_pace(values, warn)
     if _get(values, PID_FILE) and _get(values, TYPE) is not ServiceType.FORKING:
         warn(PID_FILE, "not read: only a Type=forking service names its main process by it")
@@ -122,11 +167,9 @@ def verify(
     exec_rules.verify(values, warn)
     sandbox_rules.verify(values, warn)
     overlap_rules.verify(values, refuse)
-    checks = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
-    given = [check for check in checks if check.key in values]
+    given = [check for check in _CHECKS if check.key in values]
     if len(given) > 1:
         refuse(given[1], f"a unit has one health check, and {given[0].name}= is one already")
-    return found
 
 
 def _verify_pace(values: Mapping[str, Any], warn: Callable[[Directive[Any], str], None]) -> None:

@@ -64,7 +64,7 @@ def split_words(text: str, rules: WordRules = LIST, separators: str = WHITESPACE
             return _PLAIN_WORD.findall(text)
         quotes = rules.unquote and not rules.keep_quote and not rules.retain_separators
         if quotes and text.isascii() and _QUOTED_LINE.fullmatch(text):
-            return [_QUOTES.sub(r"\1\2", word) for word in _QUOTED_WORD.findall(text)]
+            return [_unquoted(word) for word in _QUOTED_WORD.findall(text)]
     words: list[str] = []
     position = 0
     while True:
@@ -179,6 +179,13 @@ def is_character(code: int) -> bool:
 def is_text(text: str) -> bool:
     """Whether every code point is a character: what systemd calls valid UTF-8. NUL is none."""
     return (text.isascii() or all(is_character(ord(char)) for char in text)) and "\0" not in text
+
+
+def _unquoted(word: str) -> str:
+    """A word whose quotes are all closed. Where they are of one kind, none of them is text."""
+    if '"' not in word:
+        return word.replace("'", "")
+    return _QUOTES.sub(r"\1\2", word) if "'" in word else word.replace('"', "")
 
 
 def _escaped(text: str, at: int, rules: WordRules, separators: str) -> tuple[str, int]:
