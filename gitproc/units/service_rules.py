@@ -56,13 +56,14 @@ from gitproc.units.service_types import (
 from gitproc.units.spellings import HEALTH_KEYS
 
 T = TypeVar("T")
-_OLD_HEALTH_KEYS = frozenset(f"Service.{name}" for name in HEALTH_KEYS)
+_HEALTH = frozenset(f"{SECTION}.{name}" for name in HEALTH_KEYS)
+_OLD_HEALTH = frozenset(f"Service.{name}" for name in HEALTH_KEYS)
 _CHECKS = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
 _PACE = (RESTART_STEPS, RESTART_MAX_DELAY_SEC, RUNTIME_MAX_SEC, RUNTIME_RANDOMIZED_EXTRA_SEC)
 _SETTLED_BY = frozenset(
     {
         *(x.key for x in (TYPE, WATCHDOG_SEC, TIMEOUT_STOP_SEC, DELEGATE, KILL_SIGNAL)),
-        *(f"{SECTION}.{name}" for name in HEALTH_KEYS),
+        *_HEALTH,
         *exec_rules.SETTLED_BY,
         *sandbox_rules.SETTLED_BY,
     }
@@ -128,9 +129,9 @@ def _settle(values: dict[str, Any], settings: Assignments) -> None:
         values.setdefault(RESTART_KILL_SIGNAL.key, values[KILL_SIGNAL.key])
     exec_rules.settle(values, settings)
     sandbox_rules.settle(values)
-    old = not _OLD_HEALTH_KEYS.isdisjoint([key for key, _ in settings.assigned])
-    if old and HEALTH_CHECK_RETRIES.key not in values:
-        values[HEALTH_CHECK_RETRIES.key] = 1  # its rule: the first failure restarts
+    if HEALTH_CHECK_RETRIES.key not in values and not _HEALTH.isdisjoint(values):
+        if not _OLD_HEALTH.isdisjoint([key for key, _ in settings.assigned]):
+            values[HEALTH_CHECK_RETRIES.key] = 1  # its rule: the first failure restarts
 
 
 def _verify_type(values: Mapping[str, Any], refuse: Callable[[Directive[Any], str], None]) -> None:
