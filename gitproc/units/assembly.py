@@ -17,7 +17,7 @@ from gitproc.units.assignments import Assignments, Setting
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive, Specifiers
-from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS, TABLE
+from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS, TABLE, UPDATE
 from gitproc.units.dropins import all_owners, choose
 from gitproc.units.evaluate import judge, targets_of
 from gitproc.units.file_check import CheckedFile, check_file
@@ -25,8 +25,11 @@ from gitproc.units.names import is_valid_name, split_name, template_of
 from gitproc.units.naming import Names
 from gitproc.units.service_rules import verify
 from gitproc.units.specifiers import Host, expand, of_instance
-from gitproc.units.tree import NEEDS, SourceFile, Tree, needs_key
+from gitproc.units.tree import NEEDS, Tree, needs_key
 from gitproc.units.unit import Unit
+
+_SAYS_OF = unit_rules.SAYS_OF | {UPDATE.key, RESTART_TRIGGERS.key, RELOAD_TRIGGERS.key}
+"""What the rules are about that every kind of unit may break."""
 
 
 @immutable
@@ -130,7 +133,7 @@ class Assembler:
             return Unit(name, "", (), self._host, masked=True), ()
         kind = intern(split_name(name)[2][1:])
         found: list[Diagnostic] = []
-        paths = (*((parts.fragment,) if parts.fragment else ()), *parts.drop_ins)
+        paths = (parts.fragment, *parts.drop_ins) if parts.fragment else parts.drop_ins
         files = [self.read(path, kind) for path, _ in paths]
         found += chain.from_iterable(file.diagnostics for file in files)
         if parts.fragment and len(files) == 1 and not parts.needs and not parts.installs:
@@ -165,10 +168,11 @@ class Assembler:
                 found += socket_rules.verify(unit.values, unit.where)
         else:
             found += trigger_rules.verify(unit, broken)
-        found += overlap_rules.verify_unit(kind, unit.values, settings, unit.where)
-        found += unit_rules.verify(unit)
-        found += self._missing(unit, RESTART_TRIGGERS)
-        found += self._missing(unit, RELOAD_TRIGGERS)
+        if not _SAYS_OF.isdisjoint(unit.values):
+            found += overlap_rules.verify_unit(kind, unit.values, settings, unit.where)
+            found += unit_rules.verify(unit)
+            found += self._missing(unit, RESTART_TRIGGERS)
+            found += self._missing(unit, RELOAD_TRIGGERS)
         if sample and values:
             theirs = {x.where for x in settings if self._is_instances(name, x)}
             found = [x for x in found if x not in values or x.location not in theirs]
@@ -189,11 +193,12 @@ class Assembler:
 
     def read(self, path: str, kind: str) -> CheckedFile:
         """The settings of the file at `path` (or that it links to), read once for each content."""
-        file = self.tree.files[self.tree.follow(path).path]
+        file = self.tree.files[path]
+        if file.link is not None:
+            file = self.tree.files[self.tree.follow(path).path]._replace(path=path)
         known = self._checked.get((path, kind))
         if known is None or known.oid != file.oid:
-            shown = SourceFile(path, file.oid, file.data)
-            known = self._checked[path, kind] = check_file(shown, kind)
+            known = self._checked[path, kind] = check_file(file, kind)
         return known
 
     def _counts(self, link: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from sys import intern
 
 from gitproc.units.escaping import escape, path_escape, path_unescape, unescape
 
@@ -47,7 +48,7 @@ _GLOB = frozenset(b"*?[]!")
 
 def is_valid_name(name: str) -> bool:
     """Whether this names a unit: plain, template or instance, of any kind systemd has."""
-    return len(name) <= _MAX_NAME and _NAME.fullmatch(name) is not None
+    return _cut(name) is not None
 
 
 def is_valid_instance(text: str) -> bool:
@@ -66,16 +67,21 @@ def bare_name(unit: str) -> str:
     return bare
 
 
-@lru_cache(maxsize=512)
 def split_name(name: str) -> tuple[str, str | None, str]:
     """Prefix, instance ("" for a template, None for a plain name), and suffix with its dot.
 
     ValueError if `name` is no unit name.
     """
-    match = _NAME.fullmatch(name) if len(name) <= _MAX_NAME else None
-    if match is None:
+    parts = _cut(name)
+    if parts is None:
         raise ValueError(f"'{name}' is not a valid unit name")
-    return match[1], match[2], match[3]
+    return parts
+
+
+@lru_cache(maxsize=512)
+def _cut(name: str) -> tuple[str, str | None, str] | None:
+    match = _NAME.fullmatch(name) if len(name) <= _MAX_NAME else None
+    return None if match is None else (match[1], match[2], intern(match[3]))
 
 
 def is_template(name: str) -> bool:

@@ -53,7 +53,7 @@ class Place(NamedTuple):
 
 NEEDS = (Role.WANTS, Role.REQUIRES, Role.UPHOLDS)
 """What a link in a folder of a unit can say: that the unit wants, requires or upholds another."""
-_FOLDERS = {f".{role.value.lower()}": role for role in NEEDS}
+_FOLDERS = {role.value.lower(): role for role in NEEDS}
 
 
 def place_of(path: str) -> Place:
@@ -65,17 +65,17 @@ def place_of(path: str) -> Place:
         parent = folder.rpartition("/")[2]
         if parent.endswith(".d") and is_drop_in_owner(parent[:-2]):
             return Place(Role.DROP_IN if base.endswith(".conf") else Role.OTHER, parent[:-2])
-        stem, suffix = posixpath.splitext(parent)
+        stem, _, suffix = parent.rpartition(".")
         if suffix in _FOLDERS and is_valid_name(stem):
             return Place(_FOLDERS[suffix], stem)
-    if posixpath.splitext(base)[1] in UNIT_SUFFIXES:
+    if base.endswith(UNIT_SUFFIXES):
         return Place(Role.UNIT, base)
     return Place(Role.OTHER, "")
 
 
 def is_needs_folder(name: str) -> bool:
     """Whether this names a folder of dependency links: `x.service.wants`."""
-    stem, suffix = posixpath.splitext(name)
+    stem, _, suffix = name.rpartition(".")
     return suffix in _FOLDERS and is_valid_name(stem)
 
 
@@ -126,11 +126,11 @@ class Tree:
             index = self._index(place.role)
             if index is not None:
                 key = place.owner if index is not self.needs else needs_key(place.role, place.owner)
-                paths = {*index.get(key, ())} - {path}
+                others = [other for other in index.get(key, ()) if other != path]
                 if file is not None:
-                    paths.add(path)
-                if paths:
-                    index[key] = tuple(sorted(paths))
+                    index[key] = tuple(sorted([*others, path]))
+                elif others:
+                    index[key] = tuple(others)
                 else:
                     index.pop(key, None)
             self.links.pop(path, None)

@@ -9,6 +9,8 @@ from gitproc.units.directives import DEFAULT_INSTANCE, DOCUMENTATION
 from gitproc.units.names import split_name
 from gitproc.units.unit import Unit
 
+SAYS_OF = frozenset({DEFAULT_INSTANCE.key, DOCUMENTATION.key})
+"""What `verify` is about."""
 _SCHEMES = ("http://", "https://", "file:/", "info:", "man:")
 
 

@@ -48,6 +48,7 @@ _POINTS = _PULLS | {
 }
 _INSTALLS = (WANTED_BY, REQUIRED_BY, UPHELD_BY, ALIAS)
 _GIVES = ((WANTED_BY, WANTS), (REQUIRED_BY, REQUIRES), (UPHELD_BY, UPHOLDS))
+_TRIGGERS = frozenset({RESTART_TRIGGERS.key, RELOAD_TRIGGERS.key})
 _NO_FILES: Set[str] = frozenset()
 _SAMPLE = "instance"
 """Instance name by which a template is checked before it has instances."""
@@ -217,8 +218,9 @@ class WorkingSet:
         aliases = self.names.aliases
         new = frozenset(
             canonical(item)
-            for key in _POINTS & unit.values.keys()
-            for item in unit.values[key]
+            for key, items in unit.values.items()
+            if key in _POINTS
+            for item in items
             if item in BUILTIN or item in aliases or ("@" in item and key in _PULLS)
         )
         old = self.mentions.get(name, frozenset())
@@ -319,15 +321,18 @@ def _gifts(name: str, unit: Unit) -> tuple[tuple[str, Setting], ...]:
 
     A template that names no instance of its own gives each the one of its name.
     """
-    if unit.masked or not unit[ENABLED]:
+    given = [
+        (other, row, needs)
+        for row, needs in _GIVES
+        for other in unit.values.get(row.key, ())
+        if "@." in other
+    ]
+    if not given or not unit[ENABLED]:
         return ()
     default = unit[DEFAULT_INSTANCE] if "@." in name else ""
     who = instantiate(name, default) if default else name
     return tuple(
-        (other, Setting(needs.key, who, *unit.where(given, other)))
-        for given, needs in _GIVES
-        for other in unit[given]
-        if "@." in other
+        (other, Setting(needs.key, who, *unit.where(row, other))) for other, row, needs in given
     )
 
 
@@ -341,7 +346,7 @@ def _set(index: dict[str, Any], key: str, value: Any) -> None:
 
 def _trigger_files(unit: Unit, assembler: Assembler) -> Set[str]:
     """The files whose change concerns the unit: the named paths and where links lead."""
-    if not unit.has(RESTART_TRIGGERS) and not unit.has(RELOAD_TRIGGERS):
+    if _TRIGGERS.isdisjoint(unit.values):
         return _NO_FILES
     paths = {*unit[RESTART_TRIGGERS], *unit[RELOAD_TRIGGERS]}
     return paths | {assembler.tree.follow(path).path for path in paths}
