@@ -34,16 +34,15 @@ def judge_alone(
         user = config.user_mode
         compiled = compile_commit(change, None, host, allowed, user_mode=user)
         found += compiled.errors
-        units = compiled.units.units
         if update.old and not found:
             old = quarantine.read(update.old)[1]
             before = compile_commit(old, None, host, allowed, user_mode=user)
             had, has = _wanted(before), _wanted(compiled)
             ended = sorted(had - has)
             found += rules.mass_removal(ended, len(had), asked, config.policy.max_removals)
-            found += rules.exposure(before.units.units, units, config.policy.max_exposure)
+            found += rules.exposure(before.units, compiled.units, config.policy.max_exposure)
         elif not found:
-            found += rules.exposure({}, units, config.policy.max_exposure)
+            found += rules.exposure(None, compiled.units, config.policy.max_exposure)
         verdict = {
             "accepted": rules.PLAN not in asked,
             "deploys": True,

@@ -123,13 +123,14 @@ def too_exposed(
         was = expose(old).score if old is not None and not old.masked else None
         if was is None or now.score >= was:
             change = f"{now.score}" if was is None else f"{was} → {now.score}"
+            gaps = [x["line"] for x in now.as_dict()["points"] if x["set"] is False][:3]
             found.append(
                 Diagnostic(
                     Location(unit.fragment, 0),
                     "error",
                     "",
                     f"{name} is too exposed: {change}, at most {most} is allowed "
-                    f"(policy.max_exposure); `gitproc security {name}` shows what would lower it",
+                    f"(policy.max_exposure); most would come of {', '.join(gaps)}",
                 )
             )
     return found

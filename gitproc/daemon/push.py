@@ -202,9 +202,7 @@ class Pushes:
 
     def _exposure(self, compiled: Compiled) -> list[Diagnostic]:
         most = self._e.config.policy.max_exposure
-        desired = self._e.world.desired
-        before = desired.units if desired is not None else {}
-        return rules.exposure(before, compiled.units.units, most)
+        return rules.exposure(self._e.world.desired, compiled.units, most)
 
     def hung_up(self, caller: Caller) -> None:
         """Forget what this caller has begun."""

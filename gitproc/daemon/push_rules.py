@@ -6,10 +6,11 @@ that names what is meant. They are the same whether the daemon judges or, while 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic, Location
+from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
 
 NOTES = "refs/notes/gitproc"
@@ -108,15 +109,20 @@ def _shown(size: int) -> str:
     return f"{size / (1 << 20):.4g} MiB"
 
 
-def exposure(
-    before: Mapping[str, Unit], after: Mapping[str, Unit], most: float
-) -> list[Diagnostic]:
-    """Services that the push makes, or leaves, more exposed than `most` (a score; 10 allows all)."""
+def exposure(before: UnitSet | None, after: UnitSet, most: float) -> list[Diagnostic]:
+    """Services and templates that the push makes, or leaves, more exposed than `most` (a score; 10 allows all)."""
     if most >= OPEN:
         return []
     from gitproc.core.exposure import too_exposed
 
-    return too_exposed(before, after, after, most)
+    weighed = _weighed(after)
+    return too_exposed(_weighed(before) if before is not None else {}, weighed, weighed, most)
+
+
+def _weighed(units: UnitSet) -> dict[str, Unit]:
+    """An instance of a template may be started that no commit has named."""
+    samples = ((name, units.sample(name)) for name in units.templates)
+    return {**units.units, **{name: unit for name, unit in samples if unit is not None}}
 
 
 def mass_removal(

@@ -111,4 +111,7 @@ def test_a_commit_may_not_make_a_service_more_exposed_than_allowed():
     assert len(found) == 2
     assert found[0].startswith("a.service: error: a.service is too exposed: 9.2 → 9.6, at most 9.4")
     assert found[1].startswith("new.service: error: new.service is too exposed: 9.6, at most 9.4")
+    assert found[1].endswith(
+        "most would come of PrivateNetwork=yes, DynamicUser=yes, RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
+    )
     assert too_exposed(before, after, after, 9.6) == []

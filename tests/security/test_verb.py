@@ -40,3 +40,12 @@ def test_scores_gaps_thresholds_and_a_push_that_opens_a_service(servers):  # noq
     assert status != 0
     assert "a.service is too exposed: 9.2 → 9.6, at most 9.4 is allowed" in said
     assert server.pids() == pids
+
+    clone.git("reset", "-q", "--hard", "origin/main")
+    clone.commit({"t@.service": "[Service]\nExecStart=/bin/sleep 1000\n"})
+    status, _, said = clone.push()
+    assert status != 0
+    assert "t@.service is too exposed: 9.6, at most 9.4 is allowed" in said
+    clone.git("reset", "-q", "--hard", "origin/main")
+    clone.commit({"t@.service": closed})
+    assert clone.push().status == 0
