@@ -37,18 +37,24 @@ def build(setup: Setup) -> None:
     if not setup.have_own(calls.CLONE_NEWNS, "mounts"):
         return
     before = os.umask(0)
+    builder = _Builder(wanted["hidden"])
     try:
-        _Builder(wanted["hidden"]).build(
+        builder.build(
             wanted.get("root", ""), wanted["entries"], wanted.get("propagation", "shared")
         )
+    except OSError as error:
+        if error.filename is None and builder.at:
+            raise OSError(error.errno, error.strerror, builder.at) from None
+        raise
     finally:
         os.umask(before)
 
 
 class _Builder:
-    """`hidden`: folder of the nodes that cover what is inaccessible."""
+    """`hidden`: folder of the nodes that cover what is inaccessible. `at`: the path that is being worked on."""
 
     def __init__(self, hidden: str) -> None:
+        self.at = ""
         self._hidden = hidden
         self._covers: dict[str, int] = {}
         self._sources: dict[str, list[int]] = {}
@@ -89,6 +95,7 @@ class _Builder:
 
     def _take_source(self, entry: Entry) -> places.Place:
         _, kind, optional, source, _ = entry
+        self.at = source
         found = places.find(source)
         try:
             fd = calls.open_plain(found.path)
@@ -104,6 +111,7 @@ class _Builder:
         return found
 
     def _enter_root(self, root: str, writable: list[str]) -> None:
+        self.at = root
         found = places.find(root)
         places.confine(root, found, writable)
         place = calls.open_plain(found.path)
@@ -116,6 +124,7 @@ class _Builder:
     def _settle(self, entries: list[Entry]) -> list[Point]:
         """Where all is to be; what lies below something that is yet to be put there is found later."""
         filled = [entry[0].rstrip("/") + "/" for entry in entries if entry[1] in CONTENTS]
+        made = {entry[0] for entry in entries if entry[1] in _MADE and not entry[2]}
         found: list[tuple[Entry, places.Place]] = []
         for entry in entries:
             if any(entry[0].startswith(above) for above in filled if entry[0] != above):
@@ -129,7 +138,8 @@ class _Builder:
             places.confine(path, place, self._writable)
             if kind in _BINDS and source not in self._sources:
                 continue
-            if not place.missing or (kind in _MADE and not (optional and kind == "tmpfs")):
+            made_here = path in made or (kind in _MADE and not (optional and kind == "tmpfs"))
+            if not place.missing or made_here:
                 placed.append((place.path, kind, optional, source, options))
             elif not optional:
                 raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
@@ -137,6 +147,7 @@ class _Builder:
 
     def _open(self, point: Point) -> int:
         """The place of a point as the tree is now; -1 for an optional one that is not there."""
+        self.at = point.path
         found = places.find(point.path)
         places.confine(point.path, found, self._writable)
         try:
@@ -150,6 +161,7 @@ class _Builder:
 
     def _fill(self, point: Point) -> None:
         assert point.content is not None
+        self.at = point.path
         kind = point.content[1]
         if kind == "hide":
             self._hide(point)
@@ -193,6 +205,8 @@ class _Builder:
         cover = calls.copy_tree(self._covers[kind], recursive=False)
         calls.restrict(cover, _API_ATTRIBUTES | calls.RDONLY)
         calls.attach(cover, place)
+        if point.path == "/":
+            calls.change_root(cover)
         os.close(cover)
         os.close(place)
 
@@ -201,6 +215,7 @@ class _Builder:
     def _restrict(self, tree: list[Point]) -> None:
         copies: list[tuple[Point, int]] = []
         for point in tree[1:]:
+            self.at = point.path
             if point.restricted and not (point.content and point.content[1] == "hide"):
                 place = self._open(point)
                 if place >= 0:
@@ -212,6 +227,7 @@ class _Builder:
             os.close(root)
         for point, copy in copies:
             attributes = _attributes(point)
+            self.at = point.path
             if attributes:
                 calls.restrict(copy, attributes)
             place = self._open(point)

@@ -194,3 +194,31 @@ def test_a_namespace_that_cannot_be_made(shims):
         id, _ = client.start(f"l{number}", "/bin/true", lenient=True, **spec)
         assert client.exit_of(id) == (1, 0)
         assert "are not isolated" in client.expect("warning", id)[2]
+
+
+def test_a_place_that_is_made_is_restricted_as_well(see, tmp_path):
+    made = tmp_path / "made"
+    text, _ = see(f"touch {made}/x", (made, "tmpfs"), (made, "ro"))
+    assert "Read-only" in text
+    missing = tmp_path / "missing"
+    step, why = see("true", (missing, "ro"))
+    assert (step, str(missing) in why) == ("NAMESPACE", True)
+
+
+def test_when_all_is_hidden_nothing_is_run(see):
+    """And nothing else that restricts is lost by it."""
+    step, _ = see("touch /etc/gitproc-x", ("/", "hide"), ("/etc", "ro"))
+    assert step == "EXEC"
+
+
+def test_what_cannot_be_mounted_is_named(see, tmp_path):
+    folder, file = tmp_path / "folder", tmp_path / "file"
+    folder.mkdir()
+    file.touch()
+    for entries, root, named in (
+        ([(folder, "bind", False, str(file))], "", folder),
+        ([(file, "tmpfs")], "", file),
+        ([], str(file), file),
+    ):
+        step, why = see("true", *entries, root=root)
+        assert (step, str(named) in why) == ("NAMESPACE", True), why
