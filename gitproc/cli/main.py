@@ -47,7 +47,8 @@ def slow(words: list[str]) -> int:
         return fast.BROKEN_PIPE
     except OSError as error:
         if error.filename is not None:
-            raise
+            sys.stderr.write(f"gitproc: {error.filename}: {error.strerror}\n")
+            return 1
         _give_up_output()
         with contextlib.suppress(OSError):
             sys.stderr.write(f"gitproc: cannot write the output: {error.strerror}\n")

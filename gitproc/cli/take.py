@@ -21,7 +21,7 @@ from gitproc.cli.verify import compile_files, in_work_tree, options_of
 from gitproc.cli.verify_files import on_disk
 from gitproc.core.dependency_resolver import build
 from gitproc.daemon.config import Config, load
-from gitproc.errors import NoSuchUnit, SourceError
+from gitproc.errors import NoSuchUnit, SourceError, UsageError
 from gitproc.source.systemd_folders import SystemdFolders, Taken, folders_below
 from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic
@@ -81,7 +81,10 @@ def take(args: argparse.Namespace) -> int:
     to = Path(args.to) if args.to else _work_tree(config)
     basket = _Basket(folders_below(Path(args.source).resolve()))
     for word in args.units:
-        _add(basket, word)
+        try:
+            _add(basket, word)
+        except ValueError as error:  # of what is no unit's name
+            raise UsageError(str(error)) from error
     if args.with_requirements:
         basket.add_requirements()
     top = _top(to)

@@ -114,3 +114,28 @@ def test_unknown_units_and_bare_repositories(gitproc, system, tmp_path):
     assert command("--root", bare, "init", "--bare").returncode == 0
     found = command("--root", bare, "import", "--from", system, "b")
     assert (found.returncode, b"bare" in found.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "why"),
+    [
+        ("", 2, b"the name of a unit is missing"),
+        ("@.service", 2, b"'@.service' cannot name a unit"),
+        ("a" * 400, 2, b"cannot name a unit"),
+        ("/dev/null", 2, b"'null' is not a valid unit name"),
+        ("/" + "a" * 400, 1, b"File name too long"),
+    ],
+)
+def test_what_names_no_unit_is_a_mistake_in_words(gitproc, system, word, status, why):
+    found = gitproc("import", "--from", system, word)
+    assert found.returncode == status
+    assert why in found.stderr
+    assert b"Traceback" not in found.stderr
+
+
+def test_a_place_that_cannot_be_made_is_named(gitproc, system, tmp_path):
+    found = gitproc("import", "--from", system, "b", "--to", tmp_path / "none/below")
+    assert found.returncode == 1
+    assert b"none/below" in found.stderr
+    assert b"Traceback" not in found.stderr
+    assert b"File name too long" in gitproc("verify", "a" * 400).stderr
