@@ -43,7 +43,7 @@ def build(setup: Setup) -> None:
             wanted.get("root", ""), wanted["entries"], wanted.get("propagation", "shared")
         )
     except OSError as error:
-        if error.filename is None and builder.at:
+        if not error.filename and builder.at:
             raise OSError(error.errno, error.strerror, builder.at) from None
         raise
     finally:

@@ -6,6 +6,7 @@ which sorts them and drops what changes nothing. The tables are systemd's.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
@@ -102,7 +103,7 @@ def entries_of(
         found += _home(unit[sandbox.PROTECT_HOME])
         found += _SYSTEM[unit[sandbox.PROTECT_SYSTEM]]
         found += _marked(unit, root)
-        for path in around.private:
+        for path in () if root else around.private:
             found += [Entry(path, "tmpfs", options=_PRIVATE), Entry(path, "ro")]
         found += [Entry(path, "hide", True) for path in around.hidden]
     found += _needed(found, around, root)
@@ -222,8 +223,15 @@ def _needed(found: list[Entry], around: Surroundings, root: str) -> list[Entry]:
     def bound(path: str) -> bool:
         return bool(root) or any(path.startswith(above) for above in covered)
 
+    def shown(path: str) -> str:
+        """The link that leads to a private folder is not there in another root."""
+        for above in around.private if root else ():
+            if path.startswith(f"{above}/"):
+                return posixpath.dirname(above) + path[len(above) :]
+        return path
+
     own = [
-        Entry(path, "bind", source=path) if bound(path) else Entry(path, "rw")
+        Entry(shown(path), "bind", source=path) if bound(path) else Entry(path, "rw")
         for path in around.own
     ]
     needed = [Entry(path, "bind-ro", True, path) for path in around.needed if bound(path)]

@@ -11,7 +11,7 @@ import pytest
 
 from gitproc.kernel.dynamic_users import FIRST, LAST
 from gitproc.kernel.user_records import are_read
-from tests.e2e.harness import Machine, service, until
+from tests.e2e.harness import Machine, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -169,3 +169,22 @@ def test_a_definition_that_was_not_kept_yet_keeps_no_manager_from_coming_back(ma
     (machine.state / "definitions/kept").unlink()
     machine.kill_manager()
     machine.wait("a")
+
+
+def test_its_folders_are_found_within_another_root(machine, unique):
+    root, private = machine.root / "other", Path("/var/lib/private", unique)
+    (root / "var/lib").mkdir(parents=True)
+    shown = " ".join(f"-{x}" for x in ("/usr", "/bin", "/lib", "/lib64"))
+    settings = (
+        f"Type=oneshot\nDynamicUser=yes\nStateDirectory={unique}\nRootDirectory={root}\n"
+        f"BindReadOnlyPaths={shown}"
+    )
+    command = shell("touch $STATE_DIRECTORY/own; ls -d /var/lib/*; ls $STATE_DIRECTORY")
+    try:
+        machine.commit({"made-up.service": service(command, settings)})
+        until(lambda: "own" in machine.log("made-up"), "it has written")
+        assert machine.log("made-up").splitlines() == [f"/var/lib/{unique}", "own"]
+        assert (private / "own").exists()
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+        Path("/var/lib", unique).unlink(missing_ok=True)
