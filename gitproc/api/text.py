@@ -17,7 +17,7 @@ from gitproc.api.text_reasons import diff, timeline, why
 from gitproc.api.text_security import above, security
 from gitproc.api.text_sockets import sockets
 from gitproc.api.text_status import diagnostic_line, overview, unit_status, unit_table
-from gitproc.api.text_style import Style, moment, number, safe
+from gitproc.api.text_style import Style, counted, moment, number, safe
 from gitproc.api.text_timers import timers
 from gitproc.api.text_top import top
 from gitproc.errors import GitProcError, NoSuchUnit
@@ -136,9 +136,7 @@ def _count(units: int) -> str:
 def _list(data: Mapping[str, Any], style: Style) -> Rendered:
     units = list(data.get("units") or ())
     lines = unit_table(units, style)
-    if style.width:
-        lines += ["", _count(len(units))]
-    return Rendered(0, _lines(lines))
+    return Rendered(0, _lines(counted(lines, _count(len(units)), style) if style.width else lines))
 
 
 def _is(wanted: str, otherwise: int, data: Mapping[str, Any]) -> Rendered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gitproc.api.text_style import Style, safe, table
+from gitproc.api.text_style import Style, counted, safe, table
 
 _HEADS = ("LISTEN", "UNIT", "ACTIVATES")
 
@@ -21,7 +21,7 @@ def sockets(data: Mapping[str, Any], style: Style) -> list[str]:
         for one in data.get("sockets") or ()
     ]
     count = f"{len(rows)} socket{'' if len(rows) == 1 else 's'} listed."
-    return [*table(_HEADS, rows, style), "", count] if rows else [count]
+    return counted(table(_HEADS, rows, style) if rows else [], count, style)
 
 
 def status_lines(socket: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

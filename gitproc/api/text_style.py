@@ -19,6 +19,7 @@ _CONTROLS_BUT_TAB = re.compile(
 )
 
 _COLOURING = re.compile("(\x1b\\[[0-9;:]{0,40}m)")
+_LEAST = 8  # columns that are left of a cut one
 _SGR = {"red": "1;31", "green": "1;32", "yellow": "1;33", "bold": "1", "dim": "2"}
 
 STATE_COLORS = {
@@ -46,11 +47,14 @@ def safe(value: object, *, tabs: bool = False) -> str:
 
 @immutable
 class Style:
-    """How to render. `width`: columns of the terminal, 0 where there is none; `value`: bare values."""
+    """How to render. `width`: columns of the terminal, 0 where there is none; `value`: bare values; `legend`:
+    tables have a head and a count; `full`: none of their lines is cut to fit."""
 
     width: int = 0
     color: bool = False
     value: bool = False
+    legend: bool = True
+    full: bool = False
 
     def paint(self, text: str, color: str) -> str:
         """The text in a colour, where colours are wanted."""
@@ -130,7 +134,9 @@ def table(
     colors: Sequence[Sequence[str]] | None = None,
 ) -> list[str]:
     """Aligned columns; on a terminal the last one is cut to fit. `colors[row][column]` names colours."""
-    lines = [list(heads), *(list(row) for row in rows)]
+    lines = [list(heads)] * style.legend + [list(row) for row in rows]
+    if not lines:
+        return []
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     last = len(heads) - 1
     painted = []
@@ -138,18 +144,25 @@ def table(
         cells, used = [], 2
         for column, cell in enumerate(line):
             if column == last:
-                room = style.width - used
-                if style.width and room > 8 and len(cell) > room:
+                room = max(style.width - used, _LEAST)
+                if style.width and not style.full and len(cell) > room:
                     cell = cell[: room - 1] + "…"
                 padded = cell
             else:
                 gap = " " * (widths[column] - len(cell))
                 padded = gap + cell if column in right else cell + gap
                 used += widths[column] + 1
-            if not index:
+            if index < style.legend:
                 padded = style.paint(padded, "bold")
             elif colors is not None:
-                padded = style.paint(padded, colors[index - 1][column])
+                padded = style.paint(padded, colors[index - style.legend][column])
             cells.append(padded)
         painted.append(("  " + " ".join(cells)).rstrip())
     return painted
+
+
+def counted(lines: list[str], count: str, style: Style) -> list[str]:
+    """A table, with how many it has listed below it."""
+    if not style.legend:
+        return lines
+    return [*lines, "", count] if lines else [count]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from gitproc.api.text_style import Style, ago, moment, number, safe, table
+from gitproc.api.text_style import Style, ago, counted, moment, number, safe, table
 from gitproc.units.timespan import format_span
 
 _HEADS = ("NEXT", "LEFT", "LAST", "PASSED", "UNIT", "ACTIVATES")
@@ -29,7 +29,7 @@ def timers(data: Mapping[str, Any], style: Style) -> list[str]:
             )
         )
     count = f"{len(rows)} timer{'' if len(rows) == 1 else 's'} listed."
-    return [*table(_HEADS, rows, style), "", count] if rows else [count]
+    return counted(table(_HEADS, rows, style) if rows else [], count, style)
 
 
 def left(seconds: float) -> str:

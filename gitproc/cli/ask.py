@@ -8,6 +8,7 @@ from typing import Any
 
 from gitproc.api import text
 from gitproc.api.client import Client
+from gitproc.api.text_style import Style
 from gitproc.cli import output
 from gitproc.cli.fast import READ_TIMEOUT
 from gitproc.cli.where import socket_path
@@ -39,13 +40,13 @@ def ask(
     params: Mapping[str, Any],
     *,
     timeout: float | None = READ_TIMEOUT,
-    value: bool = False,
+    style: Style | None = None,
     shower: Shower | None = None,
 ) -> int:
     """Call a method and print its result: JSON, a table on a terminal (`shower`), or the plain text."""
     with client(args, timeout) as connection:
         result = connection.call(method, params)
-    rendered = text.render(method, params, result, output.style(value=value))
+    rendered = text.render(method, params, result, style or output.style())
     if args.json:
         output.put_json(result)
         return rendered.status

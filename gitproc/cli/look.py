@@ -29,7 +29,12 @@ def _list(args: argparse.Namespace) -> int:
         "types": [kind for part in args.type for kind in part.split(",")],
         "states": states + [state for part in args.state for state in part.split(",")],
     }
-    return ask(args, "list", {key: value for key, value in params.items() if value})
+    return _ask(args, "list", {key: value for key, value in params.items() if value})
+
+
+def _ask(args: argparse.Namespace, method: str, params: Mapping[str, Any]) -> int:
+    """Ask for a table."""
+    return ask(args, method, params, style=output.style(legend=not args.no_legend, full=args.full))
 
 
 def _dependencies(args: argparse.Namespace) -> int:
@@ -43,17 +48,17 @@ def _show(args: argparse.Namespace) -> int:
     names = [name for part in args.property for name in part.split(",") if name]
     if names:
         params["properties"] = names
-    return ask(args, "show", params, value=args.value)
+    return ask(args, "show", params, style=output.style(value=args.value))
 
 
 def _timers(args: argparse.Namespace) -> int:
     params: dict[str, Any] = {"units": args.units} if args.units else {}
-    return ask(args, "list-timers", {**params, "all": True} if args.all else params)
+    return _ask(args, "list-timers", {**params, "all": True} if args.all else params)
 
 
 def _sockets(args: argparse.Namespace) -> int:
     params: dict[str, Any] = {"units": args.units} if args.units else {}
-    return ask(args, "list-sockets", {**params, "all": True} if args.all else params)
+    return _ask(args, "list-sockets", {**params, "all": True} if args.all else params)
 
 
 def _why(args: argparse.Namespace) -> int:
@@ -84,12 +89,21 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _register_looks(verb: argparse.ArgumentParser) -> None:
+    """How a table looks."""
+    verb.add_argument("--no-legend", action="store_true", help="neither a head nor a count")
+    verb.add_argument("-l", "--full", action="store_true", help="cut nothing to fit the terminal")
+    verb.add_argument("--plain", action="store_true", help="accepted: nothing is drawn")
+
+
 def register(add: Any) -> None:
     """Add the verbs."""
     status = add(
         "status", _status, "show units as they are, or without UNIT the commit and everything"
     )
-    status.add_argument("units", nargs="*", metavar="UNIT", help="name or shell-style pattern")
+    status.add_argument(
+        "units", nargs="*", metavar="UNIT", help="name, shell-style pattern, or PID of a process"
+    )
     status.add_argument("-n", "--lines", type=_count, metavar="N", help="lines of the log (10)")
     status.add_argument("-l", "--full", action="store_true", help="accepted: nothing is ever cut")
     for name, help in (
@@ -107,6 +121,7 @@ def register(add: Any) -> None:
                        help="in these states: active, failed, running, ...")  # fmt: skip
     table.add_argument("--failed", action="store_true", help="the same as --state=failed")
     table.add_argument("-a", "--all", action="store_true", help="accepted: all are shown")
+    _register_looks(table)
     tree = add("list-dependencies", _dependencies, "show what a unit pulls in, as a tree")
     tree.add_argument("unit", nargs="?", metavar="UNIT", help="the default target unless given")
     tree.add_argument("--reverse", action="store_true", help="what pulls it in")
@@ -121,9 +136,11 @@ def register(add: Any) -> None:
     timers = add("list-timers", _timers, "list timers, the next one to elapse first")
     timers.add_argument("units", nargs="*", metavar="TIMER", help="name or shell-style pattern")
     timers.add_argument("--all", action="store_true", help="those that are not active, too")
+    _register_looks(timers)
     sockets = add("list-sockets", _sockets, "list sockets, and what a connection starts")
     sockets.add_argument("units", nargs="*", metavar="SOCKET", help="name or shell-style pattern")
     sockets.add_argument("--all", action="store_true", help="those that are not active, too")
+    _register_looks(sockets)
     why = add("why", _why, "say why a unit runs, waits or rests")
     why.add_argument("unit", metavar="UNIT")
     cat = add("cat", _units, "show the files of units, as committed")

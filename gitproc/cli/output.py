@@ -14,10 +14,10 @@ from gitproc.errors import GitProcError
 VERSION = 1  # of the JSON output
 
 
-def style(*, value: bool = False) -> Style:
+def style(*, value: bool = False, legend: bool = True, full: bool = False) -> Style:
     """How standard output wants its text."""
     width, color = terminal()
-    return Style(width=width, color=color, value=value)
+    return Style(width, color, value, legend, full)
 
 
 def put(rendered: Rendered, *, quiet: bool = False) -> int:

@@ -37,7 +37,7 @@ from gitproc.daemon.questions import Questions
 from gitproc.errors import SourceError, UsageError
 from gitproc.kernel import processes
 from gitproc.store.logs import LogReader
-from gitproc.units.seats import is_second
+from gitproc.units.seats import home, is_second
 
 _TAIL = 10  # log lines that `status UNIT` shows
 _PROCESSES = 100  # that `status UNIT` lists
@@ -150,6 +150,14 @@ class RpcHandler:
                 names[self._canonical(pattern) or pattern] = None
         return list(names)
 
+    def _owner(self, name: str) -> str:
+        """The unit whose process has this for a PID, where no unit has it for a name."""
+        digits = name.removesuffix(".service")
+        if not (digits.isascii() and digits.isdigit()) or self._canonical(name) is not None:
+            return name
+        found = self._e.controller.unit_of(int(digits))
+        return name if found is None else home(found)
+
     # -- verbs -----------------------------------------------------------------------------------
 
     def _post(self, event: Event) -> None:
@@ -239,7 +247,7 @@ class RpcHandler:
     async def _status(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         patterns = params.get("units")
         if patterns:
-            names = self._matching(patterns)
+            names = self._matching([self._owner(x) for x in patterns])
             await self._logs.caught_up()
             units = [await self._detailed(name, params.get("lines", _TAIL)) for name in names]
         else:

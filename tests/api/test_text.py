@@ -279,6 +279,25 @@ def test_a_table_fits_the_terminal_and_no_line_has_trailing_space():
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_a_table_without_what_is_asked_to_be_left_out():
+    rows = [("x", "long " * 40), ("yy", "")]
+    whole = ["  x  " + ("long " * 40).rstrip(), "  yy"]
+    assert table(("A", "B"), rows, Style(width=40, legend=False, full=True)) == whole
+    assert table(("A", "B"), rows, Style(legend=False)) == whole
+    painted = table(("A",), [("x",)], Style(color=True, legend=False), colors=[("red",)])
+    assert painted == ["  \x1b[1;31mx\x1b[0m"]
+    assert table(("A", "B"), [], Style(legend=False)) == []
+    narrow = table(("A", "B"), rows, Style(width=5))
+    assert narrow[1] == "  x  long lo…"  # there is no room for it: it takes little more
+
+
+def test_lists_without_a_legend():
+    bare = Style(width=80, legend=False)
+    for method, key in (("list-timers", "timers"), ("list-sockets", "sockets"), ("list", "units")):
+        assert render(method, {}, {key: []}, bare).out == ""
+        assert render(method, {}, {key: []}, TERMINAL).out.endswith(("listed.\n", "units\n"))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

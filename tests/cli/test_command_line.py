@@ -100,6 +100,13 @@ def test_a_full_disk_is_called_one(root, gitproc, words):
         assert (found.returncode, found.stderr) == (1, said)
 
 
+def test_a_list_for_scripts(root, gitproc):
+    words = ("--root", root, "list", "--no-legend", "--plain", "--full", "we*", "db")
+    out = gitproc(*words).stdout.decode()
+    assert [line.split()[0] for line in out.splitlines()] == ["web.service", "db.service"]
+    assert gitproc.on_terminal(*words)[1].decode().count("\n") == 2
+
+
 def test_no_color_is_obeyed(root, tmp_path):
     plain = Command(tmp_path, NO_COLOR="1")
     for words in (["status"], ["history"], ["doctor"]):

@@ -38,6 +38,14 @@ def test_stop_holds_and_start_ends_the_hold(two):
     assert two.gitproc("is-active", "a", "b") == (0, "active\nactive\n", "")
 
 
+def test_status_of_a_process_is_that_of_its_unit(two):
+    pid = two.pids()["b"]
+    status, out, err = two.gitproc("status", str(pid))
+    assert (status, out.split()[1], err) == (0, "b.service", "")
+    assert two.gitproc("status", "1").status == 4
+    assert two.gitproc("status", "9" * 100).status == 4
+
+
 def test_a_hold_ends_with_a_commit_that_changes_the_unit(two):
     two.gitproc("stop", "b")
     two.stop()
