@@ -26,6 +26,8 @@ class Newest:
         self._heap: list[tuple[float, int, int, Told]] = []
         self._size = self._number = self._sequence = 0
         self._at = -math.inf
+        self.floor = -math.inf
+        """Seconds since 1970: what is older is left out, for newer lines have been."""
         self.cut = False
         """Whether lines were left out that had been asked for."""
 
@@ -44,12 +46,15 @@ class Newest:
         """The next line of the log."""
         if line.time is not None:
             self._at = max(self._at, line.time)  # a clock set back does not turn its lines around
+        if self._at < self.floor:
+            return
         self._sequence += 1
         heapq.heappush(self._heap, (self._at, self._number, self._sequence, (unit, line)))
         self._size += len(line.text)
         while len(self._heap) > self._count or self._size > MOST_CHARACTERS:
             self.cut = self.cut or len(self._heap) <= self._count or self._count != self._last
-            self._size -= len(heapq.heappop(self._heap)[3][1].text)
+            self.floor, *_, told = heapq.heappop(self._heap)
+            self._size -= len(told[1].text)
 
     def lines(self) -> list[Told]:
         """Oldest first."""
@@ -62,7 +67,8 @@ def newest_of(
     """As `LogReader.newest`, of all these units' logs together."""
     found = Newest(last)
     for unit, reader in readers.items():
-        lines, cut = reader.newest(last, since, until)
+        begin = since if found.floor == -math.inf else max(found.floor, since or found.floor)
+        lines, cut = reader.newest(last, begin, until)
         found.add(unit, lines)
         found.cut = found.cut or cut
     return found.lines(), found.cut

@@ -572,6 +572,17 @@ def test_merged_logs_are_bounded_in_memory(tmp_path, monkeypatch):
     assert (len(found), cut) == (5, False)
 
 
+def test_no_older_line_is_shown_where_a_newer_one_had_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_merge, "MOST_CHARACTERS", 1000)
+    readers = {name: LogReader(tmp_path, f"{name}.service") for name in "ab"}
+    Writer(tmp_path, "a").write(b"x" * 600 + b"\n", 1001.0)
+    Writer(tmp_path, "a").write(b"y" * 600 + b"\n", 1002.0)
+    Writer(tmp_path, "b").write(b"small and old\n", 1000.0)
+    Writer(tmp_path, "b").write(b"small and new\n", 1003.0)
+    found, cut = newest_of(readers, None, None, None)
+    assert (told(found), cut) == (["y" * 600, "small and new"], True)
+
+
 def test_several_logs_are_followed_as_one(pair, tmp_path):
     async def follow():
         lines = log_merge.follow_all(pair, 3, None, asyncio.to_thread)
