@@ -307,7 +307,7 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
             _answer(request, state, "done")
     elif state.down:
         tried = state.invocation != former
-        if tried and (state.sub is not SubState.DEAD or state.done):
+        if state.done or (tried and state.sub is not SubState.DEAD):
             good = state.result in FINE and state.sub is SubState.DEAD
             result = "skipped" if state.skipped else "done" if good else "failed"
             _answer(request, state, result, state.message)

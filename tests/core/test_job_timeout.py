@@ -54,6 +54,20 @@ def test_a_start_that_waits_too_long_has_failed_and_what_requires_it_stays_down(
     assert machine.sub("a.service") == "running"
 
 
+@pytest.mark.parametrize("verb", [Verb.START, Verb.RESTART])
+def test_who_asked_for_a_start_that_waits_too_long_is_told(verb):
+    limits = f"{ORDERS[0]}\nWants=slow.service\nJobTimeoutSec=5"
+    machine = machine_of(a=service(unit=limits, install=False))
+    machine.ask(verb, "a.service")
+    machine.run(4.9)
+    assert machine.orders(Reply) == []
+    machine.run(0.2)
+    [reply] = machine.orders(Reply)
+    outcome = dict(reply.outcomes)["a.service"]
+    assert outcome["result"] == "failed"
+    assert "JobTimeoutSec=" in outcome["message"]
+
+
 def test_a_commit_fails_with_a_start_that_waits_too_long():
     machine = machine_of()
     files = {"slow.service": SLOW, "a.service": service(unit=f"{ORDERS[0]}\nJobTimeoutSec=5")}
