@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from gitproc.core.exposure_points import BOOLEANS, CAPABILITIES, FAMILIES, GROUPS, KINDS
+from gitproc.units.exposure_points import BOOLEANS, CAPABILITIES, FAMILIES, GROUPS, KINDS
 from gitproc.immutable import immutable
 from gitproc.units import directives as d
 from gitproc.units import directives_resources as resources

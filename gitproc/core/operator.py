@@ -318,6 +318,9 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
         elif foreign.waits(world, state):
             text = f"it waits for {state.waits_for}, which {state.waits_because}"
             _answer(request, state, "dependency", text)
+        elif standing.tried_in_vain(world, state.waits_for):
+            text = f"it waits for {state.waits_for}, which has failed and is started again"
+            _answer(request, state, "dependency", text)
 
 
 _RESTARTS = {Verb.RESTART, Verb.TRY_RESTART}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gitproc.core import foreign, overlap
-from gitproc.core.states import SubState
+from gitproc.core.states import FINE, SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
@@ -158,6 +158,14 @@ def pending(world: World, name: str) -> bool:
     if state is not None and state.done == unit.fingerprint:
         return False
     return not _hopeless(world, name)
+
+
+def tried_in_vain(world: World, name: str) -> bool:
+    """Whether `name` has failed and pauses before it is started again, as those that wait for it may see."""
+    state = world.units.get(name)
+    if state is None or state.sub is not SubState.AUTO_RESTART or state.result in FINE:
+        return False
+    return state.definition[d.RESTART_MODE] is not RestartMode.DIRECT
 
 
 def at_rest(world: World, name: str) -> bool:

@@ -134,12 +134,6 @@ class World:
             unit = self.desired.resolve(name)
         return unit
 
-    def absence(self, name: str) -> str:
-        """Why there is no unit of this name, for people."""
-        if self.desired is None:
-            return f"no unit {name}: no commit is in force"
-        return self.desired.absence(name)
-
     def forget(self, name: str) -> None:
         """Nothing of `name` is left and nothing wants it."""
         self.units.pop(name, None)

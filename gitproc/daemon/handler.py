@@ -23,6 +23,7 @@ from gitproc.core.events import (
 from gitproc.core.records import commit_record
 from gitproc.core.world import World
 from gitproc.daemon import accounting, doctor
+from gitproc.daemon.absence import absence
 from gitproc.daemon.branch_verbs import BranchVerbs
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
@@ -186,7 +187,7 @@ class RpcHandler:
         for name in wanted:
             found = self._canonical(name)
             if found is None:
-                message = self._world.absence(name)
+                message = absence(self._world, name)
                 outcomes[name] = {"result": "not-found", "message": message}
             elif (problem := self._cannot(verb, found)) is not None:
                 outcomes[found] = {"result": "failed", "message": problem}

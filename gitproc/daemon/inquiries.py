@@ -17,6 +17,7 @@ from gitproc.core.records import commit_record
 from gitproc.core.socket_status import sockets
 from gitproc.core.status_timers import timers
 from gitproc.core.why import why
+from gitproc.daemon.absence import absence
 from gitproc.daemon.accounting import top
 from gitproc.daemon.commits import Commits, files_of
 from gitproc.daemon.loop import boottime
@@ -59,7 +60,7 @@ class Inquiries:
         """The reasons behind a unit's state."""
         name = self._canonical(params["unit"])
         if name is None:
-            raise NoSuchUnit(self._world.absence(params["unit"]), unit=params["unit"])
+            raise NoSuchUnit(absence(self._world, params["unit"]), unit=params["unit"])
         now = boottime()
         return {"version": 1, **why(self._world, name, time.time() - now, now)}
 
@@ -135,7 +136,7 @@ class Inquiries:
     def _wanted(self, name: str) -> Unit:
         unit = self._world.wanted_unit(self._canonical(name) or name)
         if unit is None:
-            raise NoSuchUnit(self._world.absence(name), unit=name)
+            raise NoSuchUnit(absence(self._world, name), unit=name)
         return unit
 
     def _services(self) -> list[Unit]:

@@ -382,3 +382,32 @@ def test_everything_under_way_is_answered_when_all_is_stopped():
         {"canceled"},
         {"canceled"},
     ]
+
+
+FLAPS = ("Type=notify", "ExecStart=/bin/crash", "Restart=always", "RestartSec=2")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_starts_what_requires_a_unit_that_fails_again_and_again_is_told(times):
+    unlimited = "StartLimitIntervalSec=0"
+    machine = machine_of(
+        a=service(*FLAPS, unit=unlimited, install=False), b=service(unit=BOTH, install=False)
+    )
+    for _ in range(times):
+        number = machine.ask(Verb.START, "b.service")
+        machine.run(1)
+        assert machine.answer(number, "b.service") == "dependency"
+        why = machine.replies[number]["b.service"]["message"]
+        assert why == "it waits for a.service, which has failed and is started again"
+    assert machine.sub("a.service") == "auto-restart"
+
+
+def test_a_direct_restart_of_what_is_required_is_waited_for():
+    lines = (*FLAPS, "RestartMode=direct", "RestartSec=1")
+    machine = machine_of(a=service(*lines, install=False), b=service(unit=BOTH, install=False))
+    number = machine.ask(Verb.START, "b.service")
+    machine.run(3)
+    assert number not in machine.replies
+    machine.run(20)
+    assert machine.answer(number, "b.service") == "dependency"
+    assert "it needs a.service" in machine.replies[number]["b.service"]["message"]
