@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gitproc.api.caller import Caller
+from gitproc.daemon.absence import absence
 from gitproc.daemon.perform import Effects
 from gitproc.daemon.questions import Questions
 from gitproc.errors import DaemonError, HostError, NoSuchUnit, UsageError
@@ -112,7 +113,7 @@ class LogAnswers:
             return found
         if LogReader(self._log_dir, name).path.exists():  # of a unit that is gone
             return name
-        raise NoSuchUnit(self._e.world.absence(name), unit=name)
+        raise NoSuchUnit(absence(self._e.world, name), unit=name)
 
     def _teller(self, params: Mapping[str, Any]) -> Callable[[str, LogLine], dict[str, Any]]:
         """How a line is told: with its unit and its priority where several may be asked for."""
