@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from gitproc.units.exposure_points import BOOLEANS, CAPABILITIES, FAMILIES, GROUPS, KINDS
 from gitproc.immutable import immutable
 from gitproc.units import directives as d
 from gitproc.units import directives_resources as resources
@@ -20,6 +19,7 @@ from gitproc.units.capabilities import ambient_set
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive, Support
 from gitproc.units.directives_exec import REMOVE_IPC
+from gitproc.units.exposure_points import BOOLEANS, CAPABILITIES, FAMILIES, GROUPS, KINDS
 from gitproc.units.restrictions import allowed_namespaces
 from gitproc.units.sandbox_rules import capabilities_left, has_own_mounts
 from gitproc.units.service_types import NotifyAccess
