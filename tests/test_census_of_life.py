@@ -82,7 +82,6 @@ SHOWN = {
         "Service: RuntimeMaxSec"
     ),
     "e2e/test_life.py::test_the_last_process_may_be_what_counts": "Service: ExitType",
-    "e2e/test_life.py::test_who_may_speak_and_who_becomes_the_main_process": "Service: NotifyAccess",
     "e2e/test_life.py::test_forking_without_a_pid_file": "Service: GuessMainPID Type",
     "e2e/test_life.py::test_whom_a_stop_signals": "Service: KillMode",
     "e2e/test_life_crashes.py::test_in_every_state_the_manager_may_be_killed": (
@@ -96,6 +95,7 @@ SHOWN = {
         "X-GitProc: RestartTriggers"
     ),
     "e2e/test_main_job.py::test_reload_where_a_reload_is_enough": "X-GitProc: ReloadTriggers",
+    "e2e/test_notify_access.py::test_of_whom_words_are_taken": "Service: NotifyAccess",
     "e2e/test_oom_policy.py": "Service: OOMPolicy",
     "e2e/test_overlap.py": "X-GitProc: Update",
     "e2e/test_path_units.py::test_each_kind_of_path": (
