@@ -76,12 +76,13 @@ def _module() -> str:
         state = folder / "initstate"
         return not state.exists() or state.read_text() == "live\n"
 
-    return next(x.name for x in sorted(MODULES.iterdir()) if live(x))
+    return next((x.name for x in sorted(MODULES.glob("*")) if live(x)), "")
 
 
 def _flag() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next(x for x in lines if x.startswith(("flags", "Features"))).split(":")[1].split()[0]
+    told = [x.split(":")[1].split()[0] for x in lines if x.startswith(("flags", "Features"))]
+    return told[0] if told else ""
 
 
 def _pressure(share: int) -> tuple[str, str]:

@@ -174,13 +174,16 @@ SocketGroup=daemon
     assert same <= {"env.B"}
 
 
+# Arguments: a file that tells who is there, and whether there is a child, whose end is waited for.
 HANGS = """
 import os, signal, sys, time
+child = 0
 def told(number, frame):
     print(signal.Signals(number).name, flush=True)
+    if child and sys.argv[2] == "forks": os.waitpid(child, 0)
     os._exit(0)
 for number in (10, 12, 15): signal.signal(number, told)
-if "forks" in sys.argv: os.fork()
+if sys.argv[2].startswith("forks"): child = os.fork()
 with open(sys.argv[1], "a") as ready: ready.write(f"{os.getpid()}\\n")
 while True: time.sleep(100)
 """
@@ -210,7 +213,7 @@ def test_how_commands_of_a_socket_end(machine):
     (machine.root / "hangs.py").write_text(HANGS)
     units = {}
     for name, (settings, *_) in {**STOPPED, **OVERDUE}.items():
-        ready = f"{machine.root}/pids-{name} {name.partition('-')[0]}"
+        ready = f"{machine.root}/pids-{name} {name}"
         command, limit = f"{PYTHON} {machine.root}/hangs.py {ready}", "infinity"
         if name in OVERDUE:
             command, limit = "/bin/sleep 1000", "300ms"

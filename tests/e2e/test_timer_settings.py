@@ -109,7 +109,7 @@ def test_each_setting_of_a_timer(machine):
     machine.wait("stays.timer", "elapsed")
     since = {x: at - WEEKS for x, at in elapses(machine, "late", "later").items()}
     started = machine.events()[0]["time"]
-    assert abs(since["later"] - started) < 10
+    assert abs(since["later"] - started) < 60
     up = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     assert abs(since["late"] - up) < 1 or since["late"] == since["later"], "in a container"
 

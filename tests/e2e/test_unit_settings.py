@@ -184,7 +184,7 @@ def test_how_long_a_start_may_wait_and_take(machine):
     outcome = machine.gitproc("start", "takes")
     assert outcome.status != 0 and "JobRunningTimeoutSec=" in outcome.err, outcome
     told(machine, "alarm-start")
-    assert machine.unit("takes")["sub_state"] == "start", "it goes on"
+    machine.wait("takes", "start")  # it goes on
     machine.gitproc("stop", "takes", "slow")
     assert "waits-start" not in story(machine)
 
