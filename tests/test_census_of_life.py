@@ -85,7 +85,7 @@ SHOWN = {
     "e2e/test_life.py::test_forking_without_a_pid_file": "Service: GuessMainPID Type",
     "e2e/test_life.py::test_whom_a_stop_signals": "Service: KillMode",
     "e2e/test_life_crashes.py::test_in_every_state_the_manager_may_be_killed": (
-        "Service: TimeoutAbortSec TimeoutStartFailureMode TimeoutStopFailureMode"
+        "Service: TimeoutAbortSec"
     ),
     "e2e/test_main_job.py::test_a_commit_becomes_services_in_order_and_the_end_is_in_reverse": (
         "Unit: Requires After"
@@ -125,6 +125,9 @@ SHOWN = {
         "Service: RuntimeRandomizedExtraSec TimeoutSec WatchdogSignal"
     ),
     "e2e/test_service_settings.py::test_restarts_are_forgotten_in_time": "X-GitProc: RestartResetSec",
+    "e2e/test_service_settings.py::test_what_ends_a_start_and_a_stop_that_take_too_long": (
+        "Service: TimeoutStartFailureMode TimeoutStopFailureMode"
+    ),
     "e2e/test_service_settings.py::test_who_prepares_and_what_is_kept_of_what_is_said": (
         "Service: EnvironmentFile LogRateLimitBurst LogRateLimitIntervalSec PermissionsStartOnly"
         " SyslogLevel SyslogLevelPrefix"

@@ -110,6 +110,8 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ),
     (f"CPUAffinity={ALLOWED[0]}", {"cpus": ALLOWED[:1]}),
     ("IOSchedulingClass=idle", {"io": 3 << 13 | 4}),
+    ("IOSchedulingClass=realtime", {"io": 1 << 13 | 4}),
+    ("IOSchedulingClass=best-effort\nIOSchedulingPriority=1", {"io": 2 << 13 | 1}),
     ("IOSchedulingPriority=6", {"io": 2 << 13 | 6}),
     ("CoredumpFilter=elf-headers\nCoredumpFilter=shared-dax 1", {"dump": 0x111}),
     ("CoredumpFilter=all\nCoredumpFilter=\nCoredumpFilter=default", {"dump": 0x33}),

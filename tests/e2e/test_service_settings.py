@@ -69,6 +69,28 @@ def test_deadlines(machine):
     assert machine.unit("spread")["sub_state"] == "running"
 
 
+#: TimeoutStartFailureMode= and TimeoutStopFailureMode= -> what ends the main process.
+MODES = {"terminate": signal.SIGTERM, "abort": signal.SIGABRT, "kill": signal.SIGKILL}
+
+
+def test_what_ends_a_start_and_a_stop_that_take_too_long(machine):
+    files = {}
+    for mode in MODES:
+        start = f"Type=notify\nTimeoutStartSec=300ms\nTimeoutStartFailureMode={mode}\nLimitCORE=0"
+        files[f"start-{mode}.service"] = service(settings=start)
+        stop = f"ExecStop=/bin/sleep 1000\nTimeoutStopSec=300ms\nTimeoutStopFailureMode={mode}\nLimitCORE=0"
+        files[f"stop-{mode}.service"] = service(settings=stop)
+    machine.commit(files)
+    for mode in MODES:
+        machine.wait(f"stop-{mode}")
+    machine.gitproc("stop", *(f"stop-{mode}" for mode in MODES))
+    for mode, number in MODES.items():
+        for name in (f"start-{mode}", f"stop-{mode}"):
+            unit = machine.wait(name, "failed")
+            found = (unit["result"], unit["exec_main_code"], unit["exec_main_status"])
+            assert found == ("timeout", "killed", number), name
+
+
 def test_restarts_are_forgotten_in_time(machine):
     again = "Restart=always\nRestartSec=0"
     machine.deploy(
