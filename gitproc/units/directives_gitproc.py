@@ -89,7 +89,7 @@ HEALTH_CHECK_URL = one(
     "HealthCheckURL",
     parse_url,
     "",
-    "Healthy while a GET of this URL gives a status from 200 to 399.",
+    "Healthy while a GET of this URL is answered with status 200.",
     Change.LIVE,
     Specifiers.TEXT,
 )

@@ -26,6 +26,9 @@ LISTEN = """
 import http.server, os, threading
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args): pass
+    def do_GET(self):
+        if self.path == "/hang": threading.Event().wait()
+        super().do_GET()
 server = http.server.ThreadingHTTPServer(("127.0.0.1", {}), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print("open", flush=True)
@@ -242,7 +245,8 @@ def test_health(machine):
     often = "HealthCheckInterval=100ms\nHealthCheckRetries=1\n"
     tcp = f"HealthCheckTCP=127.0.0.1:{port}\n"
     url = f"HealthCheckURL=http://127.0.0.1:{port}/\n"
-    hangs = f"HealthCheckExec=/bin/sleep 1000\nHealthCheckTimeout=100ms\n{often}"
+    hangs = f"HealthCheckURL=http://127.0.0.1:{port}/hang\nHealthCheckTimeout=100ms\n{often}"
+    stuck = f"HealthCheckExec=/bin/sleep 1000\nHealthCheckTimeout=100ms\n{often}"
     fails = f"HealthCheckExec=/bin/false\n{often}"
     units = {
         "tcp.service": service(settings="Restart=no") + f"[X-GitProc]\n{tcp}{often}",
@@ -254,6 +258,7 @@ def test_health(machine):
         "spared.service": service() + f"[X-GitProc]\n{fails}HealthCheckStartPeriod=1h\n",
         "spared-old.service": service(settings=f"{fails}HealthCheckStartPeriod=1h\n"),
         "fails.service": service() + f"[X-GitProc]\n{fails}",
+        "stuck.service": service() + f"[X-GitProc]\n{stuck}",
         "bears.service": service() + f"[X-GitProc]\n{fails}HealthCheckRetries=1000\n",
         "bears-old.service": service(settings=f"{fails}HealthCheckRetries=1000"),
     }
@@ -264,9 +269,12 @@ def test_health(machine):
         assert server.stdout.readline() == "open\n"
         machine.commit(units)
         for name in ("tcp", "tcp-old", "url", "url-old"):
-            until(lambda n=name: (machine.unit(n)["health"] or {}).get("state") == "healthy", name)
-        for name in ("hangs", "hangs-old", "fails"):
-            until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service"), name)
+            until(
+                lambda n=name: (machine.unit(n).get("health") or {}).get("state") == "healthy", name
+            )
+        for name in ("hangs", "hangs-old"):
+            told = until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service"), name)
+            assert told[0]["message"].endswith("no answer within 0.1 s")
         server.stdin.write("\n")
         server.stdin.flush()
         server.wait(10)
@@ -275,7 +283,9 @@ def test_health(machine):
     finally:
         server.kill()
         server.communicate()
-    machine.wait("fails", "failed")
+    for name in ("fails", "stuck"):
+        told = until(lambda n=name: machine.events("unit.restarting", f"{n}.service"), name)
+        assert told[0]["data"]["result"] == "health-check"
     for name in ("bears", "bears-old"):
         told = until(lambda n=name: machine.events("unit.unhealthy", f"{n}.service")[2:], name)
         assert machine.unit(name)["sub_state"] == "running"
