@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import grp
 import json
 import logging
 import os
@@ -253,7 +252,7 @@ class Daemon:
             desired.polled = partial(resync, effects, mailbox.post)
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.notes = self._notes(controller.describe())
-        access = self._access()
+        access = await self._access()
         server = Server(config.socket, handler, access)
         await server.start()
 
@@ -299,14 +298,12 @@ class Daemon:
                     raise HostError(f"the shim ended with status {process.returncode}") from error
                 raise
 
-    def _access(self) -> Access:
+    async def _access(self) -> Access:
         from gitproc.api.caller import Access
+        from gitproc.daemon.lookups import number_of_group
 
         config = self.config
-        try:
-            gid = grp.getgrnam(config.group).gr_gid if config.group else None
-        except KeyError:
-            gid = None
+        gid = await number_of_group(config.group) if config.group else None
         if os.geteuid() != 0 and gid not in (os.getegid(), *os.getgroups()):
             gid = None  # only root can give the socket to a group it is not in
         return Access(gid, config.readers, config.group)

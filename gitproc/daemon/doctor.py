@@ -11,8 +11,8 @@ from gitproc.daemon.perform import Effects
 from gitproc.errors import GitProcError
 from gitproc.kernel.dynamic_users import registry
 from gitproc.kernel.host import features
+from gitproc.kernel.name_service import knows_records
 from gitproc.kernel.namespaces import missing_namespaces
-from gitproc.kernel.user_records import are_read
 
 
 def _check(name: str, state: str, detail: str = "", advice: str = "") -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _privileges() -> dict[str, Any]:
 
 
 def _names(users: str) -> dict[str, Any]:
-    if are_read():
+    if knows_records():
         return _check("dynamic users", "ok", users)
     advice = "names need libnss-systemd, and `systemd` at passwd: and group: in /etc/nsswitch.conf"
     return _check("dynamic users", "warn", f"only numbers are known of {users}", advice)

@@ -47,7 +47,7 @@ from gitproc.core.events import (
     SpawnFailed,
     TreeEmptied,
 )
-from gitproc.core.overlap import neighbour, present, sitting
+from gitproc.core.overlap import neighbour, owner, present, sitting
 from gitproc.core.socket_orders import SocketOrder
 from gitproc.core.states import SubState
 from gitproc.core.world import World
@@ -56,6 +56,7 @@ from gitproc.daemon.checking import Checking
 from gitproc.daemon.config import Config
 from gitproc.daemon.ends import Ends
 from gitproc.daemon.limiting import Limiting
+from gitproc.daemon.lookups import Lookups
 from gitproc.daemon.senders import Senders
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.errors import HostError, StateError
@@ -115,6 +116,7 @@ class Perform:
         self._kept: dict[str, int] = {}  # fingerprint -> hash of the settings that are on disk
         self.bus = BusWatch(effects.config.user_mode, post)
         self._checking = Checking(effects.host, post)
+        self._lookups = Lookups(self._spawn_late, self._launch_failed)
         self._ipc = IpcObjects()
         taken = effects.config.run_dir / "dynamic-users"
         self._dynamic_users = open_registry(str(taken), str(effects.config.user_records))
@@ -160,7 +162,10 @@ class Perform:
             case Spawn():
                 self._spawn(action)
             case Signal(process, signal):
-                self._e.manager.signal(process, signal)
+                if self._lookups.end(process):
+                    self._ended(process, ExitCode.KILLED, signal)
+                else:
+                    self._e.manager.signal(process, signal)
             case SignalTree(unit, _, signal, spare):
                 self._signal_tree(unit, signal, spare)
             case WatchTree(unit, invocation):
@@ -273,6 +278,8 @@ class Perform:
             return  # an order that is repeated must not end what it has made as a stranger
         try:
             self._keep(unit)
+            if self._lookups.postpone(action):
+                return
             if action.first:
                 self._first(unit, process)
             passed = self._e.sockets.passed_to(unit, action.sockets)
@@ -293,15 +300,25 @@ class Perform:
             self._warn(unit.name, warning)
         self._e.manager.spawn(process, plan.spec, [fd for _, fd in (*passed, *joined)])
 
+    def _spawn_late(self, action: Spawn) -> None:
+        if owner(self._e.world, action.process)[1] is not None:
+            self._spawn(action)
+        else:
+            self._lookups.end(action.process)
+
     def _launch_failed(self, process: Process, error: LaunchError) -> None:
         """What systemd finds out in the child and we before it: the same end, by the step's exit status."""
         number = _STEP_STATUS.get(error.step)
         if number is None:
             self._post(SpawnFailed(process, error.step, error.message))
             return
-        empty = self._e.controller.is_empty(process.unit)
         self._post(SetupFailed(process, error.step, 0, error.message))
-        self._post(Exited(process, ExitCode.EXITED, number, tree_empty=empty, realtime=time.time()))
+        self._ended(process, ExitCode.EXITED, number)
+
+    def _ended(self, process: Process, code: ExitCode, status: int) -> None:
+        """A process that was never made has ended as if it had been."""
+        empty = self._e.controller.is_empty(process.unit)
+        self._post(Exited(process, code, status, tree_empty=empty, realtime=time.time()))
 
     def _keep(self, unit: Unit) -> None:
         """The definition must be on disk before anything of it runs: a stop after a crash needs it.
@@ -342,9 +359,6 @@ class Perform:
         self.bus.forget(unit.name)
         self._e.controller.remove(unit.name)
         self._e.sockets.release(unit, restart=keep_runtime)
-        self._ipc.ended(unit, self._others(unit))
-        if not keep_runtime:
-            self._dynamic_users.ended(unit, self._others(unit))
         problems = directories.release(
             unit,
             self.surroundings.base,
@@ -352,10 +366,19 @@ class Perform:
             shared=neighbour(self._e.world, unit.name) is not None,
             trash=self.trash,
         )
+        self._lookups.unhurried(
+            lambda: self._release_user(unit, keep=keep_runtime),
+            lambda: (state := sitting(self._e.world, unit.name)) is None or state.down,
+        )
         problems += self.surroundings.leave(unit.name)
         problems += spec_terminal.leave(unit)
         for problem in problems:
             log.warning("%s: %s", unit.name, problem)
+
+    def _release_user(self, unit: Unit, *, keep: bool) -> None:
+        self._ipc.ended(unit, self._others(unit))
+        if not keep:
+            self._dynamic_users.ended(unit, self._others(unit))
 
     def _others(self, unit: Unit) -> Iterator[Unit]:
         """The definitions of all other instances that live: to be asked for by the few who need them."""

@@ -97,7 +97,7 @@ async def adopt(
     definition = unit_keeper(definitions, effects.host)
     recorded = world.recorded.get("serial", 0)
     keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
-    living = [x.unit for x in world.units.values() if x.unit and x.sub not in _ENDED]
+    living = [x.unit for x in world.units.values() if x.sub not in _ENDED]
     owners = await _take_holdings(world, manager, effects.sockets, surroundings)
     for entry in await manager.list():
         try:
@@ -117,7 +117,9 @@ async def adopt(
             manager.adopt(process, pid, started)
             effects.controller.attach(process.unit, process.invocation, pid)
             post(Adopted(process, pid, started))
-    registry().keep(living)
+    known = [x for x in living if x is not None]
+    if len(known) == len(living):  # else nobody can tell what else is taken
+        registry().keep(known)
     post(HoldingsFound(owners))
     post(AdoptionDone(same_shim))
     definitions.prune(keep)

@@ -12,6 +12,7 @@ import pwd
 from gitproc.immutable import immutable
 from gitproc.kernel.dynamic_users import is_dynamic, name_of, owners_of, registry
 from gitproc.kernel.launch import LaunchError
+from gitproc.kernel.name_service import ask, groups_of
 from gitproc.units import directives as d
 from gitproc.units.directives_sandbox import DYNAMIC_USER
 from gitproc.units.unit import Unit
@@ -60,7 +61,7 @@ def account_of(unit: Unit, privileged: bool) -> Account:
     if not privileged:
         _check_own(user, uid, gid, wanted)
         return Account(name, -1, -1, (), home, shell)
-    groups = os.getgrouplist(name, gid) if user and gid != 0 else []
+    groups = _groups_of(name, gid) if user and gid != 0 else []
     return Account(name, uid, gid, tuple(dict.fromkeys([*groups, *wanted])), home, shell)
 
 
@@ -91,7 +92,7 @@ def own_account() -> Account:
 def user_entry(name: str) -> pwd.struct_passwd:
     """The account of a user by name or number. LaunchError (USER)."""
     try:
-        return pwd.getpwuid(int(name)) if name.isdecimal() else pwd.getpwnam(name)
+        return ask(pwd.getpwuid, int(name)) if name.isdecimal() else ask(pwd.getpwnam, name)
     except (KeyError, OverflowError) as error:
         raise LaunchError("USER", f"user {name} does not exist") from error
     except OSError as error:
@@ -101,12 +102,19 @@ def user_entry(name: str) -> pwd.struct_passwd:
 def group_id(name: str) -> int:
     """The number of a group by name or number. LaunchError (GROUP)."""
     try:
-        found = grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)
+        found = ask(grp.getgrgid, int(name)) if name.isdecimal() else ask(grp.getgrnam, name)
     except (KeyError, OverflowError) as error:
         raise LaunchError("GROUP", f"group {name} does not exist") from error
     except OSError as error:
         raise LaunchError("GROUP", f"cannot look up group {name}: {error.strerror}") from error
     return found.gr_gid
+
+
+def _groups_of(name: str, gid: int) -> list[int]:
+    try:
+        return ask(groups_of, name, gid)
+    except OSError as error:
+        raise LaunchError("GROUP", f"{error}") from error
 
 
 def _check_own(user: str, uid: int, gid: int, groups: list[int]) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from gitproc.kernel.launch import LaunchError
+from gitproc.kernel.name_service import ask
 from gitproc.kernel.user_records import REAL_NAME, UserRecords
 from gitproc.units import directives as d
 from gitproc.units.directives_sandbox import DYNAMIC_USER
@@ -134,7 +135,7 @@ def is_dynamic(unit: Unit) -> bool:
         return True
     try:
         return (
-            pwd.getpwnam(name).pw_gecos == REAL_NAME
+            ask(pwd.getpwnam, name).pw_gecos == REAL_NAME
         )  # what a cache still knows, or another manager's
     except KeyError:
         return True
@@ -176,10 +177,10 @@ def _candidates(name: str) -> Iterator[int]:
 def _is_free(number: int, name: str) -> bool:
     """Whether neither an account nor systemd has it; what a cache still knows of the same name does not count."""
     with suppress(KeyError):
-        if pwd.getpwuid(number).pw_gecos != REAL_NAME:
+        if ask(pwd.getpwuid, number).pw_gecos != REAL_NAME:
             return False
     with suppress(KeyError):
-        if grp.getgrgid(number).gr_name != name:
+        if ask(grp.getgrgid, number).gr_name != name:
             return False
     return not os.path.exists(f"{_OF_SYSTEMD}/{number}")
 
@@ -187,7 +188,7 @@ def _is_free(number: int, name: str) -> bool:
 def _check_group(name: str) -> None:
     """systemd, too, refuses a name that is a group's already, and no user's."""
     with suppress(KeyError):
-        if not FIRST <= grp.getgrnam(name).gr_gid <= LAST:
+        if not FIRST <= ask(grp.getgrnam, name).gr_gid <= LAST:
             raise LaunchError("USER", f"{name} is a group of the host's, but no user")
 
 

@@ -144,17 +144,6 @@ class UserRecords:
             yield found.fd
 
 
-def are_read(nsswitch: str = "/etc/nsswitch.conf") -> bool:
-    """Whether the host's name service looks at such records, for users and for groups (nsswitch.conf(5))."""
-    found: set[str] = set()
-    with suppress(OSError), open(nsswitch, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            database, colon, services = line.partition("#")[0].partition(":")
-            if colon and "systemd" in services.split():
-                found.add(database.strip())
-    return {"passwd", "group"} <= found
-
-
 def _read(folder: int, entry: str) -> bytes:
     """A record's text; empty where there is no plain file of root's own that could be one of ours."""
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitproc.kernel.dynamic_users import FIRST, LAST
-from gitproc.kernel.user_records import are_read
+from gitproc.kernel.name_service import knows_records
 from tests.e2e.harness import Machine, service, shell, until
 
 pytestmark = pytest.mark.root
@@ -107,7 +107,7 @@ def beside():
     records = made.root / "run/userdb"
     made.prefix = ["unshare", "-m", "sh", "-c", APART, str(records)]
     made.start()
-    if not (are_read() and known(made.manager, "-s", "systemd", "passwd", "root")):
+    if not (knows_records() and known(made.manager, "-s", "systemd", "passwd", "root")):
         made.close()
         pytest.skip("no nss-systemd")
     yield made

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gitproc.kernel.launch import LaunchError
-from gitproc.kernel.user_records import UserRecords, are_read
+from gitproc.kernel.user_records import UserRecords
 
 NUMBER = 61234
 KINDS = ("user", "group")
@@ -118,19 +118,3 @@ def test_a_folder_that_cannot_be_written_is_said_and_does_no_harm(tmp_path, capl
     assert "no name for the dynamic user shop" in caplog.text
     records.reconcile({"shop": NUMBER})
     records.remove("shop", NUMBER)
-
-
-@pytest.mark.parametrize(
-    ("text", "read"),
-    [
-        ("passwd: files systemd\ngroup:\tfiles [SUCCESS=merge] systemd\n", True),
-        ("passwd: files systemd\ngroup: files # systemd\nshadow: systemd\n", False),
-        ("#passwd: systemd\ngroup: systemd\n", False),
-        ("", False),
-    ],
-)
-def test_whether_the_name_service_reads_them(tmp_path, text, read):
-    file = tmp_path / "nsswitch.conf"
-    assert not are_read(str(file))
-    file.write_text(text)
-    assert are_read(str(file)) is read
