@@ -11,7 +11,7 @@ import pytest
 
 from gitproc.core.actions import Spawn
 from gitproc.core.events import Process, Slot
-from gitproc.daemon.lookups import Lookups, number_of_group
+from gitproc.daemon.lookups import Lookups, _pool, number_of_group
 from gitproc.kernel import name_service
 from gitproc.units import directives as d
 from tests.kernel.parts import unit
@@ -43,6 +43,8 @@ def ignorant():
     name_service.forget()
     yield
     name_service.forget()
+    _pool().shutdown()
+    _pool.cache_clear()
 
 
 class Slow(threading.Event):
@@ -62,7 +64,7 @@ def slow(monkeypatch):
     made = Slow()
     monkeypatch.setattr(pwd, "getpwnam", made.getpwnam)
     yield made
-    made.set()
+    made.set()  # before the threads are waited for
 
 
 async def until(condition):
