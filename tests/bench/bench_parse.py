@@ -16,7 +16,7 @@ from gitproc.units.unit import Unit
 from tests.bench.report import detail, row
 
 COUNT = 1000
-ROUNDS = 7
+ROUNDS = 9
 TEXT = """\
 [Unit]
 Description=Service {0}
@@ -33,6 +33,23 @@ User=nobody
 [Install]
 WantedBy=multi-user.target
 """
+DISTINCT = """\
+[Unit]
+Description=Service {0}
+After=network-{0}.service
+
+[Service]
+ExecStart=/usr/lib/service-{0}/run --port={1} --name %n
+Environment=A={0} B="two words" C{0}=3
+Restart=on-failure
+RestartSec={1}ms
+MemoryMax={0}K
+User=user-{0}
+
+[Install]
+WantedBy=group-{0}.target
+"""
+"""Whatever can differ does: nothing that is remembered of one unit helps with another."""
 pytestmark = pytest.mark.bench
 
 
@@ -61,7 +78,13 @@ def test_parse():
         goal="50 ms", command="parse",
     )  # fmt: skip
     detail(
-        f"{load_ms / COUNT * 1000:.0f} us a unit; the best round took {min(spent) * 1000:.0f} ms of CPU"
+        f"{load_ms / COUNT * 1000:.0f} us a unit; the best round took {min(spent) * 1000:.0f} ms of CPU;"
+        f" {_repeated(TEXT):.0%} of the assignments stand in other units, too"
+    )
+    distinct = min(_timed(_load, _files(n, DISTINCT)) for n in range(1, ROUNDS))
+    detail(
+        f"of units of which each is another, {_repeated(DISTINCT):.0%} repeated:"
+        f" {distinct * 1000:.0f} ms of CPU"
     )
     cut = min(_timed(_cut, _files(ROUNDS + n)) for n in range(5))
     values = min(_timed(_parse, _files(2 * ROUNDS + n)) for n in range(5))
@@ -74,6 +97,17 @@ def test_parse():
     )
 
 
+def _load(files):
+    units = load(files, Host())
+    assert not units.has_errors, units.diagnostics[0]
+
+
+def _repeated(text):
+    """Which part of the assignments of all files is not new."""
+    lines = [line for file in _files(0, text) for line in file.data.splitlines() if b"=" in line]
+    return 1 - len({*lines}) / len(lines)
+
+
 def _cut(files):
     for file in files:
         parse(file.data, file.path)
@@ -84,11 +118,11 @@ def _parse(files):
         Unit(file.path, file.path, check_file(file, "service").settings, Host())
 
 
-def _files(series):
+def _files(series, text=TEXT):
     return [
-        SourceFile(f"u{n}.service", f"{n:040x}", text.encode(), None)
+        SourceFile(f"u{n}.service", f"{n:040x}", filled.encode(), None)
         for n in range(COUNT)
-        for text in [TEXT.format(series * COUNT + n, 8000 + n)]
+        for filled in [text.format(series * COUNT + n + 1, 8000 + n)]
     ]
 
 
