@@ -267,6 +267,11 @@ def test_logs_of_several_units(machine):
     following.stdout.close()
     status, _, err = machine.gitproc("logs", "-f", "web-a", "--until", "now")
     assert (status, "has no end" in err) == (2, True)
+    resting = service().partition("[Install]")[0]
+    machine.deploy({f"many/x{number}.service": resting for number in range(101)})
+    assert machine.gitproc("logs", "x*") == (0, "", "")
+    status, _, err = machine.gitproc("logs", "-f", "x*")
+    assert (status, "101 logs are too many" in err) == (2, True)
 
 
 def test_events_tell_what_happened_and_who_asked(machine):
