@@ -184,11 +184,9 @@ class Hierarchies:
                     _put(held, name, f"{disk} {0 if rate == NO_RATE else rate}")
 
     def _weigh(self, held: Controller, knob: Knob) -> None:
-        now = parse("io.weight", _weights(held)).by_disk
-        _put(held, WEIGHT, disk_weights.told(knob.text))
-        for disk in now.keys() | knob.by_disk.keys():
-            weight = disk_weights.told(knob.by_disk.get(disk, "0"))  # 0: as on every disk
-            _put(held, WEIGHT_OF_DISK, f"{disk} {weight}")
+        _put(held, WEIGHT, disk_weights.told(knob.text))  # which ends the weights of disks
+        for disk, weight in knob.by_disk.items():
+            _put(held, WEIGHT_OF_DISK, f"{disk} {disk_weights.told(weight)}")
 
     def reading(self, group: str, knob: Knob) -> Reading | None:
         """What a knob is at now; None where the unit has no group there, or v1 nothing like it."""

@@ -55,20 +55,28 @@ def tell(directory: str, knob: Knob) -> None:
     there = {name: now for name in _FILES if (now := read(directory, name)) is not None}
     if not there:
         raise FileNotFoundError(knob.file)
-    disks = {*knob.by_disk, *(disk for now in there.values() for disk in now.by_disk)}
-    for disk in ("default", *sorted(disks)):
-        wanted = knob.text if disk == "default" else knob.by_disk.get(disk, "default")
-        refusals = []
-        for name, now in there.items():
-            text = wanted if name == "io.weight" else told(wanted)
-            if text == (now.text if disk == "default" else now.by_disk.get(disk, "default")):
-                continue
+    refusals: dict[str, list[OSError]] = {}
+    for name, now in there.items():
+        for disk, text in _lines(name, knob, now).items():
             try:
                 cgroup_v2.write(directory, name, f"{disk} {text}")
             except OSError as error:
-                refusals.append(error)
-        if len(refusals) == len(there):
-            raise refusals[0]
+                refusals.setdefault(disk, []).append(error)
+    for errors in refusals.values():
+        if len(errors) == len(there):
+            raise errors[0]
+
+
+def _lines(name: str, knob: Knob, now: Reading) -> dict[str, str]:
+    """What to write, by disk: the common weight first."""
+    found = {"default": now.text, **now.by_disk}
+    wanted = {"default": knob.text, **knob.by_disk}
+    if name == "io.weight":
+        wanted = {disk: wanted.get(disk, "default") for disk in {**wanted, **found}}
+        return {disk: text for disk, text in wanted.items() if text != found.get(disk, "default")}
+    # With BFQ the common weight ends those of disks, and nothing else does: lifting one of them has it stay.
+    wanted = {disk: told(text) for disk, text in wanted.items()}
+    return {} if wanted == found else wanted
 
 
 def hear(directory: str, knob: Knob) -> Reading | None:

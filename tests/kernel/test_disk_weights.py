@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from gitproc.kernel.cgroup_layout import Kind
-from gitproc.kernel.disk_weights import bfq_weight, heard, tell, told
+from gitproc.kernel.disk_weights import bfq_weight, hear, heard, tell, told
 from gitproc.kernel.knobs import Knob
+from gitproc.kernel.live_limits import Reading
 from tests.kernel.parts import bench, layouts, unit, until
 
 MIB = 1 << 20
@@ -52,8 +53,12 @@ def test_whoever_shares_disks_out_is_told(tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     tell(str(tmp_path), knob)
-    assert (tmp_path / "io.weight").read_text() == "default 5000\n8:0 300\n"
-    assert (tmp_path / "io.bfq.weight").read_text().startswith("8:0 118")
+    assert (tmp_path / "io.weight").read_text() == files["io.weight"], "as it was"
+    assert (tmp_path / "io.bfq.weight").read_text().startswith("8:0 118"), "what was written last"
+    assert hear(str(tmp_path), knob) == Reading("5000", {"8:0": "300"})
+    (tmp_path / "io.weight").unlink()
+    (tmp_path / "io.bfq.weight").write_text("default 545\n8:0 118\n")
+    assert hear(str(tmp_path), knob) == Reading("5000", {"8:0": "300"})
 
 
 @pytest.fixture
