@@ -55,9 +55,9 @@ def be_subreaper(wanted: bool) -> None:
     ctypes.CDLL(None).prctl(36, int(wanted), 0, 0, 0)
 
 
-def until(condition: Callable[[], object], what: str = "") -> None:
+def until(condition: Callable[[], object], what: str = "", deadline: float = DEADLINE) -> None:
     """Wait for a condition; fail after the deadline."""
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + deadline
     while not condition():
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.005)

@@ -13,6 +13,7 @@ import pytest
 
 from gitproc.kernel.cgroup_layout import Kind
 from gitproc.kernel.disk_weights import bfq_weight, hear, heard, tell, told
+from gitproc.kernel.disks import disk_of
 from gitproc.kernel.knobs import Knob
 from gitproc.kernel.live_limits import Reading
 from tests.kernel.parts import bench, layouts, unit, until
@@ -26,7 +27,7 @@ began = at = int(sys.argv[2]) << 20
 print("ready", flush=True)
 while True:
     os.preadv(file, [page], at)
-    at = at + len(page) if at < began + (7 << 20) else began
+    at = at + len(page) if at < began + (3 << 20) else began
 """
 
 
@@ -72,11 +73,40 @@ def made():
         yield found
 
 
-@pytest.fixture
-def disk(tmp_path):
-    """A loop device, read around the cache, that BFQ shares out among groups."""
+def by_bfq(device):
+    """Has the BFQ scheduler share a disk out; what ends that."""
+    queue = Path("/sys/block", Path(device).name, "queue")
+    if "bfq" not in (queue / "scheduler").read_text():
+        pytest.skip("no BFQ")
+    # Weights are kept to whatever else would be quicker.
+    for name, text in (
+        ("scheduler", "bfq"),
+        ("rotational", "1"),
+        ("iosched/strict_guarantees", "1"),
+        ("iosched/low_latency", "0"),
+        ("iosched/slice_idle_us", "50000"),
+    ):
+        (queue / name).write_text(text)
+    return lambda: None
+
+
+def by_cost(device):
+    """Has the kernel share a disk out, by what 4 MB a second cost; what ends that."""
+    top = Path(layouts()["v2"].v2_mount) if "v2" in layouts() else Path("/nonexistent")
+    if not (top / "io.cost.qos").exists():
+        pytest.skip("the kernel does not share by cost here")
+    at = disk_of(device)
+    speed = " ".join(f"{x}bps=4000000 {x}seqiops=64 {x}randiops=64" for x in "rw")
+    (top / "io.cost.model").write_text(f"{at} ctrl=user model=linear {speed}")
+    (top / "io.cost.qos").write_text(f"{at} enable=1 ctrl=user min=100 max=100")
+    return lambda: (top / "io.cost.qos").write_text(f"{at} enable=0")
+
+
+@pytest.fixture(params=[by_bfq, by_cost])
+def disk(tmp_path, request):
+    """A loop device, read around the cache, that is shared out among groups."""
     image = tmp_path / "disk"
-    image.write_bytes(os.urandom(16 * MIB))
+    image.write_bytes(os.urandom(8 * MIB))
     if shutil.which("modprobe"):
         subprocess.run(["modprobe", "-q", "-a", "loop", "bfq"], check=False)
     loop = ["losetup", "--find", "--show", "--direct-io=on", image]
@@ -84,21 +114,13 @@ def disk(tmp_path):
     if done.returncode != 0:
         pytest.skip(f"no loop device: {done.stderr}")
     device = done.stdout.strip()
+    end = None
     try:
-        queue = Path("/sys/block", Path(device).name, "queue")
-        if "bfq" not in (queue / "scheduler").read_text():
-            pytest.skip("no BFQ")
-        # Weights are kept to whatever else would be quicker.
-        for name, text in (
-            ("scheduler", "bfq"),
-            ("rotational", "1"),
-            ("iosched/strict_guarantees", "1"),
-            ("iosched/low_latency", "0"),
-            ("iosched/slice_idle_us", "50000"),
-        ):
-            (queue / name).write_text(text)
+        end = request.param(device)
         yield device
     finally:
+        if end is not None:
+            end()
         subprocess.run(["losetup", "--detach", device], check=True)
 
 
@@ -130,7 +152,7 @@ def test_disks_are_shared_as_weighted(made, disk, directive, light, heavy):
         """Until b reads so many times as much as a in a while."""
         children = []
         for place, name in enumerate(asked):
-            argv = [sys.executable, "-I", "-S", "-c", READ, disk, str(place * 8)]
+            argv = [sys.executable, "-I", "-S", "-c", READ, disk, str(place * 4)]
             children.append(made.start(name, argv))
             assert children[-1].stdout.readline() == "ready\n"
 
@@ -141,7 +163,7 @@ def test_disks_are_shared_as_weighted(made, disk, directive, light, heavy):
             print(f"{directive}, {what}: {few / 1e6:.0f} and {many / 1e6:.0f} MB")
             return many / max(few, 1)
 
-        until(lambda: fits(times()), what)
+        until(lambda: fits(times()), what, 25)
         for child in children:
             child.kill()
             child.wait()

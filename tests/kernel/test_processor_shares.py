@@ -51,15 +51,15 @@ def test_units_share_the_processor_as_old_weights_say(made):
     def times():
         """How much more b runs than a, while both have half a second."""
         before = used()
-        until(lambda: sum(used()) - sum(before) > 0.5, "they run")
+        until(lambda: sum(used()) - sum(before) > 0.5, "they run", 25)
         few, many = (now - then for now, then in zip(used(), before, strict=True))
         print(f"CPUShares=256 and 4096: {few:.2f} and {many:.2f} s")
         return many / max(few, 0.01)
 
-    until(lambda: times() > 4, "shared as weighted")
+    until(lambda: times() > 4, "shared as weighted", 25)
     for name in children:
         assert made.controller.set_limits(unit("", name)) == []
-    until(lambda: 0.5 < times() < 2, "shared alike")
+    until(lambda: 0.5 < times() < 2, "shared alike", 25)
 
 
 def test_a_quota_of_a_longer_period_makes_longer_pauses(made):
@@ -69,6 +69,6 @@ def test_a_quota_of_a_longer_period_makes_longer_pauses(made):
     def pause():
         return float(child.stdout.readline())
 
-    until(lambda: pause() > 0.5, "it waits for the next second")
+    until(lambda: pause() > 0.5, "it waits for the next second", 25)
     assert made.controller.set_limits(unit("CPUQuota=20%")) == []
-    until(lambda: statistics.median(pause() for _ in range(7)) < 0.3, "it has its share sooner")
+    until(lambda: statistics.median(pause() for _ in range(7)) < 0.3, "it has its share sooner", 25)

@@ -10,7 +10,7 @@ from tests.vm import vm
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.slow,
-    pytest.mark.timeout(1000),
+    pytest.mark.timeout(1300),
     pytest.mark.skipif(bool(vm.unavailable()), reason=vm.unavailable()),
 ]
 
@@ -63,6 +63,7 @@ inside debian_packages
 systemctl stop gitproc
 python3 -m pytest -p no:cacheprovider -q --tb=short tests/kernel/test_resource_controller.py \
     tests/kernel/test_slices.py tests/kernel/test_guards.py tests/kernel/test_disk_limits.py \
+    tests/kernel/test_processor_shares.py \
     tests/kernel/test_cgroup_layout.py tests/kernel/test_processes.py tests/kernel/test_host.py \
     tests/source/test_git_monitor.py tests/source/test_rollback.py::TestWithWorkTree tests/daemon/test_config.py
 """
@@ -76,7 +77,7 @@ def debs():
 
 
 def test_the_package_from_its_installation_to_its_purge(debs):
-    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=800)
+    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=900)
     assert shown(outcome)
 
 
@@ -85,3 +86,16 @@ def test_the_oldest_packages_are_debians_own(debs):
     for newer in sorted(debs.iterdir())[1:]:
         newer.unlink()
     assert shown(vm.run(INSIDE + SUBSET, "--mount", f"{debs}:/debs", timeout=600))
+
+
+#: With a kernel that shares disks out, and two nodes of memory.
+SHARED = """\
+python3 -m pytest --noconftest -p no:cacheprovider -v -s -rs --tb=short tests/kernel/test_memory_nodes.py \
+    tests/kernel/test_disk_weights.py -k "node or by_cost or (by_bfq and BlockIODeviceWeight)"
+"""
+
+
+def test_memory_nodes_and_shares_of_disks():
+    outcome = vm.run(SHARED, "--engine", "tcg", "--nodes", "2", timeout=500)
+    assert shown(outcome)
+    assert "SKIPPED" not in outcome.output
