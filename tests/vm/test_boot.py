@@ -44,7 +44,8 @@ def test_systemd_keeps_to_what_the_unit_file_counts_on():
 #: Before the reboot, and after it.
 PACKAGE = """\
 if [[ ! -e /var/lib/rebooted ]]; then
-    inside package_installed gitproc_service limits slices knobs reclaim host_units overlap dynamic_users clock real_daemons
+    inside package_installed gitproc_service limits slices knobs reclaim host_units overlap dynamic_users \\
+        clock real_daemons
     rm -f /var/lib/stopped
     touch /var/lib/rebooted
     systemctl reboot
