@@ -24,6 +24,7 @@ CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 """The controllers that can be handed over, or kept from units below."""
 _NOT_CONTROLLERS = ("cpuacct", "blkio", "devices", "bpf-firewall", "bpf-devices", "bpf-foreign",
                     "bpf-socket-bind", "bpf-restrict-network-interfaces")  # fmt: skip
+_DEEPEST = 1024  # bytes of a slice's path, which is to leave room for what units nest in it
 
 
 class ForDevice(NamedTuple):
@@ -108,6 +109,12 @@ def parse_slice(text: str) -> str:
     """The name of a slice (systemd.slice(5))."""
     if not is_valid_slice(text):
         raise ValueError(f"'{text}' is not the name of a slice (such as web.slice, web-shop.slice)")
+    parts = text.removesuffix(".slice").split("-")
+    path = sum(len("-".join(parts[: count + 1])) + len("/.slice") for count in range(len(parts)))
+    if path > _DEEPEST:
+        raise ValueError(
+            f"the path of its group would take {path} bytes, and it is to fit into {_DEEPEST}"
+        )
     return text
 
 

@@ -47,6 +47,8 @@ def said(parse, text):
         (shares.parse_slice, "web.service", "refused"),
         (shares.parse_slice, "a--b.slice", "refused"),
         (shares.parse_slice, "../a.slice", "refused"),
+        (shares.parse_slice, "-".join(["ab"] * 23) + ".slice", "-".join(["ab"] * 23) + ".slice"),
+        (shares.parse_slice, "-".join(["ab"] * 24) + ".slice", "refused"),
         (shares.parse_controllers, "cpu io cpuacct", ("cpu", "io")),
         (shares.parse_controllers, "cpu gpu", "refused"),
         (shares.parse_delegate, "yes", shares.CONTROLLERS),
