@@ -66,7 +66,8 @@ class Limiting:
         self._failed(unit.name, invocation, self._guarded(unit))
         if unit.kind == "slice":
             self._pass_on(unit)
-        self._watch(unit, invocation)
+        else:
+            self._watch(unit, invocation)
 
     def release(self, unit: Unit) -> None:
         """A slice is down: nothing of its limits is left, for its units neither."""
@@ -112,14 +113,13 @@ class Limiting:
 
     def _watch(self, unit: Unit, invocation: str) -> None:
         """Tell of OOM kills in the unit's cgroup, also of those that its main process survives."""
-        if not unit.has(d.MEMORY_MAX) and not unit.has(SLICE):
-            return
+        limited = unit.has(d.MEMORY_MAX) or unit.has(SLICE)
 
         def struck() -> None:
             if self._controller.new_oom_kills(unit.name):
                 self._post(OutOfMemory(unit.name, invocation))
 
-        self._controller.watch_oom(unit.name, struck)
+        self._controller.watch_oom(unit.name, struck, limited=limited)
 
     def _failed(self, unit: str, invocation: str, problems: list[str]) -> None:
         for problem in problems:

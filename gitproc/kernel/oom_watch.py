@@ -1,8 +1,9 @@
 """Noticing that the kernel's OOM killer struck in a unit's group, by its counters.
 
 The counters are the truth and survive a restart of the manager; events only say when to look. The unified
-tree signals `memory.events`; v1 signals an eventfd when the group runs out of memory, which is before
-somebody is killed, so the counter is looked at again a moment later.
+tree signals `memory.events`, of a group and of all above it: one watch on our base tells of every unit,
+whoever ran out of memory. v1 signals an eventfd when the group runs out of memory, which is before somebody
+is killed, so the counter is looked at again a moment later.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class OomWatch:
         self._count = count
         self._seen: dict[str, int] = {}
         self._callbacks: dict[str, Callable[[], None]] = {}
-        self._paths: dict[str, str] = {}
+        self._tree = ""
+        self._total = 0
         self._handles: dict[str, int] = {}
 
     def start(self, unit: str, counted: int) -> None:
@@ -52,12 +54,14 @@ class OomWatch:
         """Whether somebody subscribed."""
         return unit in self._callbacks
 
-    def arm_v2(self, unit: str, group: str, files: FileWatch) -> None:
-        """Watch a group of the unified tree that has the memory controller."""
-        path = f"{group}/memory.events"
-        with suppress(OSError):
-            files.add(path, partial(self._look, unit))
-            self._paths[unit] = path
+    def arm_v2(self, base: str, files: FileWatch) -> None:
+        """Watch our part of the unified tree, where that has the memory controller. OSError."""
+        path = f"{base}/memory.events"
+        if path == self._tree:
+            return
+        self._total = cgroup_v2.read_key(base, "memory.events", "oom_kill") or 0
+        files.add(path, partial(self._look_around, base))
+        self._tree = path
 
     def arm_v1(self, unit: str, group: str) -> None:
         """Watch a group of the v1 memory hierarchy."""
@@ -76,13 +80,10 @@ class OomWatch:
         self._handles[unit] = handle
         asyncio.get_running_loop().add_reader(handle, self._struck, unit, handle)
 
-    def forget(self, unit: str, files: FileWatch | None) -> None:
+    def forget(self, unit: str) -> None:
         """The unit's group goes."""
         self._seen.pop(unit, None)
         self._callbacks.pop(unit, None)
-        path = self._paths.pop(unit, None)
-        if path is not None and files is not None:
-            files.remove(path)
         handle = self._handles.pop(unit, None)
         if handle is not None:
             asyncio.get_running_loop().remove_reader(handle)
@@ -91,7 +92,10 @@ class OomWatch:
     def close(self, files: FileWatch | None) -> None:
         """Forget every unit."""
         for unit in {*self._seen, *self._callbacks, *self._handles}:
-            self.forget(unit, files)
+            self.forget(unit)
+        if self._tree and files is not None:
+            files.remove(self._tree)
+        self._tree = ""
 
     def _struck(self, unit: str, handle: int) -> None:
         with suppress(BlockingIOError):
@@ -99,6 +103,13 @@ class OomWatch:
         self._look(unit)
         for seconds in _LATER_SECONDS:
             asyncio.get_running_loop().call_later(seconds, self._look, unit)
+
+    def _look_around(self, base: str) -> None:
+        total = cgroup_v2.read_key(base, "memory.events", "oom_kill") or 0
+        if total != self._total:  # limits that are met are events as well
+            self._total = total
+            for unit in tuple(self._callbacks):
+                self._look(unit)
 
     def _look(self, unit: str) -> None:
         callback = self._callbacks.get(unit)

@@ -166,7 +166,7 @@ class ResourceController:
     def release_slice(self, unit: Unit) -> list[str]:
         """A slice is down: its limits are lifted, and its group goes unless units are in it."""
         problems = self._groups.lift(unit)
-        self._oom.forget(unit.name, self._files)
+        self._oom.forget(unit.name)
         if unit.name != ROOT:
             self._rmdir_slice(self._places.path(unit.name))
         return problems
@@ -272,13 +272,15 @@ class ResourceController:
         """Take `watch_empty` back."""
         self._empty.remove(unit)
 
-    def watch_oom(self, unit: str, callback: Callable[[], None]) -> None:
+    def watch_oom(self, unit: str, callback: Callable[[], None], *, limited: bool = True) -> None:
         """Call back when the OOM killer struck, until `new_oom_kills` has told or the group is removed.
 
-        The memory limit need not be set yet. After a restart of the manager counting starts anew.
+        The memory limit need not be set yet; of a unit that is not to be `limited`, only the unified tree can
+        tell. After a restart of the manager counting starts anew.
         """
-        self._oom.subscribe(unit, callback)
-        self._arm_oom(unit)
+        if limited or "memory" in self._limits.controllers:
+            self._oom.subscribe(unit, callback)
+            self._arm_oom(unit)
 
     def new_oom_kills(self, unit: str) -> int:
         """How often the OOM killer struck since this was last asked, or since the group was made.
@@ -312,7 +314,7 @@ class ResourceController:
     def remove(self, unit: str) -> None:
         """Remove the unit's groups, those below included; tried once more later if one is still busy."""
         self.unwatch_empty(unit)
-        self._oom.forget(unit, self._files)
+        self._oom.forget(unit)
         self._loose.forget(unit)
         if not self._rmdir(unit):
             with suppress(RuntimeError):
@@ -349,7 +351,7 @@ class ResourceController:
             return
         if "memory" in self._limits.controllers:
             with suppress(OSError):  # without a watch the counter is still read at each exit
-                self._oom.arm_v2(unit, self._directory(unit), self._file_watch())
+                self._oom.arm_v2(self._base, self._file_watch())
         elif self._v1 is not None and "memory" in self._v1.joined(self._places.path(unit)):
             self._oom.arm_v1(unit, self._v1.path("memory", self._places.path(unit)))
 

@@ -11,9 +11,12 @@ pytestmark = pytest.mark.root
 MAIN = """
 import os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: (print("TERM", flush=True), os._exit(0)))
+# Until the child's memory is given back, whoever wants a page is killed too.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 if os.fork() == 0:
     bytearray(1 << 28)
 os.wait()
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 print("child gone", flush=True)
 while True: time.sleep(100)
 """

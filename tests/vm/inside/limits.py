@@ -10,6 +10,10 @@ HUNGRY = (
     "[Service]\nMemoryMax=24M\nMemorySwapMax=0\n"
     "ExecStart=/usr/bin/python3 -c 'x = bytearray(200 << 20); input()'\n"
 )
+WORKER = (
+    "[Service]\nExecStart=/usr/bin/python3 -c"
+    " 'import os, time; os.fork() or bytearray(200 << 20); os.wait(); time.sleep(1000)'\n"
+)
 BUSY = "[Service]\nCPUQuota=30%\nExecStart=/bin/sh -c 'while :; do :; done'\n"
 BOMB = (
     "[Service]\nTasksMax=20\nCPUQuota=40%\nKillMode=control-group\nTimeoutStopSec=3s\n"
@@ -38,6 +42,19 @@ def test_the_oom_killer_is_named(unit):
     run("gitproc", "start", "hungry")
     wait_for(lambda: asked("hungry", "ActiveState") == "failed")
     assert asked("hungry", "Result") == "oom-kill"
+
+
+def test_a_child_that_the_budget_of_all_ends_is_a_matter_of_its_unit(unit):
+    """Nothing limits the unit itself: OOMPolicy=stop holds all the same."""
+    unit("worker", WORKER, wanted=False)
+    commit({"-.slice": "[Slice]\nMemoryMax=120M\nMemorySwapMax=0\n"}, wanted=False)
+    try:
+        wait_for(lambda: "ActiveState=active" in run("gitproc", "show", "--", "-.slice"))
+        run("gitproc", "start", "worker")
+        wait_for(lambda: asked("worker", "ActiveState") == "failed")
+        assert asked("worker", "Result") == "oom-kill"
+    finally:
+        commit({"-.slice": None})
 
 
 def used(at):
