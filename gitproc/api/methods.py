@@ -171,7 +171,7 @@ class Method:
     streams: bool = False  # may be asked with `follow: true`
 
 
-_JOB = Method({"units": _units, "wait": flag}, frozenset({"units"}), operates=True)
+_JOB = Method({"units": _patterns, "wait": flag}, frozenset({"units"}), operates=True)
 
 METHODS: Mapping[str, Method] = {
     "ping": Method(),
@@ -184,9 +184,9 @@ METHODS: Mapping[str, Method] = {
     "try-restart": _JOB,
     "reload-or-restart": _JOB,
     "try-reload-or-restart": _JOB,
-    "reset-failed": Method({"units": _units}, operates=True),
+    "reset-failed": Method({"units": _patterns}, operates=True),
     "kill": Method(
-        {"units": _units, "signal": _signal, "whom": _whom}, frozenset({"units"}), operates=True
+        {"units": _patterns, "signal": _signal, "whom": _whom}, frozenset({"units"}), operates=True
     ),
     "is-active": Method({"units": _patterns}, frozenset({"units"})),
     "is-failed": Method({"units": _patterns}, frozenset({"units"})),

@@ -35,7 +35,7 @@ from gitproc.daemon.more_properties import more_properties
 from gitproc.daemon.perform import Effects, Perform
 from gitproc.daemon.push import Pushes
 from gitproc.daemon.questions import Questions
-from gitproc.errors import SourceError, UsageError
+from gitproc.errors import NoSuchUnit, SourceError, UsageError
 from gitproc.kernel import processes
 from gitproc.store.logs import LogReader
 from gitproc.units.seats import home, is_second
@@ -151,6 +151,23 @@ class RpcHandler:
                 names[self._canonical(pattern) or pattern] = None
         return list(names)
 
+    def _meant(self, verb: Verb, patterns: list[str]) -> list[str]:
+        """What an operator means to act on: by a pattern, units that run; all of them, to start or forget them."""
+        every = verb in (Verb.START, Verb.RESET_FAILED)
+        names: dict[str, None] = {}
+        for pattern in patterns:
+            if not any(char in pattern for char in "*?["):
+                names[pattern] = None
+                continue
+            found = self._matching([pattern])
+            states = {name: self._world.units.get(name) for name in found}
+            meant = [n for n, state in states.items() if every or (state and not state.down)]
+            if not meant:
+                what = "unit" if every else "running unit"
+                raise NoSuchUnit(f"no {what} matches {pattern}", unit=pattern)
+            names.update(dict.fromkeys(meant))
+        return list(names)
+
     def _owner(self, name: str) -> str:
         """The unit whose process has this for a PID, where no unit has it for a name."""
         digits = name.removesuffix(".service")
@@ -184,7 +201,7 @@ class RpcHandler:
             wanted = sorted(n for n in failed if not is_second(n))
             if not wanted:
                 return {"version": 1, "units": {}}
-        for name in wanted:
+        for name in self._meant(verb, wanted):
             found = self._canonical(name)
             if found is None:
                 message = absence(self._world, name)

@@ -64,6 +64,28 @@ def test_stop_takes_along_who_requires_it(two):
     two.wait("b")
 
 
+def test_patterns_mean_units_that_run(machine):
+    quiet = "[Service]\nExecStart=/bin/sleep 1000\n"
+    machine.deploy({"a1.service": service(), "a2.service": service(), "a3.service": quiet})
+
+    def running():
+        return {name: pid for name, pid in machine.pids().items() if pid}
+
+    before = running()
+    assert machine.gitproc("restart", "a*").status == 0
+    after = running()
+    assert set(before) == set(after) == {"a1", "a2"}
+    assert not set(before.values()) & set(after.values())
+    assert machine.gitproc("stop", "a[12].service").status == 0
+    assert machine.unit("a3")["hold"] is None
+    assert running() == {}
+    assert machine.gitproc("stop", "a*") == (5, "", "gitproc: no running unit matches a*\n")
+    assert machine.gitproc("start", "a?.service").status == 0
+    assert set(running()) == {"a1", "a2", "a3"}
+    assert machine.gitproc("kill", "-s", "KILL", "a?.service").status == 0
+    until(lambda: machine.unit("a1")["active_state"] == "failed", "a1 is killed")
+
+
 def test_restart_try_restart_reload_kill_and_reset_failed(two):
     before = two.pids()
     assert two.gitproc("restart", "b") == (0, f"Service restarted (PID: {two.pids()['b']})\n", "")
