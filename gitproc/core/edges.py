@@ -78,7 +78,7 @@ def edges_of(unit: Unit, canonical: Callable[[str], str]) -> tuple[Edge, ...]:
     for directive, relation, turned in _DECLARES:
         for other in unit[directive]:
             add(relation, other, directive, turned)
-    if unit[d.ENABLED]:
+    if unit[d.ENABLED] and unit.installs:
         for directive, relation in _INSTALLS:
             for other in unit[directive]:
                 add(relation, other, directive, True)

@@ -189,10 +189,10 @@ def unit_file_state(unit: Unit) -> str:
     """`enabled`, `disabled`, `static` or `masked` (systemctl(1), "is-enabled")."""
     if unit.masked:
         return "masked"
-    if not unit[d.ENABLED]:
+    installs = any((unit[d.WANTED_BY], unit[d.REQUIRED_BY], unit[d.ALIAS]))
+    if not unit[d.ENABLED] or (installs and not unit.installs):
         return "disabled"
-    installs = (unit[d.WANTED_BY], unit[d.REQUIRED_BY], unit[d.ALIAS])
-    return "enabled" if any(installs) else "static"
+    return "enabled" if installs else "static"
 
 
 def _format(row: Directive[Any], value: Any, written: str) -> Iterator[tuple[str, Shown]]:

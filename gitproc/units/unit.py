@@ -15,6 +15,7 @@ from gitproc.units.assignments import Assignments, Setting
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives import (
+    DEFAULT_INSTANCE,
     HEALTH_CHECK_RETRIES,
     RELOAD_TRIGGERS,
     RESTART_TRIGGERS,
@@ -138,6 +139,12 @@ class Unit:
     def instance(self) -> str | None:
         """`bar` of `foo@bar.service`; None for a plain unit."""
         return split_name(home(self.name))[1]
+
+    @property
+    def installs(self) -> bool:
+        """Whether its [Install] is about it: that of a template is about the instance that DefaultInstance= names."""
+        made_of_template = "@." in self.fragment.rpartition("/")[2]
+        return not made_of_template or self.instance == self[DEFAULT_INSTANCE]
 
     def seated(self, seat: str) -> Unit:
         """The same definition for an instance in another seat; all but the name is shared."""

@@ -170,7 +170,7 @@ class WorkingSet:
             unit, found = self.assembler.build(built, parts, sample=template)
         self.parts[name] = parts
         _set(self.found, name, found)
-        aliases = unit[ALIAS]
+        aliases = unit[ALIAS] if template or unit.installs else ()
         _set(self.claims, name, tuple(a for a in aliases if ("@." in a) == template))
         _set(self.gifts, name, _gifts(name, unit) if name in self.names.fragments else ())
         if template:

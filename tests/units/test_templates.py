@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gitproc.core.dependency_resolver import build, roots_of
 from gitproc.core.graph_check import check
+from gitproc.core.properties import unit_file_state
 from gitproc.units import directives as d
 from tests.units.trees import SERVICE, Link, source, texts, tree
 
@@ -155,3 +157,36 @@ def test_an_alias_of_the_template_is_the_template():
     files = {**GIFTS, "crate@.target": Link("box@.target")}
     files["log.service"] = f"{SERVICE}[Install]\nUpheldBy=crate@.target\n"
     assert tree(files).units["box@a.target"][d.UPHOLDS] == ("log.service",)
+
+
+INSTALLS = {
+    "job.service": "[Unit]\nWants=t@x.service t@d.service\n[Service]\nExecStart=/bin/sleep 1\n",
+    "t@.service": f"{SERVICE}[Install]\nWantedBy=multi-user.target\nAlias=only.service\nDefaultInstance=d\n",
+    "t@own.service": f"{SERVICE}[Install]\nWantedBy=multi-user.target\n",
+}
+
+
+def test_the_install_section_of_a_template_is_about_its_default_instance():
+    units = tree(INSTALLS)
+    assert texts(units) == []
+    graph = build(units)
+    wanted = {name for name in graph.wants.of("multi-user.target") if "@" in name}
+    assert wanted == {"t@d.service", "t@own.service"}
+    assert units.canonical("only.service") == "t@d.service"
+    states = {name: unit_file_state(units.units[name]) for name in units.units if "@" in name}
+    assert states == {
+        "t@d.service": "enabled",
+        "t@own.service": "enabled",
+        "t@x.service": "disabled",
+    }
+
+
+def test_an_instance_that_only_what_starts_on_demand_wants_is_not_started():
+    files = dict(INSTALLS)
+    files["t@.service"] = files["t@.service"].replace("DefaultInstance=d\n", "")
+    del files["t@own.service"]
+    units = tree(files)
+    assert not build(units).closure(roots_of(units, "default.target"), units.units) & {
+        "t@x.service",
+        "t@d.service",
+    }
