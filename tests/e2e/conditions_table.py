@@ -133,3 +133,25 @@ HOLDS = {
     "CPUPressure": _pressure(11),
     "IOPressure": _pressure(12),
 }
+
+_EXISTS, _FOLDER = "ConditionPathExists=", "ConditionPathIsDirectory="
+#: Marks, and several at once: lines that hold, lines that do not.
+TOGETHER = {
+    "not": (f"{_EXISTS}!{{root}}/nothing", f"{_EXISTS}!{{root}}/full"),
+    "both": (
+        f"{_EXISTS}{{root}}/full\n{_FOLDER}{{root}}/bare",
+        f"{_EXISTS}{{root}}/full\n{_FOLDER}{{root}}/full",
+    ),
+    "one-of": (
+        f"{_EXISTS}|{{root}}/nothing\n{_FOLDER}|{{root}}/bare",
+        f"{_EXISTS}|{{root}}/nothing\n{_FOLDER}|{{root}}/full",
+    ),
+    "all-and-one-of": (
+        f"{_EXISTS}{{root}}/full\n{_EXISTS}|!{{root}}/nothing\n{_FOLDER}|{{root}}/full",
+        f"{_EXISTS}{{root}}/nothing\n{_EXISTS}|!{{root}}/nothing\n{_FOLDER}|{{root}}/full",
+    ),
+    "anew": (
+        f"{_EXISTS}{{root}}/nothing\n{_FOLDER}\n{_EXISTS}{{root}}/full",
+        f"{_EXISTS}{{root}}/full\n{_FOLDER}\n{_EXISTS}{{root}}/nothing",
+    ),
+}

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.e2e.conditions_table import DRESS, HOLDS, MANAGER
+from tests.e2e.conditions_table import DRESS, HOLDS, MANAGER, TOGETHER
 from tests.e2e.harness import CONFIG, service, until
 from tests.e2e.private import PrivateMachine
 
@@ -30,11 +30,16 @@ def machine(machines):
 def test_each_condition_lets_start_and_keeps_from_starting(machine):
     ran = machine.root / "ran"
     ran.mkdir()
-    asked = {
-        f"{prefix}-{kind}-{word}": f"{prefix}{kind}={value.replace('{root}', str(machine.root))}"
+    lines = {
+        f"{prefix}-{kind}": [f"{prefix}{kind}={value}" for value in values]
         for kind, values in HOLDS.items()
         for prefix in ("Condition", "Assert")
-        for word, value in zip(("yes", "no"), values, strict=True)
+    }
+    lines.update({f"Condition-{name}": list(both) for name, both in TOGETHER.items()})
+    asked = {
+        f"{name}-{word}": text.replace("{root}", str(machine.root))
+        for name, both in lines.items()
+        for word, text in zip(("yes", "no"), both, strict=True)
     }
     asked["Requires-MountsFor-yes"] = f"RequiresMountsFor={machine.root}/bare"
     asked["Requires-MountsFor-no"] = f"RequiresMountsFor={machine.root}/absent/below"
