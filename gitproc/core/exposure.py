@@ -123,7 +123,8 @@ def too_exposed(
         was = expose(old).score if old is not None and not old.masked else None
         if was is None or now.score >= was:
             change = f"{now.score}" if was is None else f"{was} → {now.score}"
-            gaps = [x["line"] for x in now.as_dict()["points"] if x["set"] is False][:3]
+            lines = [x["line"] for x in now.as_dict()["points"] if x["set"] is False]
+            gaps = [line for line in lines if line and "\n" not in line][:3]
             found.append(
                 Diagnostic(
                     Location(unit.fragment, 0),
@@ -269,9 +270,7 @@ class _Weighing:
             hit = any(x in named for x in names) if names else any(x not in known for x in named)
             listed = names or (sorted(named.keys() - known) if allows else ())
             value = f"~{' '.join(listed)}" if listed else "AF_UNIX AF_INET AF_INET6"
-            if (
-                not listed and found
-            ):  # what it denies is to be denied by the list of what is allowed
+            if not listed and found:  # a list of what is allowed denies what this one did
                 left = [x for x in value.split() if x not in named]
                 value = f"\nRestrictAddressFamilies={' '.join(left) or 'none'}"
             point = self._yes(hit is allows, "RestrictAddressFamilies", weight, text, value)
@@ -310,9 +309,8 @@ class _Weighing:
         closed = self._get(resources.DEVICE_POLICY) in ("closed", "strict")
         allowed = {rule.device for rule in self._get(resources.DEVICE_ALLOW)}
         badness = 10 if not closed else 5 if allowed else 0
-        line = (
-            "" if allowed == {"char-rtc"} else "DeviceAllow=" if closed else "DevicePolicy=closed"
-        )
+        line = "DeviceAllow=" if closed else "DevicePolicy=closed"
+        line = "" if allowed == {"char-rtc"} else line  # ProtectClock= brings it along
         return self._graded("DeviceAllow", 1000, badness, "reaches device nodes", line)
 
 

@@ -115,3 +115,6 @@ def test_a_commit_may_not_make_a_service_more_exposed_than_allowed():
         "most would come of PrivateNetwork=yes, DynamicUser=yes, RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"
     )
     assert too_exposed(before, after, after, 9.6) == []
+    listed = units(a=f"{PLAIN}RestrictAddressFamilies=~AF_INET AF_INET6\nUser=root\n")
+    [problem] = too_exposed({}, listed, listed, 8)
+    assert "\n" not in problem.message
