@@ -133,7 +133,10 @@ ALLOWED_MEMORY_NODES: Directive[frozenset[int]] = _limit(
     "AllowedMemoryNodes", parse_cpu_set, frozenset(), "Memory nodes to use."
 )
 IO_WEIGHT: Directive[int | None] = _limit(
-    "IOWeight", parse_weight, None, "Share of disk I/O among siblings, 1 to 10000 (100)."
+    "IOWeight",
+    parse_weight,
+    None,
+    "Share of disk I/O among siblings, 1 to 10000 (100), of disks that BFQ or io.cost.qos shares out.",
 )
 BLOCK_IO_WEIGHT: Directive[int | None] = _limit(
     "BlockIOWeight", parse_block_io_weight, None, "Old form of IOWeight=, 10 to 1000 (500)."
@@ -166,7 +169,7 @@ IO_DEVICE_LATENCY_TARGET_SEC = _devices(
     "Latency of a disk to aim at: a path on it, a span.",
 )
 IO_ACCOUNTING = flag(
-    "Service", "IOAccounting", False, "Count disk I/O (on v2: enables io).", Change.LIVE
+    "Service", "IOAccounting", False, "Count what is read from disks and written.", Change.LIVE
 )
 DISABLE_CONTROLLERS = several(
     "Service",

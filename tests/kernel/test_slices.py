@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from gitproc.errors import HostError
 from gitproc.kernel import processes
 from gitproc.kernel.cgroup_layout import Kind
+from gitproc.kernel.disks import disk_of
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units.unit import Unit
 from tests.kernel.parts import SLEEP, bench, layouts, unit, until
@@ -21,6 +23,12 @@ pytestmark = pytest.mark.root
 LAYOUTS = {name: x for name, x in layouts().items() if x.kind is not Kind.NONE}
 LIMITING = {name: x for name, x in LAYOUTS.items() if name != "v2 without controllers"}
 SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
+#: Reads a file once, around the cache.
+READ = [sys.executable, "-I", "-S", "-c", """
+import mmap, os, sys
+file = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECT)
+os.preadv(file, [mmap.mmap(-1, 1 << 16)], 0)
+"""]  # fmt: skip
 
 
 @pytest.fixture(params=LIMITING.values(), ids=list(LIMITING))
@@ -147,6 +155,25 @@ def test_slices_share_the_processor_as_weighted(made, slices, up):
     spent = {name: after[name] - before[name] for name in after}
     print(f"CPUWeight=100 and 300: {spent}")
     assert 1.8 < spent["b"] / spent["a"] < 4.8
+
+
+def test_a_slice_counts_what_its_units_read(made, slices, up, tmp_path):
+    if not made.controller._limits.has("io"):
+        pytest.skip("no io controller")
+    file = tmp_path / "file"
+    file.write_bytes(bytes(1 << 16))
+    with file.open("rb") as held:
+        os.fsync(held.fileno())
+    try:
+        disk_of(str(file))
+        os.close(os.open(file, os.O_RDONLY | os.O_DIRECT))
+    except (HostError, OSError) as error:
+        pytest.skip(f"no disk: {error}")
+    assert up("IOAccounting=yes", "a.slice") == []
+    made.controller.create(unit("Slice=a.slice", "x.service"))
+    made.start("x.service", [*READ, str(file)]).wait()
+    for name in ("a.slice", "x.service"):
+        assert (made.controller.details(name).io_read or 0) >= 1 << 16
 
 
 def test_what_changes_by_hand_is_noticed(made, slices, up):
