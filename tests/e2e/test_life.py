@@ -329,3 +329,18 @@ def test_whom_a_stop_signals(shared):
                 lambda name=name: all(x.name != name for x in shared.groups()),
                 f"the group of {name} goes with its last process",
             )
+
+
+def test_forking_that_leaves_nothing_and_remains(shared):
+    files = {"left.service": service("/bin/true", "Type=forking\nRemainAfterExit=yes")}
+    shared.deploy(files)
+    assert shared.unit("left")["sub_state"] == "exited"
+
+
+def test_the_pid_file_comes_from_what_runs_after_the_start(shared, tmp_path):
+    told, file = tmp_path / "told", tmp_path / "late.pid"
+    settings = f"Type=forking\nPIDFile={file}\nExecStartPost=/bin/cp {told} {file}"
+    shared.deploy({"late.service": service(shell(f"sleep 1000 & echo $! >{told}"), settings)})
+    assert shared.unit("late")["main_pid"] == int(told.read_text())
+    assert shared.gitproc("stop", "late").status == 0
+    assert not file.exists()
