@@ -11,7 +11,13 @@ from typing import NamedTuple
 
 from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET, DEFAULT_TARGET_IS
 from gitproc.units.diagnostics import Diagnostic, Location
-from gitproc.units.names import instantiate, is_valid_name, split_name, template_of
+from gitproc.units.names import (
+    instantiate,
+    is_valid_name,
+    is_valid_slice,
+    split_name,
+    template_of,
+)
 from gitproc.units.tree import Target, Tree
 
 OWN_KINDS = ("service", "target", "slice", "timer", "path", "socket")
@@ -51,12 +57,7 @@ def resolve_names(tree: Tree) -> Names:
     """All names that files and links of the tree define."""
     names = Names({}, {}, {}, _followed(tree))
     found: dict[str, list[Diagnostic]] = {}
-    for name, paths in sorted(tree.fragments.items()):
-        problem = name_problem(name, paths[0])
-        if problem:
-            for path in paths:
-                found.setdefault(path, []).append(_error(path, problem))
-            continue
+    for name in sorted(tree.fragments):
         _define(tree, names, name, found)
     for alias in sorted(names.aliases):
         _check_circle(tree, names, alias, found)
@@ -92,6 +93,8 @@ def name_problem(name: str, path: str) -> str:
         return f"the unit name is too long ({len(name)} characters, 255 are allowed)"
     if not is_valid_name(name):
         return f"{name!r} is not a valid unit name"
+    if name.endswith(".slice") and not is_valid_slice(name):
+        return f"{name!r} is not the name of a slice (such as web.slice, web-shop.slice)"
     return ""
 
 
@@ -119,6 +122,10 @@ def _define(
     found: dict[str, list[Diagnostic]],
 ) -> None:
     paths = tree.fragments[name]
+    if problem := name_problem(name, paths[0]):
+        for path in paths:
+            found.setdefault(path, []).append(_error(path, problem))
+        return
     ends: dict[str, Target] = {}
     for path in paths:
         end = tree.follow(path)

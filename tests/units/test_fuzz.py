@@ -121,7 +121,8 @@ PATHS = st.sampled_from([
     "x/a.service", "x/y/b@.service", "a.service.d/1.conf", "b@.service.d/1.conf", "b@1.service.d/2.conf",
     "service.d/1.conf", "a-.service.d/1.conf", "timer.d/9.conf", "a.service.wants/b.service",
     "a.service.requires/b@1.service", "c.target.upholds/a.service", "c.target.wants/nonsense", "README", ".h/a.service",
-    "default.target", "multi-user.target.wants/b@2.service", "a.service.d", "z.mount",
+    "default.target", "multi-user.target.wants/b@2.service", "a.service.d", "z.mount", "d--e.slice",
+    "d@f.slice",
 ])  # fmt: skip
 LINES = st.sampled_from([
     "[Unit]", "[Service]", "[Install]", "[Timer]", "[X-GitProc]", "[", "ExecStart=/bin/true", "ExecStart=",

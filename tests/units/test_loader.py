@@ -110,6 +110,8 @@ def test_two_files_of_one_name_are_an_error_that_names_both():
         ("a b.service", "not a valid unit name"),
         ("\u00e4.service", "not a valid unit name"),
         ("x" * 250 + ".service", "too long"),
+        ("a--b.slice", "not the name of a slice"),
+        ("x@y.slice", "not the name of a slice"),
         ("d\udcff/a.service", "not valid UTF-8"),
     ],
 )
@@ -118,6 +120,9 @@ def test_files_that_cannot_be_units(name, word):
     assert len(texts(units, "error")) == 1
     assert word in texts(units)[0]
     texts(units)[0].encode()
+    later, _ = tree({"z.service": SERVICE}).updated({name: source(name, SERVICE)})
+    assert texts(later) == texts(units)
+    assert {*later.units} == {"z.service"} | {*units.units}
 
 
 def test_a_file_over_the_cap_is_not_read():
