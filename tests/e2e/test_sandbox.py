@@ -165,3 +165,30 @@ def test_sandboxes_of_a_unit_with_its_own_process_1(machine):
         own, net, refused, count = machine.log(name).splitlines()
         assert own == pid and "Read-only" in refused and int(count) < 8
         assert net != str(Path("/proc/self/ns/net").readlink())
+
+
+def test_root_that_may_not_mount_is_held_by_mounts(machine):
+    """Who may, undoes what its own namespace has."""
+    name = f"/usr/.{machine.group}"
+
+    def attempt(key: str) -> str:
+        try_it = f"touch {name}-{key} && rm {name}-{key} && echo wrote"
+        return shell(f"mount -o remount,bind,rw /; {try_it}; echo tried")
+
+    units = {
+        "plain": "",
+        "pids": "PrivatePIDs=yes",
+        "users": "PrivateUsers=yes",
+        "bounded": "CapabilityBoundingSet=~CAP_SYS_ADMIN CAP_SYS_PTRACE",
+    }
+    machine.deploy({
+        f"{key}.service": service(attempt(key), f"Type=oneshot\nProtectSystem=strict\n{settings}")
+        for key, settings in units.items()
+    })  # fmt: skip
+    wrote = {}
+    for key in units:
+        until(lambda key=key: "tried" in machine.log(key), f"{key} has tried")
+        wrote[key] = "wrote" in machine.log(key).splitlines()
+    assert wrote["pids"] == wrote["plain"]
+    assert not wrote["users"]
+    assert not wrote["bounded"]
