@@ -14,8 +14,8 @@ from tests import test_census as confining
 from tests.e2e import (
     conditions_table,
     exec_table,
+    life_table,
     socket_table,
-    test_commands,
     test_socket_settings,
     test_timer_settings,
     test_unit_settings,
@@ -40,7 +40,7 @@ TABLES = {
     ),
     *within("Timer", named(*(lines for lines, _ in test_timer_settings.TIMED.values()))),
     *within("Service", named(*(lines for lines, _ in (*exec_table.WISHES, *exec_table.NODES)))),
-    *within("Service", {*test_commands.COMMANDS.values()}),
+    *within("Service", {*life_table.COMMANDS.values()}),
     *within("Socket", named(*(f"{x[0]}\n{x[1]}" for x in socket_table.OPTIONS))),
     *within("Socket", named(*(x[1] for x in socket_table.ONLY_ROOT))),
     *within("Socket", named(*(x[1] for x in test_socket_settings.ROUNDED))),
@@ -53,9 +53,7 @@ TABLES = {
 #: Test -> what it shows beside the tables, by section.
 SHOWN = {
     "e2e/test_bus.py::test_a_service_of_the_bus_is_up_with_its_name": "Service: BusName",
-    "e2e/test_commands.py::test_commands_run_in_order_and_what_fails_ends_the_start": (
-        "Service: RemainAfterExit"
-    ),
+    "e2e/life_table.py": "Service: RemainAfterExit",
     "e2e/test_conditions.py::test_each_condition_lets_start_and_keeps_from_starting": (
         "Unit: RequiresMountsFor"
     ),
@@ -95,7 +93,7 @@ SHOWN = {
         "X-GitProc: RestartTriggers"
     ),
     "e2e/test_main_job.py::test_reload_where_a_reload_is_enough": "X-GitProc: ReloadTriggers",
-    "e2e/test_notify_access.py::test_of_whom_words_are_taken": "Service: NotifyAccess",
+    "e2e/test_commands.py::test_of_whom_words_are_taken": "Service: NotifyAccess",
     "e2e/test_oom_policy.py": "Service: OOMPolicy",
     "e2e/test_overlap.py": "X-GitProc: Update",
     "e2e/test_path_units.py::test_each_kind_of_path": (

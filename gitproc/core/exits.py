@@ -186,8 +186,8 @@ def _main_exited(world: World, state: UnitState, result: Result, message: str) -
         else:
             fail(world, state, result, message, Cause.FAILED)
     elif result is not Result.SUCCESS:
-        if sub is SubState.STOP:
-            note_failure(state, result, message)
+        if sub is SubState.STOP or (sub is SubState.START_POST and state.control is not None):
+            note_failure(state, result, message)  # ExecStartPost= and ExecStop= run to their end
         else:
             fail(world, state, result, message, Cause.CRASHED)
     elif sub is SubState.START and kind in (ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD):

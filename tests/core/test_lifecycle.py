@@ -435,3 +435,24 @@ def test_a_main_process_that_ends_while_a_reload_is_being_made_leaves_nothing_be
     machine.run(10)
     assert end_of(machine) == ("failed", "exit-code")
     assert not machine.alive()
+
+
+@pytest.mark.parametrize("crash_at", [None, 0.5])
+def test_what_comes_after_the_start_ends_before_a_crash_of_the_main_process_counts(crash_at):
+    lines = ("ExecStart=/bin/p", "ExecStartPost=/bin/post", "ExecStartPost=/bin/true")
+    more = ("ExecStop=/bin/stop", "ExecStopPost=/bin/after")
+    dies = Program(lasts=0.1, status=3)
+    programs = {
+        "p": dies,
+        "post": Program(lasts=1.0),
+        "stop": Program(),
+        "after": Program(lasts=0.01),
+    }
+    machine = started(*lines, *more, seconds=0.5, **programs)
+    assert machine.sub("a.service") == "start-post"
+    if crash_at is not None:
+        machine.crash()
+        machine.restart()
+    machine.run(1)
+    assert end_of(machine) == ("failed", "exit-code")
+    assert machine.spawns() == ["p", "post", "true", "after"]
