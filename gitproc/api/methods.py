@@ -6,7 +6,6 @@ signals are numbers and instants are seconds since 1970.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from gitproc.api.since import parse_since
 from gitproc.errors import UsageError
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units.names import mangle
 from gitproc.units.signals import parse_signal
 
@@ -150,7 +150,7 @@ def _commit_or_none(value: Any) -> str:
     return value if value == "" else _commit(value)
 
 
-_COMMIT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_COMMIT_ID = pattern(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _UPDATE: Mapping[str, Callable[[Any], Any]] = {
     "ref": _text,
     "old": _commit_or_none,

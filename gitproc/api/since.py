@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import datetime
 import math
-import re
 import time
 
 from gitproc.errors import UsageError
+from gitproc.pattern import pattern
 from gitproc.units.timespan import parse_span
 from gitproc.units.zones import is_zone_name
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_FORM = re.compile(
+_FORM = pattern(
     r"(?:(?P<day>[A-Za-z]{3,9}),?(?: +|$))?"
     r"(?:(?P<year>[0-9]{4}|[0-9]{2})-(?P<month>[0-9]{1,2})-(?P<date>[0-9]{1,2})(?:[Tt ] *|$))?"
     r"(?:(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<part>[0-9]{1,9}))?)?)?"

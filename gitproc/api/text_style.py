@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_CONTROLS_BUT_TAB = re.compile(
+_CONTROLS = pattern("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROLS_BUT_TAB = pattern(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
-_COLOURING = re.compile("(\x1b\\[[0-9;:]{0,40}m)")
+_COLOURING = pattern("(\x1b\\[[0-9;:]{0,40}m)")
 _LEAST = 8  # columns that are left of a cut one
 _SGR = {"red": "1;31", "green": "1;32", "yellow": "1;33", "bold": "1", "dim": "2"}
 

@@ -267,6 +267,7 @@ class Daemon:
         self._ping(loop)
         await desired.watch()
         forget_texts(world.recorded)
+        gc.collect()  # what importing has left
         gc.freeze()  # what is there now stays: no collection need look at it
         gc.enable()
         self._notifier.ready(f"{len(world.units)} units")

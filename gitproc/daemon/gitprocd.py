@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import sys
 from importlib.util import find_spec
 
 _HERE = __file__.rpartition("/gitproc/")[0]
 if _HERE and _HERE not in sys.path:
     sys.path.insert(0, _HERE)
+
+# What is imported stays, or nearly so: looking it through for garbage again and again is a tenth of the start.
+# `Daemon.run` does so once, when it has answered.
+gc.disable()
 
 # One heap for all threads: by default glibc gives each one of its own, which is never shared nor given back.
 _M_ARENA_MAX = -8

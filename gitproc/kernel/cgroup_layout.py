@@ -16,11 +16,12 @@ from enum import StrEnum
 
 from gitproc.errors import HostError
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units import names
 
-_VALID_NAME = re.compile(r"[A-Za-z0-9:_.\\@~-]{1,255}")
+_VALID_NAME = pattern(r"[A-Za-z0-9:_.\\@~-]{1,255}")
 _V1_USED = ("memory", "cpu", "pids", "freezer", "cpuset", "blkio", "devices")
-_KERNEL_FILES = re.compile(
+_KERNEL_FILES = pattern(
     r"(?:tasks|notify_on_release|release_agent)$|[._]|cgroup\."
     r"|(?:blkio|cpu|cpuacct|cpuset|devices|dmem|freezer|hugetlb|io|irq|memory|misc|net_cls|net_prio"
     r"|perf_event|pids|rdma)\."

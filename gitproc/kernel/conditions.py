@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 
 from gitproc.core.checked import Finding
 from gitproc.kernel import machine, pressure
+from gitproc.pattern import pattern
 from gitproc.units.conditions import Condition
 from gitproc.units.specifiers import Host
 
-_BRACES = re.compile(r"\{([^{}]*)\}")
+_BRACES = pattern(r"\{([^{}]*)\}")
 
 
 def check(conditions: Iterable[Condition], host: Host) -> tuple[Finding, ...]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from gitproc.kernel.virtualization import matches as virtualization_matches
+from gitproc.pattern import pattern
 from gitproc.units.conditions import split_assignment, split_comparison
 from gitproc.units.environment import parse_environment_file
 from gitproc.units.scalars import parse_boolean
@@ -42,7 +43,7 @@ _EFI = "/sys/firmware/efi/efivars"
 _LOADER = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 _SECURE_BOOT = f"{_EFI}/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _CREDENTIALS = ("/run/credentials/@system", "/run/credentials/@encrypted")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:@-]+")
+_PLAIN_NAME = pattern(r"[A-Za-z0-9_.:@-]+")
 
 
 def line(path: str) -> str:

@@ -6,10 +6,10 @@ value it started from. Somebody else's note of the same moment is never lost: th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gitproc.errors import SourceError
+from gitproc.pattern import pattern
 from gitproc.source.command import Command
 from gitproc.source.objects import Objects
 from gitproc.source.trees import Trees
@@ -17,7 +17,7 @@ from gitproc.source.trees import Trees
 REF = "refs/notes/gitproc"
 
 _ATTEMPTS = 5
-_COMMIT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_COMMIT_ID = pattern(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class Notes:

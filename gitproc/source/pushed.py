@@ -9,17 +9,17 @@ against its id, so what is judged is exactly what the branch will name; no path 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gitproc.errors import SourceError
+from gitproc.pattern import pattern
 from gitproc.source.objects import GitObject, ObjectSource
 
 MAX_OBJECT = (
     16 << 20
 )  # bytes of one object that is transferred whatever it is: far above any folder
 MAX_PUSH = 64 << 20  # bytes of all objects of a push together
-_HEADER = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([a-z]+) (\d{1,15})( -)?")
+_HEADER = pattern(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([a-z]+) (\d{1,15})( -)?")
 _LONGEST_HEADER = 120
 
 

@@ -9,13 +9,13 @@ not touch are carried over, so every commit shows all of its own.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from gitproc.core.events import CommitMeta
 from gitproc.errors import SourceError
+from gitproc.pattern import pattern
 from gitproc.source.history import parse_commit
 from gitproc.source.objects import GitObject, ObjectSource
 from gitproc.source.trees import LINK, SUBMODULE, Difference, Directory, Entry, Trees
@@ -26,10 +26,10 @@ MAX_UNIT_BYTES = 1 << 20  # of one unit file or drop-in, as systemd's own limit
 MAX_TOTAL_BYTES = 128 << 20  # of all unit files of a commit together
 MAX_LARGE = 8  # so many files above the limit are named, then reading stops
 
-_UNIT_NAME = re.compile(
+_UNIT_NAME = pattern(
     r"[^.].*\.(?:service|target|socket|timer|path|slice|scope|mount|automount|swap|device)"
 )
-_DROP_IN = re.compile(r"(?:.*/)?[^/.][^/]*\.d/[^/.][^/]*\.conf")
+_DROP_IN = pattern(r"(?:.*/)?[^/.][^/]*\.d/[^/.][^/]*\.conf")
 _LFS = b"version https://git-lfs.github.com/spec/"
 
 _KEPT = 8  # commits whose findings are remembered, so that they can be a base

@@ -6,16 +6,16 @@ one of every git process of ours (see `trust`), plus our hooks, which no setting
 
 from __future__ import annotations
 
-import re
 import subprocess
 from pathlib import Path
 
 from gitproc.errors import SourceError
+from gitproc.pattern import pattern
 from gitproc.source.trust import Trust
 
 MAX_INPUT = 1 << 30  # bytes of one push
 
-_PROTOCOL = re.compile(r"version=[012]")
+_PROTOCOL = pattern(r"version=[012]")
 
 
 def start(

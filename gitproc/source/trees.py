@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from gitproc.errors import SourceError
 from gitproc.immutable import mutable
+from gitproc.pattern import pattern
 from gitproc.source.objects import ObjectSource
 
 DIRECTORY, LINK, SUBMODULE, EXECUTABLE = b"40000", b"120000", b"160000", b"100755"
@@ -23,10 +24,10 @@ MAX_PATH = 4000  # characters: PATH_MAX with room for where a tree is laid out
 MAX_PATHS = 64 << 20  # characters of all paths together: a small tree may stand in many places
 
 _ENTRY = {
-    width: re.compile(rb"([0-7]{5,6}) ([^\0]{1,255})\0(.{%d})" % width, re.DOTALL)
+    width: pattern(rb"([0-7]{5,6}) ([^\0]{1,255})\0(.{%d})" % width, re.DOTALL)
     for width in (20, 32)
 }
-_LONG_NAME = re.compile(rb"[0-7]{5,6} [^\0]{256}")  # more than NAME_MAX: no file can have it
+_LONG_NAME = pattern(rb"[0-7]{5,6} [^\0]{256}")  # more than NAME_MAX: no file can have it
 
 _LARGE = 1000  # entries of a folder worth keeping
 

@@ -16,13 +16,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 import threading
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gitproc.errors import StateError
+from gitproc.pattern import pattern
 from gitproc.store import files, journal
 from gitproc.store.journal import Journal
 from gitproc.store.lock import Lock
@@ -34,8 +34,8 @@ TIDY_BYTES = 1 << 16
 _log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # `dumps` would make one for each value
 _NOTHING = "null"
-_TRAILER = re.compile(rb'\n"crc32": "([0-9a-f]{8})"}\n?\Z')
-_JOURNAL = re.compile(r"journal\.(\d{1,18})")
+_TRAILER = pattern(rb'\n"crc32": "([0-9a-f]{8})"}\n?\Z')
+_JOURNAL = pattern(r"journal\.(\d{1,18})")
 
 
 class Checkpoint(NamedTuple):

@@ -5,17 +5,17 @@ The grammar is that of ListenStream= and its kin (systemd.socket(5)); nothing is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units.paths import parse_path
 from gitproc.units.scalars import parse_unsigned
 from gitproc.units.words import split_words
 
 _ABSTRACT_MAX = 107  # bytes of a name or path in sockaddr_un
-_SCOPE = re.compile(r"[A-Za-z0-9_.:@-]{1,15}")
+_SCOPE = pattern(r"[A-Za-z0-9_.:@-]{1,15}")
 _NETLINK = {
     "route": 0, "firewall": 3, "inet-diag": 4, "nflog": 5, "xfrm": 6, "selinux": 7, "iscsi": 8,
     "audit": 9, "fib-lookup": 10, "netfilter": 12, "ip6-fw": 13, "dnrtmsg": 14, "kobject-uevent": 15,

@@ -8,6 +8,7 @@ which is both, is made for whoever asks for one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from sys import intern
 from typing import NamedTuple, TypeAlias
 
 from gitproc.units.diagnostics import Location
@@ -51,12 +52,22 @@ class Assignments:
         if isinstance(settings, Assignments):
             return settings
         rows = [*settings]
-        files = tuple(row.file for row in rows)
         return Assignments(
             tuple((row.key, row.text) for row in rows),
             tuple(row.line for row in rows),
-            files[0] if len({*files}) == 1 else files,
+            _files(tuple(row.file for row in rows)),
         )
+
+    def freeze(self) -> list[list[str | int]]:
+        """All there is to them as plain JSON data; `thaw` brings it back."""
+        return [[*setting] for setting in self]
+
+    @staticmethod
+    def thaw(rows: Iterable[Iterable[str | int]]) -> Assignments:
+        """What was frozen; ValueError if the rows are something else."""
+        keys, texts, files, lines = zip(*rows, strict=True) if rows else ((), (), (), ())
+        said = zip(map(intern, keys), texts, strict=True)
+        return Assignments(tuple(said), lines, _files(files))
 
     def where(self, index: int) -> Location:
         """The place of one of them."""
@@ -86,3 +97,7 @@ class Assignments:
 
     def _identity(self) -> tuple[object, ...]:
         return self.assigned, self.lines, self.files if self.assigned else ""
+
+
+def _files(files: tuple[str, ...]) -> str | tuple[str, ...]:
+    return files[0] if len({*files}) == 1 else files

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units.zones import is_zone_name
 
 SECOND = 1_000_000  # microseconds
@@ -21,10 +22,10 @@ _MOST_CHARS = 4096
 _LARGEST = 2**31 - 1
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_DAY = re.compile("|".join(f"{long}|{long[:3]}" for long in _DAY_NAMES), re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+")
-_FRACTION = re.compile(r"\.([0-9]+)")
-_TIMESTAMP = re.compile(r"@([0-9]{1,18})")
+_DAY = pattern("|".join(f"{long}|{long[:3]}" for long in _DAY_NAMES), re.IGNORECASE)
+_NUMBER = pattern(r"[0-9]+")
+_FRACTION = pattern(r"\.([0-9]+)")
+_TIMESTAMP = pattern(r"@([0-9]{1,18})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTHAND = {
     "minutely": "*-*-* *:*:00",

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units.paths import parse_path, parse_paths
 from gitproc.units.scalars import parse_boolean, parse_ratio
 from gitproc.units.sizes import parse_size
@@ -19,7 +19,7 @@ from gitproc.units.timespan import parse_span
 CONDITION, ASSERT = "Condition", "Assert"
 COMPARISONS = ("<=", ">=", "!=", "<", ">", "=")  # of numbers and versions, longest first
 _PRESSURE_WINDOWS = (10.0, 60.0, 300.0)  # seconds: the averages that the kernel keeps
-_ASSIGNMENT = re.compile(r"([A-Za-z0-9_]+)(\$?[!<>]?=|[<>])(.*)")
+_ASSIGNMENT = pattern(r"([A-Za-z0-9_]+)(\$?[!<>]?=|[<>])(.*)")
 
 
 @immutable

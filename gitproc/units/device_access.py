@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from gitproc.pattern import pattern
 from gitproc.units.paths import parse_path
 from gitproc.units.words import split_words
 
-_GROUP = re.compile(r"(?:char|block)-\S+")  # /proc/devices has names like /dev/console
+_GROUP = pattern(r"(?:char|block)-\S+")  # /proc/devices has names like /dev/console
 _WORDS = {
     "any": ("0.0.0.0/0", "::/0"),
     "localhost": ("127.0.0.0/8", "::1/128"),

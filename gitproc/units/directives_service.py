@@ -6,6 +6,7 @@ import math
 import re
 from typing import Any
 
+from gitproc.pattern import pattern
 from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Support
 from gitproc.units.rows import flag, known, one, several
 from gitproc.units.service_types import (
@@ -29,8 +30,8 @@ from gitproc.units.values import (
     parse_unsigned,
 )
 
-_BUS_NAME = re.compile(r"[A-Za-z_-][\w-]*(?:\.[A-Za-z_-][\w-]*)+", re.ASCII)
-_BUS_UNIQUE = re.compile(r":[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_BUS_NAME = pattern(r"[A-Za-z_-][\w-]*(?:\.[A-Za-z_-][\w-]*)+", re.ASCII)
+_BUS_UNIQUE = pattern(r":[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _SIGHUP = 1
 _SIGTERM = 15
 _SIGKILL = 9

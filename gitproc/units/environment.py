@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from gitproc.pattern import pattern
 from gitproc.units.commands import ExecCommand
 from gitproc.units.words import ASSIGNMENTS, VARIABLE, WordError, is_text, split_words
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NAMED = re.compile(rf"{_NAME.pattern}=")
-_REFERENCE = re.compile(r"\$(?:(\$)|\{([^}:]*)\})")
-_KEY = re.compile(r"([^=\n\r]*)(=|[\n\r]|\Z)")
-_COMMENT = re.compile(r"[^\n\r]*")
-_BARE = re.compile(r"\\(.?)|([^\\\n\r]+)", re.DOTALL)
-_SINGLE_QUOTED = re.compile(r"([^']*)'?")
-_DOUBLE_QUOTED = re.compile(r'((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
-_DOUBLE_QUOTED_ESCAPE = re.compile(r"\\(?:([\"\\`$])|\n)")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAMED = pattern(r"[A-Za-z_][A-Za-z0-9_]*=")
+_REFERENCE = pattern(r"\$(?:(\$)|\{([^}:]*)\})")
+_KEY = pattern(r"([^=\n\r]*)(=|[\n\r]|\Z)")
+_COMMENT = pattern(r"[^\n\r]*")
+_BARE = pattern(r"\\(.?)|([^\\\n\r]+)", re.DOTALL)
+_SINGLE_QUOTED = pattern(r"([^']*)'?")
+_DOUBLE_QUOTED = pattern(r'((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
+_DOUBLE_QUOTED_ESCAPE = pattern(r"\\(?:([\"\\`$])|\n)")
 
 
 def is_valid_name(name: str) -> bool:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 
+from gitproc.pattern import pattern
 from gitproc.units.paths import is_normalized, path_simplify
 
 _MAX_NAME = 255
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.")
-_ESCAPED = re.compile(r"-|\\(?:x([0-9a-fA-F]{2}))?")
+_ESCAPED = pattern(r"-|\\(?:x([0-9a-fA-F]{2}))?")
 
 
 def escape(text: str) -> str:

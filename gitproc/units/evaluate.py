@@ -7,12 +7,12 @@ drop-in that turns `ProtectSystem=` off silences it. Errors do not stop the fold
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from gitproc.pattern import pattern
 from gitproc.units import directives_path, directives_timer
 from gitproc.units.access_lists import NOTHING
 from gitproc.units.assignments import Assignments, Setting
@@ -32,7 +32,7 @@ _RESET_TOGETHER = {**RESET_TOGETHER, **directives_timer.RESETS, **directives_pat
 
 
 _SHORT = 24  # characters
-_TEMPLATE = re.compile(r"(?<=[^\s@])@\.[a-z]+(?=\s|$)")
+_TEMPLATE = pattern(r"(?<=[^\s@])@\.[a-z]+(?=\s|$)")
 
 
 class Values(NamedTuple):

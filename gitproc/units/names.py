@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from sys import intern
 
+from gitproc.pattern import pattern
 from gitproc.units.escaping import escape, path_escape, path_unescape, unescape
 
 __all__ = [
@@ -35,13 +35,13 @@ UNIT_SUFFIXES = (
 RESERVED = frozenset({"daemon", "events"})
 """Services with these bare names keep their full name: their log files would meet the manager's own."""
 _MAX_NAME = 255
-_NAME = re.compile(
+_NAME = pattern(
     r"([A-Za-z0-9:_.\\-]+)(?:@([A-Za-z0-9:_.\\@-]*))?(\.(?:"
     + "|".join(suffix[1:] for suffix in UNIT_SUFFIXES)
     + "))"
 )
-_INSTANCE = re.compile(r"[A-Za-z0-9:_.\\@-]+")
-_SLICE = re.compile(r"[A-Za-z0-9:_.\\]+(?:-[A-Za-z0-9:_.\\]+)*")
+_INSTANCE = pattern(r"[A-Za-z0-9:_.\\@-]+")
+_SLICE = pattern(r"[A-Za-z0-9:_.\\]+(?:-[A-Za-z0-9:_.\\]+)*")
 _UNMANGLED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\-@")
 _GLOB = frozenset(b"*?[]!")
 

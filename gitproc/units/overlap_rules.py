@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gitproc.pattern import pattern
 from gitproc.units.assignments import Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
@@ -14,7 +14,7 @@ from gitproc.units.directives_gitproc import UPDATE
 from gitproc.units.directives_service import BUS_NAME, PID_FILE, REMAIN_AFTER_EXIT, TYPE
 from gitproc.units.service_types import ServiceType, Update
 
-_CREDENTIALS = re.compile(r"(?<!%)(?:%%)*%d")
+_CREDENTIALS = pattern(r"(?<!%)(?:%%)*%d")
 _TYPES = (ServiceType.SIMPLE, ServiceType.EXEC, ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD)
 _ALONE: tuple[tuple[Directive[Any], str], ...] = (
     (BUS_NAME, "a name on the bus has one owner"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterable
 
+from gitproc.pattern import pattern
 from gitproc.units.access_lists import EVERYTHING, NOTHING, Rule, fold_set, parse_rule
 from gitproc.units.scalars import parse_boolean, parse_unsigned
 from gitproc.units.words import split_words
@@ -42,7 +42,7 @@ ARCHITECTURES = frozenset({
     "riscv64", "s390", "s390x", "sh", "sh64", "sparc", "sparc64", "tilegx", "x32", "x86", "x86-64",
 })  # fmt: skip
 """Architectures by systemd's names."""
-_CALL = re.compile(r"@?[a-z_][a-z0-9_-]*")
+_CALL = pattern(r"@?[a-z_][a-z0-9_-]*")
 _MAX_ERRNO = 4095
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
+from gitproc.pattern import pattern
 from gitproc.units.words import LIST, WHITESPACE, split_words
 
 E = TypeVar("E", bound=StrEnum)
@@ -15,8 +15,8 @@ _BOOLEANS = {
     **dict.fromkeys(("1", "yes", "y", "true", "t", "on"), True),
     **dict.fromkeys(("0", "no", "n", "false", "f", "off"), False),
 }
-_INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([0-9]+))")
-_RATIO = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?([%\u2030\u2031])")
+_INTEGER = pattern(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|([0-9]+))")
+_RATIO = pattern(r"([0-9]{1,12})(?:\.([0-9]{1,4}))?([%\u2030\u2031])")
 _RATIO_PARTS = {"%": 100, "\u2030": 1_000, "\u2031": 10_000}
 _MAX_INT = 2**31 - 1
 _MAX_CPUS = 8192

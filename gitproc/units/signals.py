@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import signal
+
+from gitproc.pattern import pattern
 
 _NUMBERS = {
     name: int(getattr(signal, f"SIG{name}"))
@@ -17,7 +18,7 @@ _NUMBERS = {
 _NAMES = {number: name for name, number in _NUMBERS.items()}
 _RTMIN = int(signal.SIGRTMIN)
 _RTMAX = int(signal.SIGRTMAX)
-_REAL_TIME = re.compile(r"(?:RTMIN(?:\+([0-9]{1,3}))?|RTMAX(?:-([0-9]{1,3}))?)")
+_REAL_TIME = pattern(r"(?:RTMIN(?:\+([0-9]{1,3}))?|RTMAX(?:-([0-9]{1,3}))?)")
 
 
 def parse_signal(text: str) -> int:

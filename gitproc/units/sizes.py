@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units.scalars import parse_ratio, parse_unsigned
 
 _SUFFIXES = "EPTGMKB"
-_SIMPLE = re.compile(r"([0-9]{1,6})([KMGT]?)")
-_ITEM = re.compile(r"[ \t\n\r]*\+?([0-9]+)(?:\.([0-9]*))?[ \t\n\r]*([EPTGMKB]?)")
+_SIMPLE = pattern(r"([0-9]{1,6})([KMGT]?)")
+_ITEM = pattern(r"[ \t\n\r]*\+?([0-9]+)(?:\.([0-9]*))?[ \t\n\r]*([EPTGMKB]?)")
 _MAX_SIZE = 2**63 - 1
 _MAX_U64 = 2**64 - 1
 _PER_CENT_SIGNS = ("%", "\u2030", "\u2031")

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from functools import partial
 
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units.escaping import path_unescape, unescape
 from gitproc.units.names import split_name
 
-_SPECIFIER = re.compile(r"%([A-Za-z%])")
-_PROTECTED = re.compile(r"[ \t\n\r\\'\";]")
+_SPECIFIER = pattern(r"%([A-Za-z%])")
+_PROTECTED = pattern(r"[ \t\n\r\\'\";]")
 
 
 @immutable

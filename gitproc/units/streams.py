@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 from gitproc.units.paths import parse_path
 from gitproc.units.words import cunescape
 
@@ -15,7 +15,7 @@ _TERMINALS = ("tty", "tty-force", "tty-fail")
 _LOGS = frozenset(
     {"journal", "journal+console", "syslog", "syslog+console", "kmsg", "kmsg+console"}
 )
-_FD_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]{1,255}")
+_FD_NAME = pattern(r"[\x21-\x39\x3b-\x7e]{1,255}")
 _LEVELS = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 

@@ -7,7 +7,8 @@ of a fraction, so that a span means here exactly what it means to systemd. Calle
 from __future__ import annotations
 
 import math
-import re
+
+from gitproc.pattern import pattern
 
 _MICROSECOND = 1
 _MILLISECOND = 1_000
@@ -41,8 +42,8 @@ _FORMAT = (
 )  # fmt: skip
 _LIMIT = 2**64 - 1
 
-_SIMPLE = re.compile(r"([0-9]{1,9})(s|ms|min|m|h|d)?")
-_ITEM = re.compile(
+_SIMPLE = pattern(r"([0-9]{1,9})(s|ms|min|m|h|d)?")
+_ITEM = pattern(
     r"[ \t\n\r]*(?:(\+?[0-9]+)(?:\.([0-9]+))?|\.([0-9]+))([ \t\n\r]*)("
     + "|".join(sorted(_NANO_UNITS, key=len, reverse=True))
     + ")?"

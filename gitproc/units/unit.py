@@ -180,7 +180,7 @@ class Unit:
             "name": home(self.name),
             "fragment": self.fragment,
             "drop_ins": list(self.drop_ins),
-            "settings": [[*setting] for setting in self.settings],
+            "settings": self.settings.freeze(),
             "triggers": dict(self.triggers),
             "masked": self.masked,
             "private_pids": self._private_pids,
@@ -192,7 +192,7 @@ class Unit:
         return Unit(
             data["name"],
             data["fragment"],
-            [Setting(key, text, file, line) for key, text, file, line in data["settings"]],
+            Assignments.thaw(data["settings"]),
             host,
             drop_ins=tuple(data["drop_ins"]),
             blob_of=data["triggers"].get,

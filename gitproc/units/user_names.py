@@ -6,11 +6,11 @@ been made before. Numbers are ids; 65535 and 4294967295 are none, they mean "no 
 
 from __future__ import annotations
 
-import re
+from gitproc.pattern import pattern
 
-_ID = re.compile(r"0|[1-9][0-9]{0,9}")
-_STRICT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
-_ONLY_DIGITS = re.compile(r"-?[0-9]*")
+_ID = pattern(r"0|[1-9][0-9]{0,9}")
+_STRICT = pattern(r"[A-Za-z_][A-Za-z0-9_-]{0,30}")
+_ONLY_DIGITS = pattern(r"-?[0-9]*")
 _NO_IDS = frozenset({0xFFFF, 0xFFFFFFFF})
 
 

@@ -6,10 +6,11 @@ the end; `-`, then `.` separate parts.
 
 from __future__ import annotations
 
-import re
 from itertools import zip_longest
 
-_PIECE = re.compile(r"[0-9]+|[A-Za-z]+|[~^.-]")
+from gitproc.pattern import pattern
+
+_PIECE = pattern(r"[0-9]+|[A-Za-z]+|[~^.-]")
 # What a piece is worth against one of another kind; the end of the text is worth END.
 _WORTH = {"~": 0, "-": 2, "^": 3, ".": 4}
 _END, _LETTERS, _DIGITS = 1, 5, 6

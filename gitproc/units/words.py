@@ -10,22 +10,21 @@ Bytes that an escape such as `\xff` gives and that are no UTF-8 are carried as s
 
 from __future__ import annotations
 
-import re
-
 from gitproc.immutable import immutable
+from gitproc.pattern import pattern
 
 WHITESPACE = " \t\n\r"
 
-_PLAIN_WORD = re.compile(r"[^ \t\n\r]+")
+_PLAIN_WORD = pattern(r"[^ \t\n\r]+")
 _QUOTED = r"""(?:[^ \t\n\r'"]++|'[^']*+'|"[^"]*+")++"""
-_QUOTED_WORD = re.compile(_QUOTED)
-_QUOTED_LINE = re.compile(rf"[ \t\n\r]*+(?:{_QUOTED}(?:[ \t\n\r]++|\Z))*+")
-_QUOTES = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+_QUOTED_WORD = pattern(_QUOTED)
+_QUOTED_LINE = pattern(rf"[ \t\n\r]*+(?:{_QUOTED}(?:[ \t\n\r]++|\Z))*+")
+_QUOTES = pattern(r"""'([^']*)'|"([^"]*)\"""")
 _ESCAPES = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " ",
     "\\": "\\", '"': '"', "'": "'",
 }  # fmt: skip
-_NUMERIC_ESCAPE = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})")
+_NUMERIC_ESCAPE = pattern(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})")
 
 
 class WordError(ValueError):

@@ -7,14 +7,15 @@ in an expression is found before any host is asked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import tzinfo
+
+from gitproc.pattern import pattern
 
 Zones = Callable[[str], tzinfo | None]
 """Finds the rules of a zone by name; "" is the machine's own. None if there is no such zone."""
 
-_IN_AREA = re.compile(
+_IN_AREA = pattern(
     r"(Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Etc|Europe|Indian"
     r"|Mexico|Pacific|US)(/[A-Za-z0-9_+-]{1,32}){1,3}"
 )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from gitproc.units.assignments import Assignments, Setting
 from gitproc.units.diagnostics import Location
 from gitproc.units.parser import parse
@@ -64,3 +68,14 @@ def test_more_lines_than_are_remembered_are_read_all_the_same():
         assert [row.text for row in parse(text.encode(), "f").settings] == [
             f"x{n}" for n in range(2000)
         ]
+
+
+def test_they_are_frozen_and_thawed():
+    for rows in ([], ROWS, [*ROWS, ELSEWHERE]):
+        made = Assignments.of(rows)
+        back = Assignments.thaw(json.loads(json.dumps(made.freeze())))
+        assert back == made
+        assert [*back] == rows
+    for wrong in ([["Unit.After", "b", "f"]], [[1, "b", "f", 2]], [["k", "t", "f", 1], ["k"]]):
+        with pytest.raises((TypeError, ValueError)):
+            Assignments.thaw(wrong)
