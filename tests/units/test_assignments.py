@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,11 @@ def test_they_are_frozen_and_thawed():
         back = Assignments.thaw(json.loads(json.dumps(made.freeze())))
         assert back == made
         assert [*back] == rows
-    for wrong in ([["Unit.After", "b", "f"]], [[1, "b", "f", 2]], [["k", "t", "f", 1], ["k"]]):
+    wrongs: list[Any] = [
+        [["Unit.After", "b", "f"]],
+        [[1, "b", "f", 2]],
+        [["k", "t", "f", 1], ["k"]],
+    ]
+    for wrong in wrongs:
         with pytest.raises((TypeError, ValueError)):
             Assignments.thaw(wrong)
