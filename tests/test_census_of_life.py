@@ -86,7 +86,7 @@ SHOWN = {
         "Service: TimeoutAbortSec"
     ),
     "e2e/test_main_job.py::test_a_commit_becomes_services_in_order_and_the_end_is_in_reverse": (
-        "Unit: Requires After"
+        "Unit: After"
     ),
     "e2e/test_main_job.py::test_what_needs_no_restart_keeps_every_process": "Unit: Description",
     "e2e/test_main_job.py::test_a_file_beside_the_units_restarts_who_names_it": (
@@ -105,7 +105,7 @@ SHOWN = {
         "Service: RuntimeDirectoryMode"
     ),
     "e2e/test_relations.py::test_what_ends_starts_others_and_what_is_passed_on": (
-        "Unit: OnFailure OnSuccess PropagatesReloadTo PropagatesStopTo RefuseManualStop"
+        "Unit: OnFailure OnSuccess PropagatesReloadTo PropagatesStopTo RefuseManualStop Requires"
         " StopWhenUnneeded Upholds X-GitProc: OnRetry"
     ),
     "e2e/test_restarts.py::test_the_table_of_restarts_by_real_processes": (
@@ -157,7 +157,7 @@ SHOWN = {
     ),
     "e2e/test_socket_settings.py::test_how_commands_of_a_socket_end": "Socket: TimeoutSec",
     "e2e/test_socket_settings.py::test_how_often_a_socket_or_a_path_may_start_its_service": (
-        "Socket: TriggerLimitBurst TriggerLimitIntervalSec"
+        "Socket: PollLimitIntervalSec TriggerLimitBurst TriggerLimitIntervalSec"
         " Path: TriggerLimitBurst TriggerLimitIntervalSec Unit"
     ),
     "e2e/test_sockets.py::test_sockets_of_every_kind_are_passed_in_their_order": (
@@ -168,7 +168,7 @@ SHOWN = {
         "Socket: Accept MaxConnections MaxConnectionsPerSource"
     ),
     "e2e/test_sockets.py::test_a_service_that_never_accepts_ends_in_a_failed_socket": (
-        "Socket: PollLimitBurst PollLimitIntervalSec"
+        "Socket: PollLimitBurst"
     ),
     "e2e/test_sockets.py::test_its_commands_run_around_the_socket_and_its_links_go_with_it": (
         "Socket: ExecStartPost ExecStartPre ExecStopPost ExecStopPre RemoveOnStop Symlinks"
@@ -180,8 +180,9 @@ SHOWN = {
         "Socket: FlushPending"
     ),
     "e2e/test_terminals.py::test_a_terminal_is_fit_before_and_after": (
-        "Service: TTYColumns TTYPath TTYReset TTYRows TTYVHangup TTYVTDisallocate"
+        "Service: TTYColumns TTYPath TTYRows TTYVHangup TTYVTDisallocate"
     ),
+    "e2e/test_terminals.py::test_a_terminal_is_brought_to_its_usual_settings": "Service: TTYReset",
     "e2e/test_timers.py::test_a_persistent_timer_catches_up": "Timer: Persistent",
     "e2e/test_unit_settings.py::test_order": "Unit: Before DefaultDependencies",
     "e2e/test_unit_settings.py::test_who_is_started_stopped_and_reloaded_with_whom": (

@@ -62,3 +62,24 @@ def test_a_terminal_is_fit_before_and_after(machine):
         for fd in (ours, theirs, later):
             with suppress(OSError):
                 os.close(fd)
+
+
+def test_a_terminal_is_brought_to_its_usual_settings(machine):
+    """TTYReset= alone: whoever has it open stays."""
+    pairs = {reset: os.openpty() for reset in ("yes", "no")}
+    try:
+        for _, theirs in pairs.values():
+            tty.setraw(theirs)
+        settings = "StandardInput=tty\nTTYPath={}\nTTYReset={}\nKillSignal=SIGKILL"
+        machine.deploy(
+            {
+                f"{reset}.service": service(settings=settings.format(os.ttyname(theirs), reset))
+                for reset, (_, theirs) in pairs.items()
+            }
+        )
+        raw = {reset: is_raw(os.ttyname(theirs)) for reset, (_, theirs) in pairs.items()}
+        assert raw == {"yes": False, "no": True}
+    finally:
+        for pair in pairs.values():
+            for fd in pair:
+                os.close(fd)
