@@ -284,12 +284,11 @@ def replace_edges(
 
     `guests`: instances of templates that are not part of `units` and run because somebody asked.
     """
-    change = GraphChange()
-    different: set[str] = set()
+    different: dict[str, tuple[Edge, ...]] = {}
     for name in changed:
         unit = units.units.get(name) or guests.get(name)
         edges = edges_of(unit, units.canonical) if unit is not None else ()
         if edges != graph.declared.get(name, ()):
-            change.former[name] = graph.replace(name, edges)
-            different.add(name)
-    return change, different
+            different[name] = edges
+    former = {name: graph.replace(name, edges) for name, edges in different.items()}
+    return GraphChange(former), {*different}

@@ -43,8 +43,6 @@ _CHANGES = ("new", "removed", "masked")  # reasons of a plan that are changes of
 
 def commit_loaded(world: World, event: CommitLoaded) -> None:
     """Accept or refuse a commit; put an accepted one in force."""
-    if not event.stand_in:
-        world.source_problem = ""
     units, commit = event.units, event.commit
     errors = [x for x in (*event.findings, *units.diagnostics) if x.severity == "error"]
     before = world.desired
@@ -59,17 +57,15 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     guests = _guests(world, units)
     changed |= guests.keys()
     edges, different = replace_edges(world.graph, units, changed, guests)
-    suspects = set(different)
-    for name in changed:
-        unit = units.units.get(name)
-        if unit is None or unit.masked:
-            suspects.update(world.graph.missed_by(name))
     roots = roots_of(units, world.settings.default_target)
-    suspects &= units.units.keys()
-    host = foreign.heard_with_commit(world, event.host_units)
-    has = foreign.elsewhere(host, again=event.again)
-    findings = check_changed(world.graph, units, suspects, roots, world.pulled, elsewhere=has)
-    errors += [x for x in findings if x.severity == "error" and x not in errors]
+    try:
+        found = _found_wrong(world, event, changed, different, roots)
+    except Exception:
+        edges.undo(world.graph)  # a fault of ours: what is in force stays so, as it was
+        raise
+    errors += [x for x in found if x.severity == "error" and x not in errors]
+    if not event.stand_in:
+        world.source_problem = ""
     if errors:
         edges.undo(world.graph)
         _refuse(world, commit, errors)
@@ -90,6 +86,26 @@ def commit_loaded(world: World, event: CommitLoaded) -> None:
     if event.anew:
         entries = _tried_again(world, entries)
     _judge_later(world, event, entries, applied)
+
+
+def _found_wrong(
+    world: World,
+    event: CommitLoaded,
+    changed: set[str],
+    different: set[str],
+    roots: tuple[str, ...],
+) -> list[Diagnostic]:
+    """What is wrong between the units, as far as it can have come with the commit."""
+    units = event.units
+    suspects = set(different)
+    for name in changed:
+        unit = units.units.get(name)
+        if unit is None or unit.masked:
+            suspects.update(world.graph.missed_by(name))
+    suspects &= units.units.keys()
+    host = foreign.heard_with_commit(world, event.host_units)
+    has = foreign.elsewhere(host, again=event.again)
+    return check_changed(world.graph, units, suspects, roots, world.pulled, elsewhere=has)
 
 
 def _guests(world: World, units: UnitSet) -> dict[str, Unit]:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from gitproc.core.actions import Acknowledge, Action, Announce, Record, Signal, SignalTree
-from gitproc.core.events import Event, Tick
+from gitproc.core.events import CommitLoaded, Event, SourceFailed, Tick
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import World
 from gitproc.errors import StateError
@@ -123,10 +123,12 @@ class Mailbox:
             now = boottime()
             try:
                 actions = step(self.world, event, now)
-            except Exception:
+            except Exception as fault:
                 # A fault of ours must not take the services' manager down with it: say it, go on.
-                log.exception("cannot take in %r", event)
+                log.exception("cannot take in %.2000r", event)
                 actions = self.world.actions
+                if isinstance(event, CommitLoaded):  # whoever pushed it waits for a word
+                    self.post(SourceFailed(_not_taken_in(event, fault)))
             for action in actions:
                 if isinstance(action, Record):
                     self._state.put(action.key, action.value)
@@ -216,3 +218,10 @@ class Mailbox:
         if self._state.wants_checkpoint:
             self._checkpoint()
         self._sync()
+
+
+def _not_taken_in(event: CommitLoaded, fault: Exception) -> str:
+    return (
+        f"commit {event.commit.sha[:12]} cannot be taken in, which is a fault of GitProc "
+        f"({type(fault).__name__}: {fault}; daemon.log has more): push another, or `gitproc rollback`"
+    )

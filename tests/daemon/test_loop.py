@@ -4,11 +4,15 @@ import asyncio
 
 import pytest
 
-from gitproc.core.events import SyncAsked, Tick
+from gitproc.core import deploy
+from gitproc.core.events import CommitLoaded, CommitMeta, SyncAsked, Tick
 from gitproc.core.world import World
 from gitproc.daemon.loop import TOLD, Mailbox
 from gitproc.store.event_log import EventLog
 from gitproc.store.state_manager import StateManager
+from gitproc.units.loader import load
+from gitproc.units.specifiers import Host
+from gitproc.units.tree import SourceFile
 
 
 class Performer:
@@ -89,3 +93,55 @@ def test_who_waits_for_what_was_posted_is_called_after_it_and_not_after_more(tmp
         state.close()
 
     asyncio.run(live())
+
+
+SERVICE = "[Service]\nExecStart=/bin/true\n"
+
+
+def commit(sha, files):
+    units = load([SourceFile(x, f"{sha}{x}", text.encode()) for x, text in files.items()], Host())
+    return CommitLoaded(CommitMeta(sha, "Ada", 0.0, sha), units)
+
+
+def applied(world: World) -> str:
+    return world.applied.sha if world.applied is not None else ""
+
+
+def raising(*_: object, **__: object) -> None:
+    raise KeyError("fault")
+
+
+def test_a_commit_that_a_fault_keeps_out_is_said_to_be_out_and_leaves_nothing(
+    tmp_path, monkeypatch
+):
+    world = World()
+
+    async def live():
+        state = StateManager(tmp_path / "state")
+        state.load()
+        mailbox = Mailbox(world, state, Performer(EventLog(tmp_path), mortal=False))
+
+        async def post(event):
+            mailbox.post(event)
+            taken = asyncio.Event()
+            mailbox.after(taken.set)
+            await taken.wait()
+
+        await post(commit("a" * 40, {"x.service": SERVICE}))
+        assert applied(world) == "a" * 40
+        edges = dict(world.graph.declared)
+        with monkeypatch.context() as faulty:
+            faulty.setattr(deploy, "check_changed", raising)
+            await post(commit("b" * 40, {"x.service": SERVICE + "[Unit]\nAfter=y.service\n"}))
+            await asyncio.sleep(0)
+            await post(Tick())
+        assert applied(world) == "a" * 40
+        assert "bbbbbbbbbbbb cannot be taken in" in world.source_problem
+        assert dict(world.graph.declared) == edges
+        await post(commit("c" * 40, {"x.service": SERVICE}))
+        assert (applied(world), world.source_problem) == ("c" * 40, "")
+        await mailbox.close()
+        state.close()
+
+    asyncio.run(live())
+    assert "source.failed" in events(tmp_path)
