@@ -122,7 +122,7 @@ class Inquiries:
         """How exposed services of the commit in force are; those of `units`, or all."""
         names = params.get("units") or []
         found = [self._wanted(x) for x in names] if names else self._services()
-        from gitproc.core.exposure import expose
+        from gitproc.units.exposure import expose
 
         exposures = [expose(unit).as_dict() for unit in found if unit.kind == "service"]
         exposures.sort(key=lambda x: (-x["exposure"], x["unit"]))

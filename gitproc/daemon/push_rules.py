@@ -113,7 +113,7 @@ def exposure(before: UnitSet | None, after: UnitSet, most: float) -> list[Diagno
     """Services and templates that the push makes, or leaves, more exposed than `most` (a score; 10 allows all)."""
     if most >= OPEN:
         return []
-    from gitproc.core.exposure import too_exposed
+    from gitproc.units.exposure import too_exposed
 
     weighed = _weighed(after)
     return too_exposed(_weighed(before) if before is not None else {}, weighed, weighed, most)

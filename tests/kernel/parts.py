@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from gitproc.kernel import processes
 from gitproc.kernel.cgroup_layout import Kind, Layout, detect
 from gitproc.kernel.resource_controller import ResourceController
@@ -170,3 +172,15 @@ def bench(layout: Layout) -> Iterator[Bench]:
         yield made
     finally:
         made.close()
+
+
+@contextmanager
+def bench_with(controller: str) -> Iterator[Bench]:
+    """A bench on the machine's own layout, where that has a controller; else the test is left out."""
+    layout = layouts().get("v2") or layouts().get("hybrid")
+    if layout is None or layout.kind is Kind.NONE or os.geteuid() != 0:
+        pytest.skip("no cgroups")
+    with bench(layout) as found:
+        if not found.controller._limits.has(controller):
+            pytest.skip(f"no {controller} controller")
+        yield found

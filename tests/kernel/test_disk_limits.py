@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from gitproc.errors import HostError
-from gitproc.kernel.cgroup_layout import Kind
 from gitproc.kernel.disks import disk_of
-from tests.kernel.parts import bench, layouts, unit, until
+from tests.kernel.parts import bench_with, unit, until
 
 pytestmark = pytest.mark.root
 
@@ -29,12 +28,7 @@ while True:
 
 @pytest.fixture
 def made():
-    layout = layouts().get("v2") or layouts().get("hybrid")
-    if layout is None or layout.kind is Kind.NONE:
-        pytest.skip("no cgroups")
-    with bench(layout) as found:
-        if not found.controller._limits.has("io"):
-            pytest.skip("no io controller")
+    with bench_with("io") as found:
         yield found
 
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from gitproc.kernel.cgroup_layout import Kind
 from gitproc.kernel.disk_weights import bfq_weight, hear, heard, tell, told
 from gitproc.kernel.disks import disk_of
 from gitproc.kernel.knobs import Knob
 from gitproc.kernel.live_limits import Reading
-from tests.kernel.parts import bench, layouts, unit, until
+from tests.kernel.parts import bench_with, layouts, unit, until
 
 MIB = 1 << 20
 READ = """
@@ -64,12 +63,7 @@ def test_whoever_shares_disks_out_is_told(tmp_path):
 
 @pytest.fixture
 def made():
-    layout = layouts().get("v2") or layouts().get("hybrid")
-    if layout is None or layout.kind is Kind.NONE or os.geteuid() != 0:
-        pytest.skip("no cgroups")
-    with bench(layout) as found:
-        if not found.controller._limits.has("io"):
-            pytest.skip("no io controller")
+    with bench_with("io") as found:
         yield found
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gitproc.kernel.cgroup_layout import Kind
-from tests.kernel.parts import bench, layouts, unit
+from tests.kernel.parts import bench_with, unit
 
 pytestmark = pytest.mark.root
 
@@ -30,12 +29,7 @@ print(*said)
 
 @pytest.fixture
 def made():
-    layout = layouts().get("v2") or layouts().get("hybrid")
-    if layout is None or layout.kind is Kind.NONE:
-        pytest.skip("no cgroups")
-    with bench(layout) as found:
-        if not found.controller._limits.has("cpuset"):
-            pytest.skip("no cpuset controller")
+    with bench_with("cpuset") as found:
         yield found
 
 

@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from gitproc.kernel import processes
-from gitproc.kernel.cgroup_layout import Kind
-from tests.kernel.parts import bench, layouts, unit, until
+from tests.kernel.parts import bench_with, unit, until
 
 pytestmark = pytest.mark.root
 
@@ -28,12 +27,7 @@ while True:
 
 @pytest.fixture
 def made():
-    layout = layouts().get("v2") or layouts().get("hybrid")
-    if layout is None or layout.kind is Kind.NONE:
-        pytest.skip("no cgroups")
-    with bench(layout) as found:
-        if not found.controller._limits.has("cpu"):
-            pytest.skip("no cpu controller")
+    with bench_with("cpu") as found:
         yield found
 
 

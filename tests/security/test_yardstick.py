@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gitproc.core.exposure import expose
+from gitproc.units.exposure import expose
 from gitproc.units.sandbox_rules import has_own_mounts
 from tests.units.trees import tree
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitproc.core.exposure import expose
+from gitproc.units.exposure import expose
 from gitproc.units.sandbox_rules import has_own_mounts
 from tests.security.test_yardstick import CHOICES, theirs
 from tests.units.trees import tree

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gitproc.core.exposure import expose, too_exposed
 from gitproc.units.directive import Support
 from gitproc.units.directives import TABLE
+from gitproc.units.exposure import expose, too_exposed
 from tests.units.trees import tree
 
 PLAIN = "[Service]\nExecStart=/bin/true\n"
