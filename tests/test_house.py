@@ -91,6 +91,11 @@ def test_files_are_of_one_idea():
     assert [name for name in lengths if vague.search(Path(name).name)] == []
 
 
+def test_what_makes_a_pattern_is_said_in_one_place():
+    said = [own(path) for path in SOURCES if '"*?["' in (PROJECT / path).read_text()]
+    assert said == ["units/wildcards.py"]
+
+
 def test_every_dependency_has_a_door_and_every_door_a_dependency():
     import tomllib
 

@@ -16,6 +16,7 @@ from gitproc.immutable import immutable
 from gitproc.pattern import pattern
 from gitproc.units.names import mangle
 from gitproc.units.signals import parse_signal
+from gitproc.units.wildcards import is_pattern
 
 MAX_DATA = 700_000  # characters of base64 in one request: 512 KiB and a little
 MAX_UPDATES = 1000  # references of one push
@@ -97,7 +98,7 @@ def _units(value: Any) -> list[str]:
 
 def _patterns(value: Any) -> list[str]:
     found = _list(value, lambda one: unit_name(one, pattern=True))
-    patterns = [one for one in found if any(char in one for char in "*?[")]
+    patterns = [one for one in found if is_pattern(one)]
     if len(patterns) > MAX_PATTERNS or any(len(one) > MAX_PATTERN for one in patterns):
         raise UsageError(f"at most {MAX_PATTERNS} patterns of {MAX_PATTERN} characters are taken")
     return found

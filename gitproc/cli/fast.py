@@ -22,6 +22,7 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 _JOB = ("no-block",)
+_IN_NAMES = "-.:@_\\"  # stand in units' names besides letters and digits
 # verb: (least and most units, options)
 _VERBS = {
     "status": (0, 1 << 20, ("lines",)),
@@ -181,8 +182,8 @@ def terminal() -> tuple[int, bool]:
 def _request(verb: str, units: list[str], options: dict[str, str]) -> str | None:
     width, colored = terminal()
     params = [f'"width":{width},"color":{"true" if colored else "false"}']
-    if verb == "logs" and any(char in units[0] for char in "*?["):
-        return None
+    if verb == "logs" and not all(char.isalnum() or char in _IN_NAMES for char in units[0]):
+        return None  # a pattern, or what has to be escaped
     if verb in {"logs", "why"}:
         params.append(f'"unit":{quote(units[0])}')
     elif units:

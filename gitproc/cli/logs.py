@@ -16,6 +16,7 @@ from gitproc.cli.ask import client
 from gitproc.errors import UsageError
 from gitproc.units.scalars import parse_boolean
 from gitproc.units.streams import parse_level
+from gitproc.units.wildcards import is_pattern
 
 _ALL = 1_000_000_000  # lines
 _Test = Callable[[Mapping[str, Any]], bool]
@@ -32,7 +33,7 @@ def _logs(args: argparse.Namespace) -> int:
     params |= {key: at for key, at in (("since", since), ("until", args.until)) if at}
     wanted = _test(args)
     lines = args.lines if not args.pager_end or args.lines is not None else 1000
-    form = args.output or ("cat" if len(units) == 1 and not _is_pattern(units[0]) else "short")
+    form = args.output or ("cat" if len(units) == 1 and not is_pattern(units[0]) else "short")
     if args.follow:
         return _follow(args, params if lines is None else {**params, "lines": lines}, form, wanted)
     if wanted is not None:
@@ -99,10 +100,6 @@ def _pattern(text: str | None, case_sensitive: bool | None) -> re.Pattern[str] |
         return re.compile(text, 0 if matters else re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(f"{text!r} is no pattern: {error}") from None
-
-
-def _is_pattern(name: str) -> bool:
-    return any(char in name for char in "*?[")
 
 
 def _count(text: str) -> int:

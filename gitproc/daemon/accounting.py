@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gitproc.core.unit_state import UnitState
+from gitproc.daemon.effects import Effects
 from gitproc.daemon.loop import boottime
-from gitproc.daemon.perform import Effects
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units.control import ROOT, slices_of
 from gitproc.units.names import parent_slice

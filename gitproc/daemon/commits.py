@@ -12,7 +12,7 @@ from gitproc.core.events import CommitMeta
 from gitproc.core.records import commit_record
 from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_record
 from gitproc.daemon.desired import Desired
-from gitproc.daemon.perform import Effects
+from gitproc.daemon.effects import Effects
 from gitproc.daemon.questions import Questions
 from gitproc.errors import GitProcError, NoSuchUnit, SourceError
 from gitproc.immutable import immutable

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from gitproc.api.caller import Access
     from gitproc.api.server import Server
     from gitproc.daemon.desired import Desired
+    from gitproc.daemon.effects import Effects
     from gitproc.daemon.loop import Mailbox
-    from gitproc.daemon.perform import Effects, Perform
+    from gitproc.daemon.perform import Perform
     from gitproc.kernel.notify_socket import NotifySocket
     from gitproc.kernel.process_manager import ProcessManager
     from gitproc.kernel.shim_table import Welcome
@@ -159,9 +160,10 @@ class Daemon:
     async def run(self) -> int:
         """Adopt, serve, follow; returns the exit status."""
         from gitproc.core.records import forget_texts
+        from gitproc.daemon.effects import Effects
         from gitproc.daemon.loop import Mailbox
         from gitproc.daemon.occasions import Occasions
-        from gitproc.daemon.perform import Effects, Perform
+        from gitproc.daemon.perform import Perform
         from gitproc.daemon.recover import adopt, load_world, running_unit
         from gitproc.health.health_monitor import HealthMonitor
         from gitproc.kernel.cgroup_layout import detect
@@ -213,7 +215,7 @@ class Daemon:
         mailbox = Mailbox(world, state, perform)
         occasions = Occasions(world, host.machine_id, mailbox.post)
         perform.watch = occasions.perform
-        manager.on_warning = perform.warned
+        manager.on_warning = perform.warnings.of_shim
         manager.on_terminate = lambda signo: self._terminate(mailbox.post, signo)
         manager.on_lost = lambda: self._lose_shim(perform)
         for signo in asked:
@@ -241,7 +243,7 @@ class Daemon:
         from gitproc.daemon.outcome import Outcomes
 
         desired = Desired(config, world, host, mailbox.post)
-        perform.publish = desired.publish
+        perform.publish = desired.laid_out.publish
         perform.ask_host_units = HostUnits(mailbox.post, user_mode=config.user_mode).ask
         perform.look_again = desired.hint
         outcomes = Outcomes(effects, desired, mailbox.post)
@@ -251,7 +253,7 @@ class Daemon:
         if config.resync == "heal":
             desired.polled = partial(resync, effects, mailbox.post)
         handler = RpcHandler(effects, mailbox, perform, desired)
-        handler.notes = self._notes(controller.describe())
+        handler.units.notes = self._notes(controller.describe())
         access = await self._access()
         server = Server(config.socket, handler, access)
         await server.start()

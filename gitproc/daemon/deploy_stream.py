@@ -14,7 +14,7 @@ from typing import Any
 
 from gitproc.core.world import World
 from gitproc.daemon.desired import Desired
-from gitproc.daemon.perform import Effects
+from gitproc.daemon.effects import Effects
 from gitproc.store.event_log import Subscription
 from gitproc.store.log_follow import Ask
 

@@ -25,14 +25,13 @@ from gitproc.core.events import (
     SourceFailed,
 )
 from gitproc.core.host_unit import HostUnit
-from gitproc.core.verdicts import astray, last_good, stand_in_for
+from gitproc.core.verdicts import astray, stand_in_for
 from gitproc.core.world import World
-from gitproc.daemon import push_rules as rules
 from gitproc.daemon.config import Config
 from gitproc.daemon.host_units import of_commit
+from gitproc.daemon.laid_out import LaidOut
 from gitproc.errors import GitProcError, SourceError
 from gitproc.immutable import immutable
-from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import LoadOptions, UnitSet, load
 from gitproc.units.specifiers import Host
 
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LAY_OUT_AFTER = 1.0  # seconds
 _DEBOUNCE = 0.005  # seconds: a push makes several events within a millisecond
 
 
@@ -73,8 +71,6 @@ class Desired:
         self._seen = ""
         self._reverting = ""
         self._hinted: asyncio.TimerHandle | None = None
-        self._laying: asyncio.TimerHandle | None = None
-        self._published = ""
         self._poll: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked = asyncio.Event()
@@ -82,7 +78,8 @@ class Desired:
         """Called at each slow poll."""
         self.chore: Callable[[], None] = lambda: None
         """Called at each slow poll, in the thread that then looks: two would wake each other in turns."""
-        self.trees = config.state_dir / "trees"
+        self.laid_out = LaidOut(self.git, config, world)
+        """The files of commits, of which units may read those that are no unit files."""
         self.head: str | None = None
         """The commit the branch named at the last look."""
 
@@ -101,9 +98,10 @@ class Desired:
 
     def close(self) -> None:
         """End the watch, the timers and the git process."""
-        for timer in (self._hinted, self._poll, self._laying):
+        for timer in (self._hinted, self._poll):
             if timer is not None:
                 timer.cancel()
+        self.laid_out.close()
         if self._monitor is not None:
             self._monitor.stop()
         if self._git is not None:
@@ -262,19 +260,9 @@ class Desired:
             units = load(present, self._host, self.options)
         findings = change.diagnostics
         if base is None or change.full or _beside_units(change.files):
-            findings += self._lay_out_unless_too_large(git, sha)
+            findings += self.laid_out.lay_out(sha)
         host = self._host_units(units, changed, base)
         return CommitLoaded(git.commit_info(sha), units, changed, findings, host_units=host)
-
-    def _lay_out_unless_too_large(self, git: GitIntegration, sha: str) -> tuple[Diagnostic, ...]:
-        applied = self._world.applied
-        if applied is None or sha != applied.sha:  # what is in force was small enough once
-            most = self._config.policy.max_tree
-            found = rules.too_large(git.laid_out_bytes(sha, most), most)
-            if found:
-                return tuple(found)
-        git.lay_out(sha, self.trees, keep=self._kept_trees(), point=False)
-        return ()
 
     def _host_units(
         self, units: UnitSet, changed: frozenset[str] | None, base: _Base | None
@@ -291,52 +279,6 @@ class Desired:
         return LoadOptions(
             frozenset(self._config.allow_unenforced), self._config.default_private_pids
         )
-
-    def _kept_trees(self) -> tuple[str, ...]:
-        applied = self._world.applied
-        good = last_good(self._world, applied.sha if applied is not None else "")
-        return tuple(x.sha for x in (applied, good) if x is not None)
-
-    # -- the applied commit's files --------------------------------------------------------------
-
-    def publish(self, sha: str) -> None:
-        """The commit is in force: point `current` at its files, or lay them out soon if they are not yet.
-
-        They are not where only unit files changed. Units have no use for each other's files, so that can
-        wait until the pushes of a moment are over, and never races with the next look for the disk.
-        """
-        self._published = sha
-        if self._laying is not None:
-            self._laying.cancel()
-        self._laying = None
-        if (self.trees / sha).is_dir() and self._git is not None:
-            self._point(sha)
-        else:
-            self._laying = self._loop.call_later(_LAY_OUT_AFTER, self._lay_out_soon)
-
-    def _lay_out_soon(self) -> None:
-        self._laying = None
-        task = self._loop.create_task(self._lay_out(self._published))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _lay_out(self, sha: str) -> None:
-        def work() -> None:
-            self.git().lay_out(sha, self.trees, keep=self._kept_trees(), point=False)
-
-        try:
-            await self._loop.run_in_executor(None, work)
-        except GitProcError as error:
-            log.warning("%s", error.message)
-        else:
-            if sha == self._published:
-                self._point(sha)
-
-    def _point(self, sha: str) -> None:
-        try:
-            self.git().point(sha, self.trees)
-        except GitProcError as error:
-            log.warning("%s", error.message)
 
     async def _fall_back(self) -> None:
         """The branch cannot be had, or is refused: the commit last in force stays so, over restarts.
@@ -363,7 +305,7 @@ class Desired:
         except GitProcError:
             from gitproc.source import layout
 
-            files = layout.files_below(self.trees / commit.sha)
+            files = layout.files_below(self.laid_out.trees / commit.sha)
             units = load(files, self._host, self.options)
             host = self._host_units(units, None, None)
             loaded = CommitLoaded(commit, units, host_units=host)

@@ -7,7 +7,7 @@ import posixpath
 from typing import Any
 
 from gitproc.daemon.desired import Desired
-from gitproc.daemon.perform import Effects
+from gitproc.daemon.effects import Effects
 from gitproc.errors import GitProcError
 from gitproc.kernel.dynamic_users import registry
 from gitproc.kernel.host import features

@@ -20,8 +20,8 @@ from gitproc.core.why import why
 from gitproc.daemon.absence import absence
 from gitproc.daemon.accounting import top
 from gitproc.daemon.commits import Commits, files_of
+from gitproc.daemon.effects import Effects
 from gitproc.daemon.loop import boottime
-from gitproc.daemon.perform import Effects
 from gitproc.daemon.questions import Questions
 from gitproc.errors import NoSuchUnit
 from gitproc.units.unit import Unit

@@ -11,7 +11,7 @@ from typing import Any
 
 from gitproc.api.caller import Caller
 from gitproc.daemon.absence import absence
-from gitproc.daemon.perform import Effects
+from gitproc.daemon.effects import Effects
 from gitproc.daemon.questions import Questions
 from gitproc.errors import DaemonError, HostError, NoSuchUnit, UsageError
 from gitproc.store.log_lines import LogLine
@@ -19,6 +19,7 @@ from gitproc.store.log_merge import follow_all, newest_of
 from gitproc.store.logs import LogReader
 from gitproc.units import directives_exec_streams as streams
 from gitproc.units.unit import Unit
+from gitproc.units.wildcards import is_pattern
 
 PATIENCE = 3.0  # seconds the logger has to write down what is in the pipes
 DISTRUST = 10.0  # seconds for which one that did not is not asked again
@@ -99,9 +100,9 @@ class LogAnswers:
         wanted = params.get("units", ["*"]) if "unit" not in params else [params["unit"]]
         found: dict[str, LogReader] = {}
         for one in wanted:
-            for name in self._matching([one]) if _is_pattern(one) else [self._known(one)]:
+            for name in self._matching([one]) if is_pattern(one) else [self._known(one)]:
                 reader = LogReader(self._log_dir, name)
-                if not _is_pattern(one) or name.endswith(".service") or reader.path.exists():
+                if not is_pattern(one) or name.endswith(".service") or reader.path.exists():
                     found[name] = reader
         if not found and wanted != ["*"]:
             raise NoSuchUnit(f"no unit matches {', '.join(wanted)}")
@@ -128,10 +129,6 @@ class LogAnswers:
             return {"unit": unit, "text": line.text, "time": line.time, "priority": priority}
 
         return told
-
-
-def _is_pattern(name: str) -> bool:
-    return any(char in name for char in "*?[")
 
 
 def _levels(unit: Unit | None) -> tuple[int, bool]:

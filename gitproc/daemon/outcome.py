@@ -24,8 +24,8 @@ from gitproc.core.commit_states import Outcome
 from gitproc.core.events import Event, OutcomeTold
 from gitproc.core.records import commit_record
 from gitproc.daemon.desired import Desired
+from gitproc.daemon.effects import Effects
 from gitproc.daemon.loop import boottime
-from gitproc.daemon.perform import Effects
 from gitproc.errors import GitProcError
 from gitproc.health import http_client
 from gitproc.health.url import check_url

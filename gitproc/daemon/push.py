@@ -27,7 +27,7 @@ from gitproc.core.states import SubState
 from gitproc.daemon import push_rules as rules
 from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_record
 from gitproc.daemon.desired import Desired
-from gitproc.daemon.perform import Effects
+from gitproc.daemon.effects import Effects
 from gitproc.errors import DaemonError, GitProcError, RefusedError, UsageError
 from gitproc.immutable import mutable
 from gitproc.source.pushed import MAX_OBJECT, MAX_PUSH, LackingError, Pushed

@@ -17,8 +17,8 @@ from gitproc.core.records import restore
 from gitproc.core.socket_events import HoldingsFound
 from gitproc.core.states import SubState
 from gitproc.core.world import World
+from gitproc.daemon.effects import Effects
 from gitproc.daemon.loop import SIGNALLED, TOLD, boottime
-from gitproc.daemon.perform import Effects
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.kernel import processes
 from gitproc.kernel.dynamic_users import registry

@@ -23,6 +23,7 @@ from gitproc.units.directives_exec import EXEC_SEARCH_PATH
 from gitproc.units.directives_timer import ON_CALENDAR
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
+from gitproc.units.wildcards import is_pattern
 
 _COMMANDS = (
     d.EXEC_START_PRE, d.EXEC_START, d.EXEC_START_POST, d.EXEC_RELOAD, d.EXEC_STOP, d.EXEC_STOP_POST,
@@ -76,7 +77,7 @@ def _problems(unit: Unit) -> Iterator[tuple[Directive[Any], str, str]]:
         except LaunchError as error:
             yield d.SUPPLEMENTARY_GROUPS, name, f"{error} on this host"
     for file in unit[d.ENVIRONMENT_FILE]:
-        if not file.optional and not set("*?[") & set(file.path) and not os.path.exists(file.path):
+        if not file.optional and not is_pattern(file.path) and not os.path.exists(file.path):
             yield d.ENVIRONMENT_FILE, file.path, f"{file.path} does not exist on this host"
     if unit[d.TYPE] is ServiceType.DBUS and not os.path.exists(_bus_socket()):
         yield d.TYPE, "dbus", f"there is no D-Bus at {_bus_socket()} on this host"

@@ -14,9 +14,9 @@ from gitproc.units import directives_path as p
 from gitproc.units.directive import Directive
 from gitproc.units.trigger_rules import watches
 from gitproc.units.unit import Unit
+from gitproc.units.wildcards import is_pattern
 
 _CONTENTS = (p.PATH_CHANGED, p.PATH_MODIFIED)
-_GLOB_CHARS = frozenset("*?[")
 _ABOVE = 0o755  # the mode of folders above
 
 
@@ -74,7 +74,7 @@ def _make(path: str, mode: int) -> None:
 def _watched(row: Directive[tuple[str, ...]], path: str) -> Watched:
     if row is p.PATH_EXISTS_GLOB:
         parts = path.split("/")
-        fixed = [part for part in parts if not _GLOB_CHARS & set(part)]
+        fixed = [part for part in parts if not is_pattern(part)]
         return Watched(
             "/".join(parts[: _first_glob(parts)]) or "/", entries=len(fixed) < len(parts)
         )
@@ -88,7 +88,7 @@ def _watched(row: Directive[tuple[str, ...]], path: str) -> Watched:
 
 def _first_glob(parts: list[str]) -> int:
     """The number of parts before the first one that is a pattern."""
-    return next((n for n, part in enumerate(parts) if _GLOB_CHARS & set(part)), len(parts))
+    return next((n for n, part in enumerate(parts) if is_pattern(part)), len(parts))
 
 
 def _look(unit: Unit) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gitproc.units.paths import is_normalized, is_valid_path, path_simplify
+from gitproc.units.wildcards import is_pattern
 from gitproc.units.words import cunescape
 
 NAME_MAX = 255
@@ -68,7 +69,7 @@ def parse_imported(text: str) -> tuple[Imported, ...]:
     head = pattern.removesuffix("*")
     if (head or not pattern) and not is_credential_name(head):
         raise ValueError(f"'{pattern}' cannot be the name of a credential")
-    if any(char in head for char in "*?["):
+    if is_pattern(head):
         raise ValueError(f"'{pattern}': a star can stand at the end alone")
     return (Imported(pattern, _name(rename) if colon else ""),)
 

@@ -7,6 +7,7 @@ from sys import intern
 
 from gitproc.pattern import pattern
 from gitproc.units.escaping import escape, path_escape, path_unescape, unescape
+from gitproc.units.wildcards import is_pattern
 
 __all__ = [
     "RESERVED",
@@ -148,7 +149,7 @@ def mangle(text: str, suffix: str = ".service", *, globs: bool = False) -> str:
             return path_escape(text) + (".device" if device else ".mount")
         except ValueError:
             pass  # not the path of a device or mount: escaped like any other text
-    is_glob = globs and any(char in text for char in "*?[")
+    is_glob = globs and is_pattern(text)
     allowed = _UNMANGLED | _GLOB if is_glob else _UNMANGLED
     name = "".join(
         "-" if byte == 0x2F else chr(byte) if byte in allowed else f"\\x{byte:02x}"

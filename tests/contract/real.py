@@ -15,7 +15,8 @@ from gitproc.core.actions import Acknowledge, Action
 from gitproc.core.events import Event, Process, Spawned
 from gitproc.daemon import config as configuration
 from gitproc.daemon.daemon import prepare_directories
-from gitproc.daemon.perform import Effects, Perform
+from gitproc.daemon.effects import Effects
+from gitproc.daemon.perform import Perform
 from gitproc.daemon.recover import adopt
 from gitproc.health.health_monitor import HealthMonitor
 from gitproc.kernel.cgroup_layout import detect
