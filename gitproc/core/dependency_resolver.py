@@ -175,6 +175,18 @@ class DependencyResolver:
                 self._followers[name] = found
         return found
 
+    def comes_after(self, name: str, other: str) -> bool:
+        """Whether `name` may have to wait for `other`, by way of whomever."""
+        seen = {name}
+        todo = [name]
+        while todo:
+            current = todo.pop()
+            for each in chain(self.waits_on(current), self.gates(current)):
+                if each not in seen:
+                    seen.add(each)
+                    todo.append(each)
+        return other in seen
+
     def closure(self, roots: Iterable[str], exists: Mapping[str, object]) -> frozenset[str]:
         """Everything that `roots` pull in, themselves included, as far as it exists."""
         found: set[str] = set()

@@ -166,6 +166,7 @@ def _free(world: World, name: str, along: dict[str, None], who: str) -> None:
             overlap.try_again(world, current)
         if current == name:
             state.activation = None  # from here on it is the operator's
+        state.taken_along = ""
         if not state.finished or current == name:
             state.done = ""
         if state.restart_at is not None:

@@ -119,6 +119,7 @@ _PLAIN = (
     "done",
     "finished",
     "restart_wanted",
+    "taken_along",
     "reload_wanted",
     "ordered_stop",
     "forced_restart",

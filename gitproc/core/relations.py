@@ -40,6 +40,27 @@ def upheld_by(world: World, name: str) -> str | None:
     return None
 
 
+def take_along(world: World, state: UnitState) -> None:
+    """Have those go down, too, that a stop of the unit is passed on to: it has lost what it is bound to.
+
+    They come back when it may: until then `standing.missed_along` keeps them down.
+    """
+    seen = {state.name}
+    todo = [state.name]
+    while todo:
+        leader = todo.pop()
+        for name in [x for x in world.graph.follows_stop(leader) if x not in seen]:
+            seen.add(name)
+            todo.append(name)
+            other = world.units.get(name)
+            if other is None or (other.down and other.sub is not SubState.AUTO_RESTART):
+                continue
+            other.taken_along = leader
+            if not other.down and not other.stopping and not other.restart_wanted:
+                other.restart_wanted = f"{leader} stops"
+            world.touch(name)
+
+
 def want_reload(world: World, state: UnitState, reason: str) -> None:
     """Have a unit reload, and those that reload with it: each once, however they name one another."""
     if state.sub in (SubState.START, SubState.START_POST):

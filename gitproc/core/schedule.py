@@ -35,6 +35,7 @@ from gitproc.core.standing import (
     closed_gates,
     dead_end,
     gives_way,
+    missed_along,
     must_stop,
     pending,
     restart_is_due,
@@ -198,6 +199,7 @@ def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
         bound = unbound(world, state) if unit is not None else None
         if bound is not None and not state.restart_wanted:
             state.restart_wanted = f"bound to {bound}"
+            relations.take_along(world, state)
         blocker = _stop_blocker(world, state.name)
         if blocker is not None:
             _wait(world, state, blocker, "has to stop first")
@@ -285,6 +287,9 @@ def _start_blocker(world: World, name: str) -> tuple[str | None, str]:
         strict = graph.ordered(name, other) or graph.requisite.has(name, other)
         if strict or not there(world, other):
             return other, "is required and not up"
+    missing = missed_along(world, name)
+    if missing is not None:
+        return missing, f"{world.units[name].taken_along} has to come back after"
     for other in graph.rivals(name):
         it = world.units.get(other)
         if it is not None and not it.down:
@@ -319,7 +324,8 @@ def _stop_blocker(world: World, name: str) -> str | None:
 
 
 def _wait(world: World, state: UnitState, blocker: str, because: str) -> None:
-    world.waiters.setdefault(blocker, {})[state.name] = None
+    for other in filter(None, (blocker, state.taken_along)):
+        world.waiters.setdefault(other, {})[state.name] = None
     if (state.waits_for, state.waits_because) != (blocker, because):
         state.waits_for, state.waits_because = blocker, because
     # A blocker nobody has looked at yet must be, or its waiters wait for ever.

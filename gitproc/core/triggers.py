@@ -69,6 +69,7 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
             other.done = ""
         if current not in world.pulled:
             other.demanded = True
+        other.taken_along = ""
         world.touch(current)
     if state.stopping:
         state.restart_wanted = f"triggered by {by}"
@@ -93,6 +94,8 @@ def withdraw_if_vain(world: World, state: UnitState) -> None:
 def is_due(world: World, state: UnitState) -> bool:
     """Whether its start is wanted already, and only has to wait for others."""
     unit = standing.wanted(world, state.name)
+    if standing.missed_along(world, state.name) is not None:
+        return False  # for how long, nobody knows
     return state.down and unit is not None and state.done != unit.fingerprint
 
 

@@ -118,6 +118,7 @@ class UnitState:
     )
     finished: bool = False  # a oneshot that has done its work: satisfies who requires it
     restart_wanted: str = ""  # why the running instance is to be replaced
+    taken_along: str = ""  # by whom, as that lost what it is bound to: see `relations.take_along`
     reload_wanted: str = ""
     ordered_stop: bool = False
     forced_restart: bool = False

@@ -270,6 +270,8 @@ class Watcher(OrderWatcher):
         gates |= oracle.requisite[name]
         wanted = self.oracle.wanted(self._demanded())
         unwanted = {o for o in oracle.requisite[name] if o not in wanted}
+        if state.taken_along and name in self._leaning({state.taken_along}):
+            gates.add(state.taken_along)
         if any(
             self.state(o).sub in DOWN and (o in unwanted or self._excusable(o, seen)) for o in gates
         ):

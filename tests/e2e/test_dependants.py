@@ -38,13 +38,14 @@ def changed(before: dict[str, int], after: dict[str, int]) -> set[str]:
 
 @pytest.fixture
 def machine(machines):
-    """A database, one that requires it, one that requires that, and one that is bound to the database."""
+    """A database, one that requires it, one that requires that, one that is bound to it, and a part of that."""
     found = machines(config=f'{CONFIG}[deploy]\non_failure = "keep"\n')
     files = {
         "db.service": db(found),
         "web.service": service(settings=AGAIN, unit=NEEDS),
         "edge.service": service(unit="Requires=web.service\nAfter=web.service"),
         "bound.service": service(unit="BindsTo=db.service\nAfter=db.service"),
+        "part.service": service(unit="PartOf=bound.service"),
     }
     found.deploy(files)
     return found
@@ -56,6 +57,7 @@ def fail_for_good(machine: Machine) -> None:
     os.kill(machine.pids()["db"], signal.SIGKILL)
     assert machine.wait("db", "failed")["result"] == "start-limit-hit"
     machine.wait("bound", "dead")
+    machine.wait("part", "dead")
 
 
 def test_a_crash_and_a_restart(machine):
@@ -63,7 +65,7 @@ def test_a_crash_and_a_restart(machine):
     os.kill(before["db"], signal.SIGKILL)
     until(lambda: machine.pids()["db"] not in (before["db"], None), "another one")
     machine.wait("bound")
-    assert changed(before, all_up(machine)) == {"db", "bound"}
+    assert changed(before, all_up(machine)) == {"db", "bound", "part"}
 
 
 def test_a_failure_for_good_that_an_operator_mends(machine):
@@ -74,7 +76,7 @@ def test_a_failure_for_good_that_an_operator_mends(machine):
     machine.kill_manager()
     (machine.root / "broken").unlink()
     assert machine.gitproc("start", "db").status == 0
-    assert changed(before, all_up(machine)) == {"db", "bound", "web"}
+    assert changed(before, all_up(machine)) == {"db", "bound", "part", "web"}
 
 
 def test_a_failure_for_good_that_a_commit_mends(machine):
@@ -84,7 +86,7 @@ def test_a_failure_for_good_that_a_commit_mends(machine):
     until(lambda: "db.service" in machine.unit("web")["reason"], "it says what it needs")
     (machine.root / "broken").unlink()
     machine.deploy({"db.service": db(machine, "Environment=MENDED=yes")})
-    assert changed(before, all_up(machine)) == {"db", "bound", "web"}
+    assert changed(before, all_up(machine)) == {"db", "bound", "part", "web"}
 
 
 def test_a_stop_and_a_start(machine):
@@ -93,14 +95,14 @@ def test_a_stop_and_a_start(machine):
     until(lambda: {x["sub_state"] for x in machine.units().values()} == {"dead"}, "all are down")
     machine.kill_manager()
     assert machine.gitproc("start", "db").status == 0
-    assert changed(before, all_up(machine)) == {"db", "bound", "web", "edge"}
+    assert changed(before, all_up(machine)) == {"db", "bound", "part", "web", "edge"}
 
 
 def test_a_commit_that_changes_it_for_the_worse_and_one_for_the_better(machine):
     before = all_up(machine)
     machine.deploy({"db.service": db(machine, "Environment=CHANGED=yes")})
     after = all_up(machine)
-    assert changed(before, after) == {"db", "bound", "web", "edge"}
+    assert changed(before, after) == {"db", "bound", "part", "web", "edge"}
     (machine.root / "broken").touch()
     machine.deploy({"db.service": db(machine, "Environment=WORSE=yes")}, "failed")
     units = machine.units()

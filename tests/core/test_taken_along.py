@@ -1,0 +1,231 @@
+"""BindsTo= ends a unit as a stop does: who requires it, or is part of it, goes along, and comes back with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gitproc.core.events import Verb
+from gitproc.core.why import why
+from tests.core.fake_kernel import PROGRAMS, Machine, Program, service
+
+BOUND = service(unit="BindsTo=a.service\nAfter=a.service")
+FAMILY = {
+    "a.service": service(),
+    "b.service": BOUND,
+    "c.service": service(unit="Requires=b.service"),
+    "d.service": service(unit="PartOf=b.service"),
+    "e.service": service(unit="Requires=c.service\nAfter=c.service"),
+    "f.service": service(unit="Requisite=b.service\nAfter=b.service"),
+    "g.service": service(unit="StopPropagatedFrom=b.service"),
+    "h.service": service(unit="Wants=b.service\nAfter=b.service"),
+    "i.service": service(unit="Requires=a.service"),
+}
+ALONG = ("b.service", "c.service", "d.service", "e.service", "f.service", "g.service")
+APART = ("h.service", "i.service")
+
+
+def family(**more: str) -> Machine:
+    machine = Machine({**FAMILY, **{f"{name}.service": text for name, text in more.items()}})
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+    return machine
+
+
+def lose(machine: Machine, name: str = "a.service", seconds: float = 5) -> None:
+    machine.exit(machine.main(name), 1)
+    machine.run(seconds)
+
+
+def subs(machine: Machine, *names: str) -> set[str]:
+    return {*machine.subs(*names).values()}
+
+
+def begun(machine: Machine) -> list[str]:
+    return [line.split()[1].rstrip(":") for line in machine.told("unit.starting")]
+
+
+def stopped(machine: Machine) -> list[str]:
+    return [line.split()[1].rstrip(":") for line in machine.told("unit.stopping")]
+
+
+def test_who_requires_or_is_part_of_what_goes_goes_along_and_comes_back_with_it():
+    machine = family()
+    lose(machine)
+    assert subs(machine, *ALONG) == {"dead"}
+    assert subs(machine, *APART) == {"running"}
+    order = stopped(machine)
+    assert order.index("e.service") < order.index("c.service"), "in the order of a stop"
+    assert order.index("f.service") < order.index("b.service")
+    machine.run(100)
+    assert subs(machine, *ALONG) == {"dead"}
+    assert machine.state("d.service").waits_for == "a.service"
+    before = len(begun(machine))
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+    assert sorted(begun(machine)[before:]) == ["a.service", *ALONG]
+
+
+def test_an_automatic_restart_brings_all_of_them_back():
+    machine = family(a=service("Restart=on-failure", "RestartSec=3"))
+    lose(machine, seconds=2)
+    assert machine.sub("a.service") == "auto-restart"
+    assert subs(machine, *ALONG) == {"dead"}
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+    assert all(len(machine.spawns(name)) == 2 for name in ALONG)
+    assert all(len(machine.spawns(name)) == 1 for name in APART)
+
+
+@pytest.mark.parametrize("when", ["while they stop", "when they are down"])
+def test_the_next_manager_knows_who_was_taken_along(when):
+    machine = family(c=service("ExecStart=/bin/slow", unit="Requires=b.service"))
+    lose(machine, seconds=0.5 if when == "while they stop" else 60)
+    assert machine.sub("c.service") == ("stop-sigterm" if when == "while they stop" else "dead")
+    machine.crash()
+    machine.restart()
+    machine.run(60)
+    assert subs(machine, *ALONG) == {"dead"}
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+
+
+def test_who_comes_before_what_it_requires_is_back_first():
+    machine = family(b=service(unit="BindsTo=a.service\nAfter=a.service c.service"))
+    lose(machine)
+    assert subs(machine, *ALONG) == {"dead"}
+    before = len(begun(machine))
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+    order = begun(machine)[before:]
+    assert order.index("c.service") < order.index("b.service")
+
+
+@pytest.mark.parametrize("bound", ["BindsTo=a.service", "BindsTo=a.service\nAfter=a.service"])
+def test_nobody_waits_for_who_waits_for_it(bound):
+    machine = family(a=service(unit="After=c.service"), b=service(unit=bound))
+    lose(machine)
+    assert subs(machine, *ALONG) == {"dead"}
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+
+
+def test_none_comes_back_while_that_only_tries_to_start():
+    """Nor do those that were taken along by who was taken along."""
+    files = {
+        **FAMILY,
+        "a.service": service(
+            "ExecStartPre=/bin/check", "Restart=on-failure", "RestartSec=1",
+            unit="StartLimitBurst=4\nStartLimitIntervalSec=60",
+        ),
+        "x.service": service(unit="BindsTo=b.service\nAfter=b.service"),
+        "y.service": service(unit="PartOf=x.service"),
+    }  # fmt: skip
+    machine = Machine(files, {"check": PROGRAMS["true"]})
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+    machine.programs["check"] = Program(lasts=2, status=1)
+    lose(machine, seconds=60)
+    assert machine.sub("a.service") == "failed"
+    along = (*ALONG, "x.service", "y.service")
+    assert subs(machine, *along) == {"dead"}
+    assert {len(machine.spawns(name)) for name in along} == {1}
+    machine.programs["check"] = PROGRAMS["true"]
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+
+
+def test_a_stop_of_who_was_about_to_start_again_by_itself_waits_as_well():
+    crash = service("Restart=on-failure", "RestartSec=2", unit="Requires=b.service")
+    machine = family(c=crash)
+    lose(machine, "c.service", seconds=1)
+    assert machine.sub("c.service") == "auto-restart"
+    lose(machine, seconds=10)
+    assert machine.spawns("c.service") == ["run"]
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+
+
+def test_an_operator_starts_a_part_alone_and_is_told_what_is_missing():
+    machine = family()
+    lose(machine)
+    part = machine.ask(Verb.START, "d.service")
+    machine.run(1)
+    assert machine.answer(part, "d.service") == "done"
+    assert machine.subs("b.service", "d.service") == {"b.service": "dead", "d.service": "running"}
+    reasons = why(machine.world, "c.service", machine.now)["reasons"]
+    assert "it waits for a.service, which b.service has to come back after" in reasons
+    required = machine.ask(Verb.START, "e.service")
+    machine.run(1)
+    assert machine.answer(required, "e.service") == "done"
+    assert set(machine.subs().values()) == {"running"}
+
+
+def test_who_is_started_starts_what_it_requires():
+    machine = family(z=service(unit="Requires=d.service\nAfter=d.service"))
+    lose(machine)
+    request = machine.ask(Verb.RESTART, "z.service")
+    machine.run(1)
+    assert machine.answer(request, "z.service") == "done"
+    assert machine.subs("b.service", "d.service") == {"b.service": "dead", "d.service": "running"}
+
+
+def test_who_merely_comes_after_a_part_does_not_wait_for_it():
+    machine = family(z=service(unit="After=d.service"))
+    lose(machine)
+    request = machine.ask(Verb.RESTART, "z.service")
+    machine.run(1)
+    assert machine.answer(request, "z.service") == "done"
+    assert machine.sub("d.service") == "dead"
+
+
+def test_a_trigger_starts_a_part_alone():
+    timer = "[Timer]\nOnActiveSec=60\n[Install]\nWantedBy=timers.target"
+    machine = Machine({**FAMILY, "d.timer": timer})
+    machine.run(5)
+    lose(machine, seconds=20)
+    assert machine.sub("d.service") == "dead"
+    machine.run(60)
+    assert machine.subs("b.service", "d.service") == {"b.service": "dead", "d.service": "running"}
+
+
+def test_who_was_not_there_is_not_kept_from_starting():
+    """No stop has reached them: as in systemd, they start without what cannot."""
+    bad = service("Type=oneshot", "ExecStart=/bin/false")
+    machine = Machine({**FAMILY, "a.service": bad})
+    machine.run(5)
+    assert machine.subs("b.service", "c.service", "d.service", "g.service") == {
+        "b.service": "dead", "c.service": "running", "d.service": "running", "g.service": "running",
+    }  # fmt: skip
+
+
+def test_what_had_ended_by_itself_takes_nobody_along():
+    machine = family()
+    lose(machine, "b.service")
+    lose(machine)
+    assert machine.sub("b.service") == "failed"
+    assert subs(machine, "c.service", "d.service", "g.service") == {"running"}
+
+
+@pytest.mark.parametrize("how", ["related no more", "gone", "held"])
+def test_a_commit_or_a_stop_that_parts_them_lets_them_start(how):
+    machine = family()
+    lose(machine)
+    if how == "held":
+        files = {**FAMILY, "d.service": service()}
+        machine.ask(Verb.STOP, "b.service")
+        machine.run(1)
+        machine.commit(files)
+    elif how == "gone":
+        machine.commit({name: FAMILY[name] for name in ("a.service", "d.service", "g.service")})
+    else:
+        machine.commit({**FAMILY, "d.service": service(), "g.service": service()})
+    machine.run(5)
+    assert machine.sub("d.service") == "running"
+    if how != "held":
+        assert machine.sub("g.service") == "running"
