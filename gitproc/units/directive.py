@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -73,6 +73,11 @@ class Directive(Generic[T]):
     def __post_init__(self) -> None:
         """Join the key once: values are looked up by it all the time."""
         object.__setattr__(self, "key", f"{self.section}.{self.name}")
+
+    def of(self, values: Mapping[str, Any]) -> T:
+        """Its value among those of a unit, or the default."""
+        value: T = values.get(self.key, self.default)
+        return value
 
     def __str__(self) -> str:
         return self.name

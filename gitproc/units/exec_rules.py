@@ -40,7 +40,7 @@ def settle(values: dict[str, Any], settings: Assignments) -> None:
 def verify(values: Mapping[str, Any], warn: Warn) -> None:
     """Warn of what is not done as it is written."""
     for output in (streams.STANDARD_OUTPUT, streams.STANDARD_ERROR):
-        wanted: Stream = values.get(output.key, output.default)
+        wanted: Stream = output.of(values)
         if wanted.kind == "journal" and wanted.name:
             place = "the console" if wanted.name == "console" else "the kernel's log"
             warn(output, f"{place} gets nothing: GitProc's log of the unit does")

@@ -8,7 +8,7 @@ is not enforced here counts as if it were not set.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from gitproc.immutable import immutable
 from gitproc.units import directives as d
@@ -24,8 +24,6 @@ from gitproc.units.restrictions import allowed_namespaces
 from gitproc.units.sandbox_rules import capabilities_left, has_own_mounts
 from gitproc.units.service_types import NotifyAccess
 from gitproc.units.unit import Unit
-
-T = TypeVar("T")
 
 LEVELS = (
     (10.0, "DANGEROUS"),
@@ -146,10 +144,6 @@ class _Weighing:
             if as_written or d.TABLE[key].support is not Support.RESTRICTS
         }
 
-    def _get(self, directive: Directive[T]) -> T:
-        value: T = self._values.get(directive.key, directive.default)
-        return value
-
     def points(self) -> list[Point]:
         found = [self._user(), self._groups()]
         for directive, weight, text in BOOLEANS:
@@ -158,21 +152,21 @@ class _Weighing:
                                "can mount for the whole system"))  # fmt: skip
         found += [self._system(), self._home(), self._root_directory(), self._umask()]
         found += [self._keyring(), self._proc(), self._proc_subset(), self._notify(), self._ipc()]
-        found.append(self._yes(self._get(resources.DELEGATE) is not None, "Delegate", 100,
+        found.append(self._yes(resources.DELEGATE.of(self._values) is not None, "Delegate", 100,
                                "manages a cgroup tree of its own", "no"))  # fmt: skip
         left = capabilities_left(self._values)
         for names, weight, text in CAPABILITIES:
             listed = " ".join(sorted(names))
             found.append(self._yes(bool(names & left), "CapabilityBoundingSet", weight, text,
                                    f"~{listed}"))  # fmt: skip
-        kinds: tuple[Rule, ...] = self._get(sandbox.RESTRICT_NAMESPACES)
+        kinds: tuple[Rule, ...] = sandbox.RESTRICT_NAMESPACES.of(self._values)
         allowed = allowed_namespaces(kinds)
         for kind, weight in KINDS:
             found.append(self._yes(kind in allowed, "RestrictNamespaces", weight,
                                    f"can make {kind} namespaces", f"~{kind}"))  # fmt: skip
         found += [*self._families(), self._architectures(), *self._calls()]
         found += [self._addresses(), self._devices()]
-        given: tuple[Rule, ...] = self._get(sandbox.AMBIENT_CAPABILITIES)
+        given: tuple[Rule, ...] = sandbox.AMBIENT_CAPABILITIES.of(self._values)
         ambient = ambient_set(given)
         found.append(self._yes(bool(ambient), "AmbientCapabilities", 500,
                                "starts with capabilities", ""))  # fmt: skip
@@ -188,7 +182,7 @@ class _Weighing:
         return Point(f"{name}=", weight, badness, full, text, line)
 
     def _switch(self, directive: Directive[Any], weight: int, text: str) -> Point:
-        on = self._get(directive) not in (False, "no")
+        on = directive.of(self._values) not in (False, "no")
         point = self._yes(not on, directive.name, weight, text)
         early = directive is sandbox.PRIVATE_TMP
         return point._replace(badness=self._unless_early(int(not on))) if early else point
@@ -199,40 +193,42 @@ class _Weighing:
 
     @property
     def _is_root(self) -> bool:
-        user = self._get(d.USER)
-        return user in ("0", "root") or (not user and not self._get(sandbox.DYNAMIC_USER))
+        user = d.USER.of(self._values)
+        return user in ("0", "root") or (not user and not sandbox.DYNAMIC_USER.of(self._values))
 
     def _user(self) -> Point:
-        badness = 9 if self._get(d.USER) == "nobody" else 10 if self._is_root else 0
+        badness = 9 if d.USER.of(self._values) == "nobody" else 10 if self._is_root else 0
         text = "runs as nobody, who owns what others gave up" if badness == 9 else "runs as root"
-        line = "User=..." if self._get(d.USER) else "DynamicUser=yes"
+        line = "User=..." if d.USER.of(self._values) else "DynamicUser=yes"
         return self._graded("User=/DynamicUser", 2000, badness, text, line)
 
     def _groups(self) -> Point:
-        badness = None if self._is_root else int(bool(self._get(d.SUPPLEMENTARY_GROUPS)))
+        badness = None if self._is_root else int(bool(d.SUPPLEMENTARY_GROUPS.of(self._values)))
         text = "runs with further groups"
         return self._graded("SupplementaryGroups", 200, badness, text, "SupplementaryGroups=", 1)
 
     def _system(self) -> Point:
-        badness = {"no": 10, "yes": 5, "full": 3, "strict": 0}[self._get(sandbox.PROTECT_SYSTEM)]
+        badness = {"no": 10, "yes": 5, "full": 3, "strict": 0}[
+            sandbox.PROTECT_SYSTEM.of(self._values)
+        ]
         text = "can write to the system's files"
         early = self._unless_early(badness)
         return self._graded("ProtectSystem", 1000, early, text, "ProtectSystem=strict")
 
     def _home(self) -> Point:
-        value = self._get(sandbox.PROTECT_HOME)
+        value = sandbox.PROTECT_HOME.of(self._values)
         badness = {"no": 10, "read-only": 5, "tmpfs": 1, "yes": 0}[value]
         text = "sees home folders"
         early = self._unless_early(badness)
         return self._graded("ProtectHome", 1000, early, text, "ProtectHome=yes")
 
     def _root_directory(self) -> Point:
-        badness = self._unless_early(int(self._get(sandbox.ROOT_DIRECTORY) in ("", "/")))
+        badness = self._unless_early(int(sandbox.ROOT_DIRECTORY.of(self._values) in ("", "/")))
         text = "runs in the host's root"
         return self._graded("RootDirectory=/RootImage", 200, badness, text, "RootDirectory=...", 1)
 
     def _umask(self) -> Point:
-        mask = self._get(d.UMASK)
+        mask = d.UMASK.of(self._values)
         bits = ((0o002, 10), (0o004, 5), (0o020, 2), (0o040, 1))
         badness = next((bad for bit, bad in bits if not mask & bit), 0)
         return self._graded("UMask", 100, badness, "its files can be read by others", "UMask=0077")
@@ -242,25 +238,25 @@ class _Weighing:
         return self._yes(shared, "KeyringMode", 1000, "shares keys with other services", "private")
 
     def _proc(self) -> Point:
-        value = self._get(sandbox.PROTECT_PROC)
+        value = sandbox.PROTECT_PROC.of(self._values)
         badness = {"default": 3, "noaccess": 1, "invisible": 0, "ptraceable": 0}[value]
         text = "sees processes of others"
         return self._graded("ProtectProc", 1000, badness, text, "ProtectProc=invisible", 3)
 
     def _proc_subset(self) -> Point:
-        bad = self._get(sandbox.PROC_SUBSET) != "pid"
+        bad = sandbox.PROC_SUBSET.of(self._values) != "pid"
         return self._yes(bad, "ProcSubset", 10, "reads the kernel's state in /proc", "pid")
 
     def _notify(self) -> Point:
-        bad = self._get(d.NOTIFY_ACCESS) is NotifyAccess.ALL
+        bad = d.NOTIFY_ACCESS.of(self._values) is NotifyAccess.ALL
         return self._yes(bad, "NotifyAccess", 1000, "any of its processes speaks for it", "main")
 
     def _ipc(self) -> Point:
-        badness = None if self._is_root else int(not self._get(REMOVE_IPC))
+        badness = None if self._is_root else int(not REMOVE_IPC.of(self._values))
         return self._graded("RemoveIPC", 100, badness, "can leave IPC objects", "RemoveIPC=yes", 1)
 
     def _families(self) -> list[Point]:
-        rules: tuple[Rule, ...] = self._get(sandbox.RESTRICT_ADDRESS_FAMILIES)
+        rules: tuple[Rule, ...] = sandbox.RESTRICT_ADDRESS_FAMILIES.of(self._values)
         found = fold_filter(rules)
         named = found.items if found else {}
         allows = found.allows if found else False
@@ -278,7 +274,7 @@ class _Weighing:
         return points
 
     def _architectures(self) -> Point:
-        given: tuple[str, ...] = self._get(sandbox.SYSTEM_CALL_ARCHITECTURES)
+        given: tuple[str, ...] = sandbox.SYSTEM_CALL_ARCHITECTURES.of(self._values)
         words = set(given)
         badness = 10 if not words else 0 if words == {"native"} else 8
         text, line = "may use other ABIs", "SystemCallArchitectures=native"
@@ -286,7 +282,7 @@ class _Weighing:
         return self._graded("SystemCallArchitectures", 1000, badness, text, line)
 
     def _calls(self) -> list[Point]:
-        rules: tuple[Rule, ...] = self._get(sandbox.SYSTEM_CALL_FILTER)
+        rules: tuple[Rule, ...] = sandbox.SYSTEM_CALL_FILTER.of(self._values)
         left = _calls_left(rules) if rules else dict.fromkeys((name for name, _ in GROUPS), 10)
         return [
             Point(f"SystemCallFilter=~@{group}", weight, left[group], 10,
@@ -295,8 +291,8 @@ class _Weighing:
         ]  # fmt: skip
 
     def _addresses(self) -> Point:
-        denied: tuple[str, ...] = self._get(resources.IP_ADDRESS_DENY)
-        allowed = self._get(resources.IP_ADDRESS_ALLOW)
+        denied: tuple[str, ...] = resources.IP_ADDRESS_DENY.of(self._values)
+        allowed = resources.IP_ADDRESS_ALLOW.of(self._values)
         if not {"0.0.0.0/0", "::/0"} <= set(denied):
             badness = 10
         else:
@@ -306,8 +302,8 @@ class _Weighing:
         return self._graded("IPAddressDeny", 1000, badness, "reaches any address", line)
 
     def _devices(self) -> Point:
-        closed = self._get(resources.DEVICE_POLICY) in ("closed", "strict")
-        allowed = {rule.device for rule in self._get(resources.DEVICE_ALLOW)}
+        closed = resources.DEVICE_POLICY.of(self._values) in ("closed", "strict")
+        allowed = {rule.device for rule in resources.DEVICE_ALLOW.of(self._values)}
         badness = 10 if not closed else 5 if allowed else 0
         line = "DeviceAllow=" if closed else "DevicePolicy=closed"
         line = "" if allowed == {"char-rtc"} else line  # ProtectClock= brings it along

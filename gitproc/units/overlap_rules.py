@@ -50,7 +50,7 @@ def verify(values: Mapping[str, Any], refuse: Callable[[Directive[Any], str], No
     """Refuse what leaves no room for a second instance; `refuse` is told the directive and the reason."""
     if values.get(UPDATE.key) is not Update.OVERLAP:
         return
-    kind = values.get(TYPE.key, TYPE.default)
+    kind = TYPE.of(values)
     if kind not in _TYPES:
         names = ", ".join(_TYPES)
         refuse(UPDATE, f"Update=overlap is for Type= {names}, and not for Type={kind}")

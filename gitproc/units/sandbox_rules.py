@@ -65,7 +65,7 @@ def settle(values: dict[str, Any]) -> None:
         values[REMOVE_IPC.key] = True
         values[sandbox.PROTECT_SYSTEM.key] = "strict"
         for directive, least in ((sandbox.PRIVATE_TMP, "yes"), (sandbox.PROTECT_HOME, "read-only")):
-            if values.get(directive.key, directive.default) == directive.default:
+            if directive.of(values) == directive.default:
                 values[directive.key] = least
     policy, rules = resources.DEVICE_POLICY.key, resources.DEVICE_ALLOW.key
     if values.get(sandbox.PRIVATE_DEVICES.key) and values.get(policy, "auto") == "auto":
@@ -104,15 +104,9 @@ def capabilities_left(values: Mapping[str, Any]) -> frozenset[str]:
 
 def has_own_mounts(values: Mapping[str, Any]) -> bool:
     """Whether a service gets a mount namespace: asked for, or needed by what is."""
-    return any(
-        values.get(directive.key, directive.default) != directive.default
-        for directive in OWN_MOUNTS
-    )
+    return any(directive.of(values) != directive.default for directive in OWN_MOUNTS)
 
 
 def shows_other_mounts(values: Mapping[str, Any]) -> bool:
     """Whether even a command with all privileges is shown something else than the host's files."""
-    return any(
-        values.get(directive.key, directive.default) != directive.default
-        for directive in _OTHER_MOUNTS
-    )
+    return any(directive.of(values) != directive.default for directive in _OTHER_MOUNTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from gitproc.units import exec_rules, overlap_rules, sandbox_rules
 from gitproc.units.assignments import Assignments
@@ -46,6 +46,7 @@ from gitproc.units.directives import (
 )
 from gitproc.units.directives_gitproc import SECTION
 from gitproc.units.directives_resources import DELEGATE
+from gitproc.units.findings import Findings
 from gitproc.units.service_types import (
     KillMode,
     NotifyAccess,
@@ -55,7 +56,6 @@ from gitproc.units.service_types import (
 )
 from gitproc.units.spellings import HEALTH_KEYS
 
-T = TypeVar("T")
 _HEALTH = frozenset(f"{SECTION}.{name}" for name in HEALTH_KEYS)
 _OLD_HEALTH = frozenset(f"Service.{name}" for name in HEALTH_KEYS)
 _CHECKS = (HEALTH_CHECK_URL, HEALTH_CHECK_TCP, HEALTH_CHECK_EXEC)
@@ -96,30 +96,22 @@ def verify(
     values: Mapping[str, Any], where: Callable[[Directive[Any]], Location]
 ) -> list[Diagnostic]:
     """The rules a service breaks; `where` gives the place of a directive (the file, if unset)."""
-    found: list[Diagnostic] = []
-
-    def refuse(at: Directive[Any], message: str) -> None:
-        found.append(Diagnostic(where(at), "error", at.name, message))
-
+    found = Findings(where)
     starts = values.get(EXEC_START.key, ())
     if len(starts) != 1 or TYPE.key in values:
-        _verify_type(values, refuse)
+        _verify_type(values, found.refuse)
     if not _SAYS_OF.isdisjoint(values):
-
-        def warn(at: Directive[Any], message: str) -> None:
-            found.append(Diagnostic(where(at), "warning", at.name, message))
-
-        _verify_others(values, refuse, warn)
-    return found
+        _verify_others(values, found.refuse, found.warn)
+    return found.told
 
 
 def _settle(values: dict[str, Any], settings: Assignments) -> None:
     """What follows from settings that most services do without."""
-    kind = _get(values, TYPE)
+    kind = TYPE.of(values)
     if kind is ServiceType.ONESHOT:
         values.setdefault(TIMEOUT_START_SEC.key, math.inf)
-    speaks = kind in (ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD) or _get(values, WATCHDOG_SEC)
-    if speaks and _get(values, NOTIFY_ACCESS) is NotifyAccess.NONE:
+    speaks = kind in (ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD) or WATCHDOG_SEC.of(values)
+    if speaks and NOTIFY_ACCESS.of(values) is NotifyAccess.NONE:
         values[NOTIFY_ACCESS.key] = NotifyAccess.MAIN
     if TIMEOUT_STOP_SEC.key in values:
         values.setdefault(TIMEOUT_ABORT_SEC.key, values[TIMEOUT_STOP_SEC.key])
@@ -135,22 +127,22 @@ def _settle(values: dict[str, Any], settings: Assignments) -> None:
 
 
 def _verify_type(values: Mapping[str, Any], refuse: Callable[[Directive[Any], str], None]) -> None:
-    oneshot = _get(values, TYPE) is ServiceType.ONESHOT
-    starts = _get(values, EXEC_START)
+    oneshot = TYPE.of(values) is ServiceType.ONESHOT
+    starts = EXEC_START.of(values)
     acts = values.get("Unit.SuccessAction", "none") != "none"
-    if not starts and not _get(values, EXEC_STOP) and not acts:
+    if not starts and not EXEC_STOP.of(values) and not acts:
         refuse(EXEC_START, "missing: a service needs ExecStart=, or ExecStop= with Type=oneshot")
     elif not starts and not oneshot:
         refuse(EXEC_START, "missing: only a Type=oneshot service can do without")
-    elif not starts and not _get(values, REMAIN_AFTER_EXIT) and not acts:
+    elif not starts and not REMAIN_AFTER_EXIT.of(values) and not acts:
         refuse(EXEC_START, "missing: only a RemainAfterExit=yes service can do without")
     if len(starts) > 1 and not oneshot:
         refuse(EXEC_START, "several commands are for Type=oneshot only")
-    if oneshot and _get(values, RESTART) in (Restart.ALWAYS, Restart.ON_SUCCESS):
-        refuse(RESTART, f"Restart={_get(values, RESTART)} cannot be used with Type=oneshot")
-    if oneshot and _get(values, RESTART_FORCE_EXIT_STATUS):
+    if oneshot and RESTART.of(values) in (Restart.ALWAYS, Restart.ON_SUCCESS):
+        refuse(RESTART, f"Restart={RESTART.of(values)} cannot be used with Type=oneshot")
+    if oneshot and RESTART_FORCE_EXIT_STATUS.of(values):
         refuse(RESTART_FORCE_EXIT_STATUS, "cannot be used with Type=oneshot")
-    if _get(values, TYPE) is ServiceType.DBUS and not _get(values, BUS_NAME):
+    if TYPE.of(values) is ServiceType.DBUS and not BUS_NAME.of(values):
         refuse(TYPE, "Type=dbus needs BusName=")
 
 
@@ -161,9 +153,9 @@ def _verify_others(
 ) -> None:
     """The rules about settings that most services do without."""
     _verify_pace(values, warn)
-    if _get(values, PID_FILE) and _get(values, TYPE) is not ServiceType.FORKING:
+    if PID_FILE.of(values) and TYPE.of(values) is not ServiceType.FORKING:
         warn(PID_FILE, "not read: only a Type=forking service names its main process by it")
-    if _get(values, KILL_MODE) is KillMode.NONE:
+    if KILL_MODE.of(values) is KillMode.NONE:
         warn(KILL_MODE, "KillMode=none leaves processes behind at every stop")
     exec_rules.verify(values, warn)
     sandbox_rules.verify(values, warn)
@@ -175,20 +167,15 @@ def _verify_others(
 
 def _verify_pace(values: Mapping[str, Any], warn: Callable[[Directive[Any], str], None]) -> None:
     """What has no effect without its other half, as systemd says it."""
-    steps, longest = _get(values, RESTART_STEPS), _get(values, RESTART_MAX_DELAY_SEC)
+    steps, longest = RESTART_STEPS.of(values), RESTART_MAX_DELAY_SEC.of(values)
     if steps and longest == math.inf:
         warn(RESTART_STEPS, "has no effect without RestartMaxDelaySec=")
     if longest != math.inf and not steps:
         warn(RESTART_MAX_DELAY_SEC, "has no effect without RestartSteps=")
-    elif longest < _get(values, RESTART_SEC):
+    elif longest < RESTART_SEC.of(values):
         warn(RESTART_MAX_DELAY_SEC, "is shorter than RestartSec=: the pause does not grow")
-    oneshot = _get(values, TYPE) is ServiceType.ONESHOT
+    oneshot = TYPE.of(values) is ServiceType.ONESHOT
     if RUNTIME_MAX_SEC.key in values and oneshot:
         warn(RUNTIME_MAX_SEC, "has no effect on Type=oneshot: use TimeoutStartSec=")
-    if _get(values, RUNTIME_RANDOMIZED_EXTRA_SEC) and _get(values, RUNTIME_MAX_SEC) == math.inf:
+    if RUNTIME_RANDOMIZED_EXTRA_SEC.of(values) and RUNTIME_MAX_SEC.of(values) == math.inf:
         warn(RUNTIME_RANDOMIZED_EXTRA_SEC, "has no effect without RuntimeMaxSec=")
-
-
-def _get(values: Mapping[str, Any], directive: Directive[T]) -> T:
-    value: T = values.get(directive.key, directive.default)
-    return value

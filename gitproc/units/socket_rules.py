@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from gitproc.units import directives_socket as s
 from gitproc.units.addresses import Listen
@@ -11,8 +11,8 @@ from gitproc.units.assignments import Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive
 from gitproc.units.directives_triggers import SOCKET_SERVICE
+from gitproc.units.findings import Findings
 
-T = TypeVar("T")
 _KEYS = frozenset(row.key for row in s.LISTENS)
 
 
@@ -20,24 +20,28 @@ def verify(
     values: Mapping[str, Any], where: Callable[[Directive[Any]], Location]
 ) -> list[Diagnostic]:
     """The rules a socket breaks; `where` gives the place of a directive (the file, if unset)."""
-    found: list[Diagnostic] = []
-
-    def refuse(at: Directive[Any], message: str) -> None:
-        found.append(Diagnostic(where(at), "error", at.name, message))
-
-    listens = [each for row in s.LISTENS for each in _get(values, row)]
+    found = Findings(where)
+    listens = [each for row in s.LISTENS for each in row.of(values)]
     if not listens:
-        refuse(s.LISTEN_STREAM, "missing: a socket listens somewhere (ListenStream= or another)")
-    if _get(values, s.ACCEPT):
-        if _get(values, SOCKET_SERVICE):
-            refuse(SOCKET_SERVICE, "Accept=yes starts instances of the template of the same name")
+        found.refuse(
+            s.LISTEN_STREAM, "missing: a socket listens somewhere (ListenStream= or another)"
+        )
+    if s.ACCEPT.of(values):
+        if SOCKET_SERVICE.of(values):
+            found.refuse(
+                SOCKET_SERVICE, "Accept=yes starts instances of the template of the same name"
+            )
         deaf = next((each for each in listens if not each.accepts), None)
         if deaf is not None:
-            refuse(s.ACCEPT, f"there are no connections to accept on {deaf.text} ({deaf.kind})")
+            found.refuse(
+                s.ACCEPT, f"there are no connections to accept on {deaf.text} ({deaf.kind})"
+            )
     nodes = sum(1 for each in listens if each.path)
-    if _get(values, s.SYMLINKS) and nodes != 1:
-        refuse(s.SYMLINKS, f"links lead to the one path that is listened on, and there are {nodes}")
-    return found
+    if s.SYMLINKS.of(values) and nodes != 1:
+        found.refuse(
+            s.SYMLINKS, f"links lead to the one path that is listened on, and there are {nodes}"
+        )
+    return found.told
 
 
 def listens_in_order(values: Mapping[str, Any], settings: Assignments) -> tuple[Listen, ...]:
@@ -51,8 +55,3 @@ def listens_in_order(values: Mapping[str, Any], settings: Assignments) -> tuple[
             order = [*order, key] if text else []
     left = {key: list(values.get(key, ()))[-order.count(key) :] for key in dict.fromkeys(order)}
     return tuple(left[key].pop(0) for key in order if left[key])
-
-
-def _get(values: Mapping[str, Any], directive: Directive[T]) -> T:
-    value: T = values.get(directive.key, directive.default)
-    return value

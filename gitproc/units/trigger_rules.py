@@ -15,6 +15,7 @@ from gitproc.units.directives_timer import (
     ON_TIMEZONE_CHANGE,
     PERSISTENT,
 )
+from gitproc.units.findings import Findings
 from gitproc.units.unit import Unit
 
 
@@ -23,25 +24,25 @@ def verify(unit: Unit, broken: AbstractSet[str]) -> list[Diagnostic]:
     which leave values out: what is missing then is no second error."""
     if broken:
         return []
+    found = Findings(unit.where)
     if unit.kind == "timer":
-        return _timer(unit)
-    if unit.kind == "path" and not any(unit[row] for row in WATCHES):
-        message = "missing: a path unit needs PathExists=, PathChanged= or their like"
-        return [Diagnostic(unit.where(PATH_EXISTS), "error", PATH_EXISTS.name, message)]
-    return []
+        _timer(unit, found)
+    elif unit.kind == "path" and not any(unit[row] for row in WATCHES):
+        found.refuse(
+            PATH_EXISTS, "missing: a path unit needs PathExists=, PathChanged= or their like"
+        )
+    return found.told
 
 
-def _timer(unit: Unit) -> list[Diagnostic]:
-    found = []
+def _timer(unit: Unit, found: Findings) -> None:
     lists: tuple[Directive[Any], ...] = (*MONOTONIC, ON_CALENDAR)
     changes = unit[ON_CLOCK_CHANGE] or unit[ON_TIMEZONE_CHANGE]
     if not changes and not any(unit[row] for row in lists):
-        message = "missing: a timer needs OnCalendar=, or another of the On...= directives"
-        found.append(Diagnostic(unit.where(ON_CALENDAR), "error", ON_CALENDAR.name, message))
+        found.refuse(
+            ON_CALENDAR, "missing: a timer needs OnCalendar=, or another of the On...= directives"
+        )
     if unit[PERSISTENT] and not unit[ON_CALENDAR]:
-        message = "only OnCalendar= can be caught up on: it does nothing here"
-        found.append(Diagnostic(unit.where(PERSISTENT), "warning", PERSISTENT.name, message))
-    return found
+        found.warn(PERSISTENT, "only OnCalendar= can be caught up on: it does nothing here")
 
 
 def watches(unit: Unit) -> list[tuple[Directive[tuple[str, ...]], str]]:
