@@ -1,4 +1,4 @@
-"""Lines of services' logs as text: as they were written, or with when and by whom in front, as journalctl does."""
+"""Lines of services' logs as text, with when and by whom in front or without, as journalctl shows them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ _STAMPS: Mapping[str, Callable[[Moment], str]] = {
     "short-iso-precise": lambda at: at.isoformat(timespec="microseconds"),
     "short-unix": lambda at: f"{at.timestamp():.6f}",
 }
+_COLORS: Mapping[Any, str] = {**dict.fromkeys(range(4), "red"), 4: "yellow", 5: "bold", 7: "dim"}
 FORMS = (*_STAMPS, "cat", "json")
 
 
 def log_line(line: Line, form: str, style: Style, *, utc: bool = False) -> str:
     """One line; `form` is one of FORMS but json. A line whose time is not known has `-` for it."""
-    text = style.raw(str(line.get("text", "")))
+    text = style.paint(style.raw(str(line.get("text", ""))), _COLORS.get(line.get("priority"), ""))
     if form == "cat":
         return text
     stamp, at = "-", number(line.get("time"))
@@ -40,11 +41,9 @@ def log_line(line: Line, form: str, style: Style, *, utc: bool = False) -> str:
 
 
 def journal_entry(line: Line) -> dict[str, str]:
-    """The fields that the journal has for such a line (systemd.journal-fields(7)); `<N>` is not in the message."""
+    """The fields that the journal has for such a line (systemd.journal-fields(7))."""
     text, at = str(line.get("text", "")), number(line.get("time"))
     unit, priority = str(line.get("unit", "")), str(line.get("priority", 6))
-    if text[:1] == "<" and ">" in text[1:5] and text[1 : text.index(">")].isdigit():
-        text = text[text.index(">") + 1 :]
     entry = {"PRIORITY": priority, "SYSLOG_IDENTIFIER": bare_name(unit), "MESSAGE": text}
     entry = {"_TRANSPORT": "stdout", "_SYSTEMD_UNIT": unit, **entry}
     if at is None:

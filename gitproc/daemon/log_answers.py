@@ -12,12 +12,12 @@ from typing import Any
 from gitproc.api.caller import Caller
 from gitproc.daemon.absence import absence
 from gitproc.daemon.effects import Effects
+from gitproc.daemon.log_levels import level_and_text
 from gitproc.daemon.questions import Questions
 from gitproc.errors import DaemonError, HostError, NoSuchUnit, UsageError
 from gitproc.store.log_lines import LogLine
 from gitproc.store.log_merge import follow_all, newest_of
 from gitproc.store.logs import LogReader
-from gitproc.units import directives_exec_streams as streams
 from gitproc.units.unit import Unit
 from gitproc.units.wildcards import is_pattern
 
@@ -116,31 +116,22 @@ class LogAnswers:
             return name
         raise NoSuchUnit(absence(self._e.world, name), unit=name)
 
+    def tail(self, unit: str, lines: int) -> list[str]:
+        """The texts of the last lines of a unit that there is."""
+        definition = self._e.world.wanted_unit(unit)
+        last = LogReader(self._log_dir, unit).tail(lines)
+        return [level_and_text(definition, line.text)[1] for line in last]
+
     def _teller(self, params: Mapping[str, Any]) -> Callable[[str, LogLine], dict[str, Any]]:
-        """How a line is told: with its unit and its priority where several may be asked for."""
-        if "unit" in params:
-            return lambda _, line: {"text": line.text, "time": line.time}
-        levels: dict[str, tuple[int, bool]] = {}
+        """How a line is told: with its unit where several may be asked for."""
+        definitions: dict[str, Unit | None] = {}
 
         def told(unit: str, line: LogLine) -> dict[str, Any]:
-            if unit not in levels:
-                levels[unit] = _levels(self._e.world.wanted_unit(unit))
-            priority = _priority(line.text, *levels[unit])
-            return {"unit": unit, "text": line.text, "time": line.time, "priority": priority}
+            if unit not in definitions:
+                definitions[unit] = self._e.world.wanted_unit(unit)
+            priority, text = level_and_text(definitions[unit], line.text)
+            return {"text": text, "time": line.time, "priority": priority}
 
-        return told
-
-
-def _levels(unit: Unit | None) -> tuple[int, bool]:
-    """The level of lines without a prefix, and whether `<N>` in front is one (systemd.exec(5))."""
-    if unit is None:
-        return streams.SYSLOG_LEVEL.default, True
-    return unit[streams.SYSLOG_LEVEL], unit[streams.SYSLOG_LEVEL_PREFIX]
-
-
-def _priority(text: str, level: int, prefixed: bool) -> int:
-    if prefixed and text[:1] == "<":
-        digits, end, _ = text[1:5].partition(">")
-        if end and digits.isascii() and digits.isdigit():
-            return int(digits) & 7
-    return level
+        if "unit" in params:
+            return told
+        return lambda unit, line: {"unit": unit, **told(unit, line)}

@@ -20,7 +20,6 @@ from gitproc.daemon.more_properties import more_properties
 from gitproc.daemon.unit_names import UnitNames
 from gitproc.daemon.unit_warnings import UnitWarnings
 from gitproc.kernel import processes
-from gitproc.store.logs import LogReader
 
 _TAIL = 10  # log lines that `status UNIT` shows
 _PROCESSES = 100  # that `status UNIT` lists
@@ -97,7 +96,7 @@ class UnitAnswers:
             found.update(accounting.details(self._e.controller, state.seat))
             pids = self._e.controller.pids(state.seat)[:_PROCESSES]
             found["processes"] = [{"pid": pid, "title": processes.title(pid)} for pid in pids]
-        found["log"] = [x.text for x in LogReader(self._e.config.log_dir, name).tail(lines)]
+        found["log"] = self._logs.tail(name, lines)
         changed = await self._commits.last_change(self._files(name))
         found["commit"] = commit_record(changed)
         return found

@@ -79,9 +79,9 @@ class Sieve:
         return self._limit.admit(now)
 
     def _level_of(self, line: bytes) -> int:
-        """Of `<N>` in front (the facility in it does not matter), else that of the stream."""
+        """Of `<N>` in front, N from 0 to 7 (sd-daemon(3)), else that of the stream."""
         if self._prefixed and line[:1] == b"<":
-            digits = line[1 : line.find(b">", 1, 5)] if b">" in line[1:5] else b""
-            if digits.isdigit():
-                return int(digits) & 7
+            digits = line[1 : max(line.find(b">", 1, 5), 1)]
+            if digits.isdigit() and int(digits) <= 7:
+                return int(digits)
         return self._level

@@ -153,10 +153,15 @@ class ExampleManager:
             if name not in self.units:
                 raise NoSuchUnit(f"no unit {name} is loaded", unit=name)
         texts = [f"line {number}" for number in range(200)]
-        texts[150] = "<3>an Error"
+        texts[150] = "an Error"
         texts += ["bytes \udcff\udcfe", f"nasty {NASTY}"]
         lines = [
-            {"unit": name, "time": LONG_AGO, "text": text, "priority": 3 if text[0] == "<" else 6}
+            {
+                "unit": name,
+                "time": LONG_AGO,
+                "text": text,
+                "priority": 3 if text == texts[150] else 6,
+            }
             for text in texts
             for name in names
         ]

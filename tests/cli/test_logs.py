@@ -30,7 +30,7 @@ def logs(root, tmp_path):
     return run
 
 
-ERROR = "<3>an Error\n"
+ERROR = "an Error\n"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,27 @@ def test_when_a_line_came(form, stamp):
     assert log_line({**line, "time": None}, form, Style()) == "- web: hello"
 
 
+@pytest.mark.parametrize(
+    ("priority", "shown"),
+    [
+        (0, "\x1b[1;31mhello\x1b[0m"),
+        (3, "\x1b[1;31mhello\x1b[0m"),
+        (4, "\x1b[1;33mhello\x1b[0m"),
+        (5, "\x1b[1mhello\x1b[0m"),
+        (6, "hello"),
+        (7, "\x1b[2mhello\x1b[0m"),
+        (None, "hello"),
+    ],
+)
+def test_a_terminal_shows_the_level_of_a_line_in_colour(priority, shown):
+    from gitproc.api.text_logs import log_line
+    from gitproc.api.text_style import Style
+
+    line = {"unit": "web.service", "text": "hello", "priority": priority}
+    assert log_line(line, "cat", Style(80, color=True)) == shown
+    assert log_line(line, "cat", Style()) == "hello"
+
+
 def test_lines_as_the_journal_has_them(logs):
     entries = [json.loads(line) for line in logs("web", "-p", "err", "-o", "json").splitlines()]
     assert entries == [
@@ -98,4 +119,4 @@ def test_lines_as_the_journal_has_them(logs):
         }
     ]
     whole = json.loads(logs("web", "-p", "err", "--json"))
-    assert [line["text"] for line in whole["lines"]] == ["<3>an Error"]
+    assert [line["text"] for line in whole["lines"]] == ["an Error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -154,6 +155,35 @@ def test_who_prepares_and_what_is_kept_of_what_is_said(machine):
     assert machine.log("usual").split() == ["plain", "<3>loud"]
     assert machine.log("lower").split() == ["<3>loud"]
     assert machine.log("whole").split() == ["plain", "<7>quiet", "<3>loud"]
+    assert_levels_are_no_text(machine)
+
+
+def assert_levels_are_no_text(machine):
+    """`<N>` in front of a line is its level in every form, unless SyslogLevelPrefix=no says that it is text."""
+
+    def shown(*words):
+        done = machine.gitproc(*words)
+        assert done.status == 0, done.err
+        return done.out.splitlines()
+
+    assert shown("logs", "usual") == ["plain", "loud"]
+    assert shown("logs", "usual", "-o", "cat", "-p", "err") == ["loud"]
+    assert shown("logs", "-o", "short", "usual", "-g", "^loud")[0].endswith(" usual: loud")
+    assert machine.gitproc("status", "usual").out.splitlines()[-2:] == ["plain", "loud"]
+    followed = machine.follow("logs", "-f", "-n", "1", "usual")
+    try:
+        assert followed.stdout.readline() == "loud\n"
+    finally:
+        followed.kill()
+        followed.communicate()
+    told = [json.loads(line) for line in shown("logs", "usual", "-o", "json")]
+    assert [(one["PRIORITY"], one["MESSAGE"]) for one in told] == [("6", "plain"), ("3", "loud")]
+    lines = machine.rpc("logs", unit="usual")["lines"]
+    assert [(one["priority"], one["text"]) for one in lines] == [(6, "plain"), (3, "loud")]
+    assert shown("logs", "whole") == ["plain", "<7>quiet", "<3>loud"]
+    told = [json.loads(line) for line in shown("logs", "whole", "-o", "json")]
+    assert {(one["PRIORITY"], one["MESSAGE"]) for one in told} >= {("6", "<3>loud")}
+    assert machine.gitproc("status", "whole").out.splitlines()[-1] == "<3>loud"
 
 
 def test_the_old_names_of_settings(machine):

@@ -11,16 +11,16 @@ import pytest
 from gitproc.shim.logrules import LINE_MAX, RateLimit, Sieve
 from tests.shim.client import until
 
-ALL = b"<0>a\n<4>b\n<7>c\nplain\n<30>daemon info\n<x>odd\n<9999>odd\n"
+ALL = b"<0>a\n<4>b\n<7>c\nplain\n<30>text\n<003>d\n<x>odd\n<>odd\n<9999>odd\n"
 
 
 @pytest.mark.parametrize(
     ("rules", "kept"),
     [
         ((-1, 6, True, 0.0, 0), ALL),
-        ((4, 6, True, 0.0, 0), b"<0>a\n<4>b\n"),
+        ((4, 6, True, 0.0, 0), b"<0>a\n<4>b\n<003>d\n"),
         ((6, 6, True, 0.0, 0), ALL.replace(b"<7>c\n", b"")),
-        ((4, 3, True, 0.0, 0), b"<0>a\n<4>b\nplain\n<x>odd\n<9999>odd\n"),
+        ((4, 3, True, 0.0, 0), ALL.replace(b"<7>c\n", b"")),
         ((4, 6, False, 0.0, 0), b""),
     ],
 )
