@@ -78,6 +78,24 @@ def real_paths(unit: Unit, context: LaunchContext, row: int) -> list[str]:
     return [f"{root}{path.removeprefix(prefix)}" for path in paths]
 
 
+def directory_links(unit: Unit, context: LaunchContext, row: int) -> list[tuple[str, str]]:
+    """The links to the folders of one kind: their paths, and where the folders lie."""
+    directive, _, attribute, _ = DIRECTORIES[row]
+    private, root = is_private(unit, row), getattr(context.host, attribute)
+    found = []
+    for own in unit[directive]:
+        at = f"{private_root(context, row) if private else root}/{own.path}"
+        if own.link:
+            found.append((f"{root}/{own.link}", at))
+        if private and not _lies_in_another(own.path, unit[directive]):
+            found.append((f"{root}/{own.path}", at))
+    return found
+
+
+def _lies_in_another(path: str, others: tuple[OwnDirectory, ...]) -> bool:
+    return any(path.startswith(f"{other.path}/") for other in others)
+
+
 def private_root(context: LaunchContext, row: int) -> str:
     """The place of dynamic users for folders of one kind."""
     return f"{getattr(context.host, DIRECTORIES[row][2])}/{PRIVATE}"

@@ -12,11 +12,11 @@ from typing import Any
 
 from gitproc.core.events import Process, Slot
 from gitproc.kernel.accounts import Account, account_of, own_account
-from gitproc.kernel.dynamic_users import PRIVATE
 from gitproc.kernel.launch import LaunchContext, LaunchError, LaunchPlan, LogOutput
 from gitproc.kernel.launch_environment import (
     DIRECTORIES,
     OWN_PID,
+    directory_links,
     environment_of,
     is_private,
     private_root,
@@ -33,7 +33,6 @@ from gitproc.kernel.spec_terminal import terminal_of
 from gitproc.units import directives as d
 from gitproc.units import directives_exec as e
 from gitproc.units.environment import expand_argv
-from gitproc.units.own_directories import OwnDirectory
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 from gitproc.units.values import ExecCommand, Limit
@@ -209,21 +208,17 @@ def _directories(
     made: list[list[str | int]] = []
     links: list[list[str]] = []
     moves: list[list[str]] = []
-    for row, (directive, mode, attribute, step) in enumerate(DIRECTORIES):
+    for row, (_, mode, attribute, step) in enumerate(DIRECTORIES):
         uid, gid = (-1, -1) if attribute == "config" else (account.uid, account.gid)
         root: str = getattr(context.host, attribute)
         private = is_private(unit, row)
         if private:
             made.append([step, private_root(context, row), 0o700, 0, 0])
         made += [[step, path, unit[mode], uid, gid] for path in real_paths(unit, context, row)]
-        for own in unit[directive]:
-            names = [own.link] if own.link else []
-            if private and not _lies_in_another(own.path, unit[directive]):
-                names.append(own.path)
-                moves.append([step, f"{root}/{own.path}", f"{root}/{PRIVATE}/{own.path}"])
-            for name in names:
-                path, at = f"{root}/{name}", f"{root}/{PRIVATE if private else ''}/{own.path}"
-                links.append([step, os.path.relpath(at, os.path.dirname(path)), path])
+        for path, at in directory_links(unit, context, row):
+            links.append([step, os.path.relpath(at, os.path.dirname(path)), path])
+            if private and at.removeprefix(private_root(context, row)) == path.removeprefix(root):
+                moves.append([step, path, at])
     for step, path in [(str(x[0]), str(x[1])) for x in made] + [(x[0], x[2]) for x in links]:
         if context.is_own(path):
             raise LaunchError(step, f"{path} is the manager's own, and cannot be a service's")
@@ -233,7 +228,3 @@ def _directories(
         spec["links"] = links
     if moves:
         spec["moves"] = moves
-
-
-def _lies_in_another(path: str, others: tuple[OwnDirectory, ...]) -> bool:
-    return any(path.startswith(f"{other.path}/") for other in others)

@@ -8,7 +8,13 @@ import stat
 from typing import Any
 
 from gitproc.kernel.launch import LaunchContext, LaunchError
-from gitproc.kernel.launch_environment import DIRECTORIES, is_private, private_root, real_paths
+from gitproc.kernel.launch_environment import (
+    DIRECTORIES,
+    directory_links,
+    is_private,
+    private_root,
+    real_paths,
+)
 from gitproc.kernel.spec_credentials import folder_of, folder_of_all, has_credentials
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.sandbox_mounts import Surroundings, entries_of, root_of
@@ -37,7 +43,13 @@ def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool, main: bool)
         hidden.append(folder_of_all(context))
     tmp, var_tmp = context.private_tmp or ("", "")
     around = Surroundings(
-        tuple(own), tmp, var_tmp, tuple(filter(None, needed)), tuple(private), tuple(hidden)
+        tuple(own),
+        tmp,
+        var_tmp,
+        tuple(filter(None, needed)),
+        tuple(private),
+        tuple(hidden),
+        tuple(link for row in rows for link in directory_links(unit, context, row)),
     )
     entries = entries_of(unit, around, confined=confined, main=main)
     wanted: dict[str, Any] = {

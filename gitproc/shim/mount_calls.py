@@ -120,16 +120,24 @@ def open_plain(path: str) -> int:
 
 
 def change_root(mount: int) -> None:
-    """Make the attached mount `mount` the root of this process and of its namespace; the old one goes."""
+    """Make the attached mount `mount` the root of this process and of its namespace.
+
+    No path leads to the old one any more, but its mounts can still be copied by descriptor, until `leave_old_root`.
+    """
     number = _NR_PIVOT_ROOT.get(os.uname().machine)
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     os.fchdir(mount)
     _call(number, b".", b".")
+    os.chdir("/")
+
+
+def leave_old_root() -> None:
+    """Take away the root before the last `change_root`: it lies over the new one."""
+    os.chdir("/")
     if _libc.umount2(b".", ctypes.c_int(_MNT_DETACH)) < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-    os.chdir("/")
 
 
 def propagate(flag: int) -> None:

@@ -2,7 +2,8 @@
 
 An entry is (path, kind, optional, source, options). Kinds that put something there: "bind", "bind-ro",
 "bind-flat", "bind-flat-ro" (without what is mounted below the source), "tmpfs", "dev", "proc", "cgroup",
-"mqueue", and "hide" (an inaccessible node). Kinds that say how what is there may be used: "ro", "rw", "noexec", "exec".
+"mqueue", and "hide" (an inaccessible node). Kinds that say how what is there may be used: "ro", "rw", "noexec",
+"exec". A "link" (to its source) is no mount, and none of these here.
 The rules are systemd's: for one place the stricter word counts, and what is hidden has nothing below it; a
 place is used as the nearest one above it that says so.
 """

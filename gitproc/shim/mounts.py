@@ -2,7 +2,8 @@
 
 First every place is found and every source taken, in the host's view; then what is put into places, from
 the root downwards; then copies of what stays less restricted than what is around it; then restrictions. No
-restriction is ever taken away from a mount: what the host has read-only stays so.
+restriction is ever taken away from a mount: what the host has read-only stays so. What is hidden is covered by
+copies of the host's nodes, so an old root is only left when all is in its place.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import errno
 import os
 import stat
 
+from gitproc.shim import directories, places, private_devices
 from gitproc.shim import mount_calls as calls
-from gitproc.shim import places, private_devices
 from gitproc.shim.mount_order import CONTENTS, Point, points
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
@@ -61,9 +62,12 @@ class _Builder:
         self._devices: dict[str, int] = {}
         self._filled = -1  # a /dev that is read-only once all is in it
         self._writable: list[str] = []
+        self._old_roots = 0
 
     def build(self, root: str, entries: list[Entry], propagation: str) -> None:
         calls.propagate(_MS_SLAVE)
+        links = [entry for entry in entries if entry[1] == "link"]
+        entries = [entry for entry in entries if entry[1] != "link"]
         sources = self._take(entries)
         outside = [place.path for entry, place in sources if entry[1] in _WRITABLE]
         if root:
@@ -76,6 +80,11 @@ class _Builder:
         for point in tree:
             if point.content is not None:
                 self._fill(point)
+        for path, _, _, target, _ in links:
+            self.at = path
+            directories.link(target, path)
+        for _ in range(self._old_roots):
+            calls.leave_old_root()
         if self._filled >= 0:
             calls.restrict(self._filled, calls.RDONLY, recursive=False)
             os.close(self._filled)
@@ -118,8 +127,12 @@ class _Builder:
         tree = calls.copy_tree(place)
         calls.attach(tree, place)
         os.close(place)
-        calls.change_root(tree)
+        self._change_root(tree)
         os.close(tree)
+
+    def _change_root(self, mount: int) -> None:
+        calls.change_root(mount)
+        self._old_roots += 1
 
     def _settle(self, entries: list[Entry]) -> list[Point]:
         """Where all is to be; what lies below something that is yet to be put there is found later."""
@@ -176,7 +189,7 @@ class _Builder:
         if place >= 0:
             calls.attach(mount, place)
             if point.path == "/":
-                calls.change_root(mount)
+                self._change_root(mount)
             if kind == "dev":
                 private_devices.fill(mount, self._devices)
                 self._filled = os.dup(mount)
@@ -206,7 +219,7 @@ class _Builder:
         calls.restrict(cover, _API_ATTRIBUTES | calls.RDONLY)
         calls.attach(cover, place)
         if point.path == "/":
-            calls.change_root(cover)
+            self._change_root(cover)
         os.close(cover)
         os.close(place)
 

@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 class Surroundings(NamedTuple):
     """What the host adds. `own`: the unit's own folders; `tmp`, `var_tmp`: what PrivateTmp= shows there.
 
+    `links`: paths of links to its own folders, and where these lie.
     `needed`: what must be seen wherever the service is (the notify socket, the commit's files); `private`:
     folders of which it sees nothing but its own; `hidden`: what it sees nothing of.
     """
@@ -41,6 +42,7 @@ class Surroundings(NamedTuple):
     needed: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 _TUNABLES = (
@@ -84,6 +86,7 @@ _SYSTEM = {
 _TMP = "mode=1777,nosuid"
 _PRIVATE = "mode=0755,nosuid,noexec"
 _CONTENTS = ("bind", "tmpfs")
+_FILLS = (*_CONTENTS, "dev", "proc")
 
 
 def entries_of(
@@ -95,10 +98,9 @@ def entries_of(
     one of ExecStart=.
     """
     root = root_of(unit, main=main)
-    found = _api(unit) if root else []
+    found = _own_tmp(unit, around) if confined else []
     found += _binds(unit)
     if confined:
-        found += _own_tmp(unit, around)
         found += _kernel(unit)
         found += _home(unit[sandbox.PROTECT_HOME])
         found += _SYSTEM[unit[sandbox.PROTECT_SYSTEM]]
@@ -106,6 +108,8 @@ def entries_of(
         for path in () if root else around.private:
             found += [Entry(path, "tmpfs", options=_PRIVATE), Entry(path, "ro")]
         found += [Entry(path, "hide", True) for path in around.hidden]
+    if root:
+        found += _api(unit, found)
     found += _needed(found, around, root)
     return found
 
@@ -117,15 +121,18 @@ def root_of(unit: Unit, *, main: bool = True) -> str:
     return "" if root == "/" or others else root
 
 
-def _api(unit: Unit) -> list[Entry]:
+def _api(unit: Unit, others: list[Entry]) -> list[Entry]:
+    """What a root has of the host's, where nothing else is put."""
     if unit.has(sandbox.MOUNT_API_VFS) and not unit[sandbox.MOUNT_API_VFS]:
         return []
-    return [
+    filled = {entry.path for entry in others if entry.kind.startswith(_FILLS)}
+    found = (
         Entry("/proc", "proc"),
         Entry("/sys", "bind", source="/sys"),
         Entry("/dev", "bind", source="/dev"),
         Entry("/run", "tmpfs", options="mode=0755,nosuid"),
-    ]
+    )
+    return [entry for entry in found if entry.path not in filled]
 
 
 def _binds(unit: Unit) -> list[Entry]:
@@ -217,7 +224,7 @@ def _marked(unit: Unit, root: str) -> Iterable[Entry]:
 
 
 def _needed(found: list[Entry], around: Surroundings, root: str) -> list[Entry]:
-    """The unit's own folders, writable; and what must be seen, where something would cover it."""
+    """The unit's own folders, writable, with links to them; what must be seen, where something would cover it."""
     covered = [x.path.rstrip("/") + "/" for x in found if x.kind.startswith(_CONTENTS)]
 
     def bound(path: str) -> bool:
@@ -235,4 +242,9 @@ def _needed(found: list[Entry], around: Surroundings, root: str) -> list[Entry]:
         for path in around.own
     ]
     needed = [Entry(path, "bind-ro", True, path) for path in around.needed if bound(path)]
-    return own + needed
+    links = [
+        Entry(path, "link", source=posixpath.relpath(shown(at), posixpath.dirname(path)))
+        for path, at in around.links
+        if bound(path) and shown(at) != path
+    ]
+    return own + needed + links

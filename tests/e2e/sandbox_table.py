@@ -20,6 +20,7 @@ _GROUPS = (
 )
 _OF_UNIT = "JoinsNamespaceOf="
 API = "test -e /proc/self/stat && test -c /dev/null && test -d /sys/kernel"
+_PUT_TOGETHER = "TemporaryFileSystem=/\nBindReadOnlyPaths=/usr /bin /lib -/lib64 /proc /dev"
 TREE = "RootDirectory={root}/tree\nBindReadOnlyPaths=/usr /bin /lib -/lib64"
 
 
@@ -62,11 +63,17 @@ class Place(NamedTuple):
             home.unlink()
             modules.rmdir()
             for folder in ("/var/lib", "/run", "/usr", "/etc", "/var", "/var/tmp"):
-                path = Path(folder, self.unique)
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
+                _remove(Path(folder, self.unique))
+            for name in ("-link", "-of"):
+                _remove(Path("/var/lib", self.unique + name))
+            _remove(Path("/var/lib/private", self.unique + "-of"))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 #: Settings, and a script that succeeds without and fails with them.
@@ -142,6 +149,19 @@ GRANTED = [
     ("PrivateDevices=yes", "BindPaths=/dev/kmsg", "test -c /dev/kmsg"),
     ("InaccessiblePaths=/var", "InaccessiblePaths=", "test -d /var/lib"),
     ("PrivateUsers=yes", "User=nobody", 'test "$(id -u)" = 65534'),
+    ("PrivateTmp=yes", "BindPaths={root}/w:/tmp", "test ! -k /tmp"),
+    (TREE, "PrivateDevices=yes", "test -c /dev/null && ! test -e /dev/kmsg"),
+    (TREE, "ProtectKernelModules=yes", "! ls /usr/lib/modules/{unique}"),
+    (TREE, "ProtectKernelLogs=yes", "! dd if=/dev/kmsg count=0 status=none"),
+    (TREE, "InaccessiblePaths=+/usr/share", "! test -e /usr/share/doc"),
+    (TREE, "StateDirectory={unique}:{unique}-link", "touch /var/lib/{unique}-link/x"),
+    (_PUT_TOGETHER, "ProtectKernelModules=yes", "! ls /usr/lib/modules/{unique}"),
+    ("TemporaryFileSystem=/var", "StateDirectory={unique}:{unique}-link", "touch /var/lib/{unique}-link/x"),
+    (
+        "DynamicUser=yes\nTemporaryFileSystem=/var",
+        "StateDirectory={unique}-of",
+        "touch $STATE_DIRECTORY/x && test -L $STATE_DIRECTORY",
+    ),
 ]  # fmt: skip
 
 #: Settings, and a script that succeeds in spite of them behind a `+`.

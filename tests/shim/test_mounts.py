@@ -154,6 +154,22 @@ def test_another_root_holds_the_service(see, tmp_path):
     assert "secret\n" not in text.replace(f"{tmp_path}/secret", "")
 
 
+@pytest.mark.parametrize("again", [(), (("/", "tmpfs"),)])
+def test_what_is_hidden_in_another_root_is_hidden_and_the_old_root_is_gone(see, tmp_path, again):
+    root = tmp_path / "root"
+    for name in ("usr", "bin", "lib", "lib64", "proc", "dev"):
+        (root / name).mkdir(parents=True)
+    mounts = [(f"/{x}", "bind", False, f"/{x}") for x in ("usr", "bin", "lib", "lib64", "dev")]
+    hidden = [("/usr/share", "hide"), ("/dev/full", "hide"), ("/proc/kallsyms", "hide")]
+    script = (
+        "ls /usr/share; cat /dev/full /proc/kallsyms | wc -c; cut -d' ' -f5 /proc/self/mountinfo"
+    )
+    text, _ = see(script, *again, *mounts, *hidden, ("/proc", "proc"), root=str(root))
+    assert "/dev/full: Permission denied" in text
+    read, *places = (x for x in text.splitlines() if "denied" not in x)
+    assert (read, places.count("/")) == ("0", 1), text
+
+
 def test_a_root_that_the_service_could_have_replaced_is_none(see, tmp_path):
     state = tmp_path / "state"
     state.mkdir()

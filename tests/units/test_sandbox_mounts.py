@@ -58,6 +58,10 @@ def tree(settings, **options):
         ("RootDirectory=/srv/r\nMountAPIVFS=no\nReadOnlyPaths=/srv/r/a /b +/c", [
             "/a - ro", "/c - ro", "/run/gitproc/notify bind-ro ro", "/var/lib/x bind rw",
         ]),
+        ("RootDirectory=/srv/r\nPrivateDevices=yes\nProtectKernelLogs=yes\nTemporaryFileSystem=/run:ro", [
+            "/dev dev rw", "/dev/kmsg hide ro", "/proc proc rw", "/proc/kmsg hide ro", "/run tmpfs ro",
+            "/run/gitproc/notify bind-ro ro", "/sys bind rw", "/var/lib/x bind rw",
+        ]),
         ("RootDirectory=/", []),
     ],
 )  # fmt: skip
