@@ -13,6 +13,7 @@ from gitproc.api.methods import LIFECYCLE
 from gitproc.api.text_changes import apply, history, plan, rollback, sync
 from gitproc.api.text_dependencies import dependencies
 from gitproc.api.text_logs import cut, form_of, log_lines
+from gitproc.api.text_properties import properties
 from gitproc.api.text_reasons import diff, timeline, why
 from gitproc.api.text_security import above, security
 from gitproc.api.text_sockets import sockets
@@ -162,14 +163,7 @@ def _is_enabled(data: Mapping[str, Any]) -> Rendered:
 
 
 def _show(data: Mapping[str, Any], style: Style) -> Rendered:
-    blocks = []
-    for properties in (data.get("units") or {}).values():
-        lines = [
-            safe(value) if style.value else f"{name}={safe(value)}"
-            for name, found in properties.items()
-            for value in (found if isinstance(found, list) else [found])
-        ]
-        blocks.append(_lines(lines))
+    blocks = (_lines(properties(one, style)) for one in (data.get("units") or {}).values())
     return Rendered(0, "\n".join(blocks))
 
 

@@ -59,6 +59,7 @@ _VALUES = {
     "--lines": "lines",
     "-p": "property",
     "--property": "property",
+    "-P": "property",
     "--since": "since",
     "-S": "since",
 }
@@ -89,6 +90,8 @@ def run(argv: list[str]) -> int | None:
                 return None
             value = argv[at]
             at += 1
+        if name == "-P":
+            options["value"] = "1"
         name = _VALUES[name]
         if not words and name not in _ANYWHERE:
             return None

@@ -45,10 +45,10 @@ def _dependencies(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     params: dict[str, Any] = {"units": args.units}
-    names = [name for part in args.property for name in part.split(",") if name]
+    names = [name for part in (*args.property, *args.only) for name in part.split(",") if name]
     if names:
         params["properties"] = names
-    return ask(args, "show", params, style=output.style(value=args.value))
+    return ask(args, "show", params, style=output.style(value=args.value or bool(args.only)))
 
 
 def _timers(args: argparse.Namespace) -> int:
@@ -131,8 +131,14 @@ def register(add: Any) -> None:
     tree.add_argument("-a", "--all", action="store_true", help="open all units, not just targets")
     show = add("show", _show, "show properties of units, as Name=value")
     show.add_argument("units", nargs="+", metavar="UNIT")
-    show.add_argument("-p", "--property", action="append", default=[], metavar="NAME[,NAME]")
+    show.add_argument(
+        "-p", "--property", action="append", default=[], metavar="NAME[,NAME]", help="these alone"
+    )
     show.add_argument("--value", action="store_true", help="print values only")
+    show.add_argument(
+        "-P", dest="only", action="append", default=[], metavar="NAME[,NAME]",
+        help="the same as --value --property=NAME",
+    )  # fmt: skip
     timers = add("list-timers", _timers, "list timers, the next one to elapse first")
     timers.add_argument("units", nargs="*", metavar="TIMER", help="name or shell-style pattern")
     timers.add_argument("--all", action="store_true", help="those that are not active, too")

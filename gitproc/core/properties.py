@@ -1,8 +1,9 @@
 """`show`: a unit by systemd's property names, in the notation of `systemctl show` (org.freedesktop.systemd1(5)).
 
 State first, then every directive of the unit's kind with the value in force, defaults included: spans as
-`TimeoutStopUSec=1min 30s`, both limits of a resource, commands with their arguments. What the table does not
-read is shown as it is written. Lists that are empty are left out, unless asked for.
+`TimeoutStopUSec=1min 30s`, both limits of a resource, commands with their arguments. Times are `@SECONDS` since
+1970, which the text form says in words. What the table does not read is shown as it is written. Lists that are
+empty are left out, unless asked for.
 """
 
 from __future__ import annotations

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core.timers import next_at
+from gitproc.core.timers import Elapse, calendar, monotonic, next_at
+from gitproc.core.triggers import started_by
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
+from gitproc.units.calendar import Calendar
 
 
 def timer_status(world: World, state: UnitState) -> dict[str, float | None] | None:
@@ -20,6 +22,18 @@ def timer_status(world: World, state: UnitState) -> dict[str, float | None] | No
         "next_monotonic": timer.monotonic if state.up else None,
         "last": timer.last or world.stamps.get(state.name),
     }
+
+
+def elapses(
+    world: World, state: UnitState
+) -> tuple[list[Elapse], list[tuple[Calendar, float | None]]]:
+    """What each setting of a timer that is up comes to; none of one that is not."""
+    timer, name = state.timer, started_by(world, state.name)
+    if timer is None or name is None or not state.up:
+        return [], []
+    target = world.units.get(name) or UnitState(name)
+    spans = list(monotonic(world, state, timer, target))
+    return spans, list(calendar(world, state.definition, timer, target))
 
 
 def timers(world: World) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ random delay stays what it is.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from hashlib import sha256
+from typing import NamedTuple
 
 from gitproc.core import failing, lifecycle, records, standing, triggers
 from gitproc.core.clock import TimerState
@@ -18,6 +20,7 @@ from gitproc.core.triggers import Outcome
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.units import directives_timer as t
+from gitproc.units.calendar import Calendar
 from gitproc.units.elapse import next_elapse
 from gitproc.units.unit import Unit
 
@@ -133,8 +136,7 @@ def _elapse(world: World, state: UnitState, timer: TimerState, name: str) -> Non
 
 def _arm(world: World, state: UnitState, timer: TimerState, target: UnitState) -> None:
     """Compute the next elapse, if what it depends on has changed."""
-    ended = target.entered if target.active in _RESTING else 0.0
-    begun = target.starts[-1] if target.starts else 0.0
+    begun, ended = _turns(target)
     clock = world.clock
     basis = [state.definition.fingerprint, timer.last, timer.last_at, begun, ended, clock.zone]
     if timer.basis[:-1] == basis and abs(timer.basis[-1] - clock.wall) < _WALL_JITTER:
@@ -147,8 +149,10 @@ def _arm(world: World, state: UnitState, timer: TimerState, target: UnitState) -
         message = f"this machine does not know the time zone {unknown[0] or 'it is in'}"
         failing.give_up(world, state, unit, Result.RESOURCES, message)
         return
-    timer.monotonic = _later(world, unit, _monotonic(world, state, timer, begun, ended))
-    timer.realtime = _later(world, unit, _realtime(world, unit, timer, ended))
+    instants = (each.at for each in monotonic(world, state, timer, target) if each.ahead)
+    timer.monotonic = _later(world, unit, min(instants, default=None))
+    times = (at for _, at in calendar(world, unit, timer, target) if at is not None)
+    timer.realtime = _later(world, unit, min(times, default=None))
     timer.deadline = _deadline(world, unit, timer)
     if timer.deadline is not None or unit[t.ON_CLOCK_CHANGE] or unit[t.ON_TIMEZONE_CHANGE]:
         if state.sub is not SubState.WAITING:
@@ -163,41 +167,59 @@ def _arm(world: World, state: UnitState, timer: TimerState, target: UnitState) -
         lifecycle.halt(world, state)
 
 
-def _monotonic(
-    world: World, state: UnitState, timer: TimerState, begun: float, ended: float
-) -> float | None:
-    """The next elapse of all but OnCalendar=: an instant."""
+def _turns(target: UnitState) -> tuple[float, float]:
+    """The instants at which a unit has begun, and has come to rest; 0 if it has not."""
+    ended = target.entered if target.active in _RESTING else 0.0
+    return target.starts[-1] if target.starts else 0.0, ended
+
+
+class Elapse(NamedTuple):
+    """The instant at which one setting of a timer elapses (0: not known yet); `ahead`: and it is yet to come."""
+
+    name: str
+    span: float
+    at: float
+    ahead: bool
+
+
+def monotonic(
+    world: World, state: UnitState, timer: TimerState, target: UnitState
+) -> Iterator[Elapse]:
+    """Each setting but OnCalendar=, without random delays."""
     unit = state.definition
-    found = []
+    begun, ended = _turns(target)
     for row, base in (
         (t.ON_ACTIVE_SEC, state.active_since or world.now),
         (t.ON_BOOT_SEC, world.clock.booted),
         (t.ON_STARTUP_SEC, world.clock.started),
     ):
-        for span in unit[row]:
-            if not timer.last_at or base + span > max(timer.last_at, world.now):
-                found.append(base + span)  # else it has been, once and for all
+        for span in unit[row]:  # what has been has been once and for all
+            ahead = not timer.last_at or base + span > max(timer.last_at, world.now)
+            yield Elapse(row.name, span, base + span, ahead and span != math.inf)
     for row, base in ((t.ON_UNIT_ACTIVE_SEC, begun), (t.ON_UNIT_INACTIVE_SEC, ended)):
         since = max(base, timer.last_at)
-        if since > 0:
-            found += [since + span for span in unit[row]]
-    return min((at for at in found if at != math.inf), default=None)
+        for span in unit[row]:
+            known = since > 0
+            yield Elapse(row.name, span, since + span if known else 0.0, known and span != math.inf)
 
 
-def _realtime(world: World, unit: Unit, timer: TimerState, ended: float) -> float | None:
-    """The next elapse of OnCalendar=: seconds since 1970. What has been missed is due since we started."""
-    clock = world.clock
+def calendar(
+    world: World, unit: Unit, timer: TimerState, target: UnitState
+) -> Iterator[tuple[Calendar, float | None]]:
+    """Each OnCalendar= and when it elapses next, in seconds since 1970, without random delays.
+
+    What has been missed is due since we started.
+    """
+    clock, (_, ended) = world.clock, _turns(target)
     base = timer.last or timer.since
     if unit[t.DEFER_REACTIVATION] and ended and timer.last_at:
         base = max(base, ended + clock.wall)
     offset = _own(world, unit, unit[t.RANDOMIZED_OFFSET_SEC], "offset")
-    found = []
-    for calendar in unit[t.ON_CALENDAR]:
-        zone = clock.zones(calendar.zone)
-        at = next_elapse(calendar, round((base - offset) * _MICRO), zone) if zone else None
-        if at is not None:
-            found.append(max(at / _MICRO + offset, clock.started + clock.wall))
-    return min(found, default=None)
+    for spec in unit[t.ON_CALENDAR]:
+        zone = clock.zones(spec.zone)
+        at = next_elapse(spec, round((base - offset) * _MICRO), zone) if zone else None
+        due = None if at is None else max(at / _MICRO + offset, clock.started + clock.wall)
+        yield spec, due
 
 
 def _later(world: World, unit: Unit, at: float | None) -> float | None:

@@ -133,7 +133,7 @@ class UnitAnswers:
             unit = self._world.wanted_unit(name)
             if unit is not None and not unit.masked:
                 kept = len(self._e.sockets.store.of(name))
-                shown |= more_properties(unit, found, kept)
+                shown |= more_properties(self._world, unit, found, kept)
             if wanted:
                 keys = [key for one in wanted for key in one.split(",")]
                 shown = {

@@ -177,6 +177,39 @@ def test_show_prints_name_and_value_or_the_value_alone():
     assert render("show", {}, result, Style(value=True)).out == "a\n5\n\nb\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ActiveEnterTimestamp", "@1715076000.250000", "Tue 2024-05-07 10:00:00 UTC"),
+        ("ActiveEnterTimestamp", "", ""),
+        ("NextElapseUSecRealtime", "@1715076000.000000", "Tue 2024-05-07 10:00:00 UTC"),
+        ("LastTriggerUSec", "", ""),
+        ("NextElapseUSecMonotonic", "90.500000s", "1min 30.500000s"),
+        ("NextElapseUSecMonotonic", "0.000000s", "infinity"),
+        (
+            "TimersCalendar",
+            "{ OnCalendar=*:0 ; next_elapse=@1715076000.000000 }",
+            "{ OnCalendar=*:0 ; next_elapse=Tue 2024-05-07 10:00:00 UTC }",
+        ),
+        (
+            "TimersCalendar",
+            "{ OnCalendar=*:0 ; next_elapse=n/a }",
+            "{ OnCalendar=*:0 ; next_elapse=n/a }",
+        ),
+        ("StatusText", "@1715076000.250000", "@1715076000.250000"),
+    ],
+)
+def test_show_prints_times_in_words(name, value, said, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        result = {"units": {"a": {name: value}}}
+        assert render("show", {}, result, PLAIN).out == f"{name}={said}\n"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_logs_are_exact_for_a_program_and_harmless_on_a_terminal():
     result = {"lines": [{"text": f"a\tb {NASTY} \udcff"}]}
     assert render("logs", {}, result, PLAIN).out == f"a\tb {NASTY} \udcff\n"

@@ -58,6 +58,7 @@ FAST = [
     (["show", "web"], 0),
     (["show", "web", "db", "-p", "Id", "--property=ActiveState,Id"], 0),
     (["show", "--value", "-p", "Id", "evil"], 0),
+    (["show", "-P", "Id", "web", "db", "-P", "ActiveState"], 0),
     (["logs", "web"], 0),
     (["logs", "web", "-n", "3"], 0),
     (["logs", "web", "--lines=2", "--since", "today"], 0),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import pytest
 
+from gitproc.units.timespan import format_span
 from tests.e2e.harness import Machine, service
 
 pytestmark = pytest.mark.root
@@ -43,11 +45,14 @@ def test_what_starts_units_and_what_is_kept_for_them(machine, tmp_path):
             "keeps.service": service(f"{sys.executable} {script}", keeps),
         }
     )
+    timer = machine.unit("job.timer")["timer"]
+    monday = time.strftime("%a %Y-%m-%d %H:%M:%S %Z", time.localtime(timer["next_realtime"]))
+    boot = format_span(timer["next_monotonic"])
     assert shown(machine, "job.timer", "Unit", "TimersCalendar", "TimersMonotonic") == [
         "Unit=job.service",
-        "TimersCalendar={ OnCalendar=Mon *-*-* 03:00:00 ; next_elapse=[n/a] }",
-        "TimersMonotonic={ OnBootUSec=11month 4w 2d 4h 30min ; next_elapse=[n/a] }",
-        "TimersMonotonic={ OnUnitActiveUSec=1h ; next_elapse=[n/a] }",
+        f"TimersCalendar={{ OnCalendar=Mon *-*-* 03:00:00 ; next_elapse={monday} }}",
+        f"TimersMonotonic={{ OnBootUSec=11month 4w 2d 4h 30min ; next_elapse={boot} }}",
+        "TimersMonotonic={ OnUnitActiveUSec=1h ; next_elapse=0 }",
     ]
     assert shown(machine, "look.path", "Paths", "Unit") == [
         f"Paths={tmp_path}/a b (PathExists)",

@@ -74,7 +74,8 @@ def test_jobs_on_timers(machine):
     assert "Triggers: ○ yearly.service" in status
     assert "TriggeredBy: ● yearly.timer" in machine.gitproc("status", "yearly.service").out
     shown = machine.gitproc("show", "yearly.timer", "-p", "NextElapseUSecRealtime,Triggers").out
-    assert shown == f"NextElapseUSecRealtime=@{year:.6f}\nTriggers=yearly.service\n"
+    assert shown == "NextElapseUSecRealtime=Sat 2199-06-01 12:00:00 UTC\nTriggers=yearly.service\n"
+    assert_times_are_told(machine, year)
     assert "active (elapsed)" in machine.gitproc("status", "past.timer").out
     assert "beat.timer starts it" in machine.gitproc("why", "beat.service").out
     told = machine.events("unit.triggered", "beat.service")
@@ -87,6 +88,32 @@ def test_jobs_on_timers(machine):
     until(lambda: machine.unit("past.timer")["timer"]["last"], "the changed timer elapses")
     assert machine.unit("past.timer")["sub_state"] in ("elapsed", "running")
     assert len(lines(machine, "beats")) == rest
+
+
+def assert_times_are_told(machine, year):
+    """Times in words, as systemctl show has them; as numbers with --json; nothing where there are none."""
+
+    def shown(unit, name):
+        return machine.gitproc("show", "-P", name, unit).out.splitlines()
+
+    when = "Sat 2199-06-01 12:00:00 UTC"
+    assert shown("yearly.timer", "TimersCalendar") == [
+        f"{{ OnCalendar=2199-06-01 12:00:00 UTC ; next_elapse={when} }}"
+    ]
+    assert shown("yearly.timer", "NextElapseUSecMonotonic") == ["infinity"]
+    assert shown("past.timer", "TimersCalendar")[0].endswith(" ; next_elapse=n/a }")
+    assert shown("past.timer", "NextElapseUSecRealtime,LastTriggerUSec") == ["", ""]
+    first, again = shown("beat.timer", "TimersMonotonic")
+    assert first.startswith("{ OnActiveUSec=200ms ; next_elapse=")
+    assert again.startswith("{ OnUnitActiveUSec=300ms ; next_elapse=")
+    assert not any(one.endswith(("=0 }", "n/a }")) for one in (first, again)), (first, again)
+    assert shown("idle.timer", "TimersMonotonic") == [
+        "{ OnBootUSec=19y 1month 4w 1d 19h 30min ; next_elapse=0 }"
+    ]
+    since = datetime.fromtimestamp(machine.unit("yearly.timer")["since"], UTC)
+    assert shown("yearly.timer", "ActiveEnterTimestamp") == [f"{since:%a %Y-%m-%d %H:%M:%S} UTC"]
+    body = machine.gitproc("--json", "show", "yearly.timer", "-p", "NextElapseUSecRealtime").out
+    assert json.loads(body)["units"]["yearly.timer"] == {"NextElapseUSecRealtime": f"@{year:.6f}"}
 
 
 def test_a_persistent_timer_catches_up(machine):
