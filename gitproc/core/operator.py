@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.core import foreign, overlap, relations, schedule, standing
+from gitproc.core import choice, foreign, overlap, relations, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
-from gitproc.core.edges import edges_of
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
 from gitproc.core.job import JobKind
 from gitproc.core.reload import can_reload
@@ -117,42 +116,19 @@ def _answer(request: Request, state: UnitState, result: str, message: str = "") 
 def _start(world: World, request: Request, state: UnitState) -> bool:
     """Let a unit run, with everything that it pulls in, in place of what conflicts with that."""
     name, who = state.name, request.who
-    along = chosen(world, name)
-    for each in along:
-        for other in world.graph.rivals(each):
-            if other in along:
-                _answer(request, state, "failed", f"{each} and {other} conflict, and it needs both")
-                return False
+    chosen = choice.chosen(world, name)
+    if chosen.clash is not None:
+        one, other = chosen.clash
+        _answer(request, state, "failed", f"{one} and {other} conflict, and it needs both")
+        return False
+    choice.tell(world, name, chosen)
+    along = chosen.along
     _free(world, name, along, who)
     rivals = {other for each in along for other in world.graph.rivals(each)}
     for other in sorted(rivals):
         if standing.wanted(world, other) is not None:
             _stop(world, other, f"{who}, by starting {name}", 0.0)
     return True
-
-
-def chosen(world: World, name: str) -> dict[str, None]:
-    """`name` and everything that its start pulls in (systemctl(1), "start").
-
-    What is only wanted, and not required, stays held if an operator has stopped it.
-    """
-    found: dict[str, None] = {}
-    todo = [(name, True)]
-    while todo:
-        current, required = todo.pop()
-        unit = world.wanted_unit(current)
-        if unit is None or current in found:
-            continue
-        state = world.units.get(current)
-        if state is not None and state.hold is not None and not required:
-            continue
-        found[current] = None
-        if world.desired is not None and current not in world.desired.units:
-            world.graph.replace(current, edges_of(unit, world.desired.canonical))
-        todo += ((other, False) for other in world.graph.wants.of(current))
-        todo += ((other, False) for other in world.graph.upholds.of(current))
-        todo += ((other, True) for other in world.graph.requirements(current))
-    return found
 
 
 def _free(world: World, name: str, along: dict[str, None], who: str) -> None:
@@ -324,12 +300,7 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
             _answer(request, state, "dependency", text)
 
 
-_RESTARTS = {Verb.RESTART, Verb.TRY_RESTART}
-_ORDERS = {
-    JobKind.START: {Verb.START, *_RESTARTS},
-    JobKind.STOP: {Verb.STOP, *_RESTARTS},
-    JobKind.RELOAD: {Verb.RELOAD},
-}
+_ORDERS = {JobKind.START: _STARTS, JobKind.STOP: _STOPS, JobKind.RELOAD: {Verb.RELOAD}}
 
 
 def tired_of(world: World, state: UnitState, kind: JobKind, message: str) -> None:

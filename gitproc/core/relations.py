@@ -45,13 +45,10 @@ def take_along(world: World, state: UnitState) -> None:
 
     They come back when it may: until then `standing.missed_along` keeps them down.
     """
-    seen = {state.name}
-    todo = [state.name]
-    while todo:
-        leader = todo.pop()
-        for name in [x for x in world.graph.follows_stop(leader) if x not in seen]:
-            seen.add(name)
-            todo.append(name)
+    family = [state.name]
+    for leader in family:
+        for name in [x for x in world.graph.follows_stop(leader) if x not in family]:
+            family.append(name)
             other = world.units.get(name)
             if other is None or (other.down and other.sub is not SubState.AUTO_RESTART):
                 continue

@@ -16,6 +16,7 @@ from itertools import chain
 
 from gitproc.core import (
     beginning,
+    choice,
     deadlines,
     foreign,
     health,
@@ -87,8 +88,8 @@ def extend_demands(world: World) -> None:
     if world.desired is None:
         return
     asked = [n for n, s in world.units.items() if s.demanded and world.wanted_unit(n) is not None]
-    along = (other for name in asked for other in world.graph.pulls(name))
-    for name in sorted(world.graph.closure(along, world.desired.units) - world.pulled):
+    along = {x for name in asked for x in choice.chosen(world, name, held=True).along}
+    for name in sorted((along & world.desired.units.keys()) - world.pulled):
         if not world.state(name).demanded:
             world.state(name).demanded = True
             world.touch(name)

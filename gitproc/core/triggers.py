@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from gitproc.core import failing, operator, standing
+from gitproc.core import choice, failing, standing
 from gitproc.core.restart import start_limit_hit
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import Activation, UnitState
@@ -39,8 +39,9 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
     finished runs again. `variables`: `TRIGGER_PATH=...` for its processes, beside TRIGGER_UNIT=.
     """
     state = world.state(name)
-    along = operator.chosen(world, name)
-    obstacle = _obstacle(world, state, along)
+    chosen = choice.chosen(world, name)
+    along = chosen.along
+    obstacle = _obstacle(world, state, chosen)
     # A unit whose end starts another (OnFailure=) has a message already: why it ended.
     starter = world.state(by) if world.graph.triggers.has(by, name) else UnitState(by)
     if obstacle:
@@ -60,6 +61,7 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
         )
         return Outcome.LIMIT
     world.tell("unit.triggered", name, f"{by} triggered {name}", by=by)
+    choice.tell(world, name, chosen)
     for rival in {other for each in along for other in world.graph.rivals(each)}:
         world.state(rival).demanded = False  # the commit does not want it, or it were an obstacle
         world.touch(rival)
@@ -99,7 +101,7 @@ def is_due(world: World, state: UnitState) -> bool:
     return state.down and unit is not None and state.done != unit.fingerprint
 
 
-def _obstacle(world: World, state: UnitState, along: dict[str, None]) -> str:
+def _obstacle(world: World, state: UnitState, chosen: choice.Choice) -> str:
     """What forbids to start the unit with all that goes along; empty if nothing does."""
     name = state.name
     unit = world.wanted_unit(name)
@@ -111,8 +113,10 @@ def _obstacle(world: World, state: UnitState, along: dict[str, None]) -> str:
         return f"{state.hold.who} stopped it"
     if name in world.blocked:
         return f"it needs {world.blocked[name]}, which is held"
-    for each in along:
+    if chosen.clash is not None:
+        return "{} conflicts with {}".format(*chosen.clash)
+    for each in chosen.along:
         for other in world.graph.rivals(each):
-            if other in along or (other in world.pulled and standing.wanted(world, other)):
+            if other in world.pulled and standing.wanted(world, other):
                 return f"{each} conflicts with {other}"
     return ""

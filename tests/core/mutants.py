@@ -98,8 +98,8 @@ MUTANTS = (
     Mutant("health", "if health.failures >= retries:", "if health.failures > retries:"),
     Mutant("health", "    health.failures = 0\n", "    pass\n"),
     # Operators, commits, crashes.
-    Mutant("operator", "        todo += ((other, True) for other in world.graph.requirements(current))\n", ""),
-    Mutant("operator", "and state.hold is not None and not required:", "and False:"),
+    Mutant("choice", "        todo += ((other, True) for other in world.graph.requirements(current))\n", ""),
+    Mutant("choice", "and state.hold is not None and not required and not held:", "and False:"),
     Mutant("operator", "if state.down or state.invocation != request.invocations.get(name, \"\"):", "if state.down:"),
     Mutant("operator", "underway = verb is Verb.START and state.starting", "underway = False"),
     Mutant("operator", "if not world.knowing:\n        world.postponed", "if False:\n        world.postponed"),

@@ -1,0 +1,89 @@
+"""What a start takes along (systemctl(1), "start"), and what of it is left out because both cannot be.
+
+systemd drops from a transaction what its anchor can do without, where two jobs contradict one another
+(transaction.c): so does this. Of two units that conflict and are only wanted, the one that the other names
+in its Conflicts= is left out; with it whoever cannot do without it, and what nobody else pulls in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from gitproc.core.edges import edges_of
+from gitproc.core.world import World
+from gitproc.immutable import immutable
+
+
+@immutable
+class Choice:
+    """`along`: what is started, itself included; nothing if two that it cannot do without conflict (`clash`).
+    `left_out`: of what it wants, and why."""
+
+    along: dict[str, None]
+    left_out: dict[str, str]
+    clash: tuple[str, str] | None = None
+
+
+def chosen(world: World, name: str, *, held: bool = False) -> Choice:
+    """What a start of `name` takes along.
+
+    What is only wanted, and not required, stays held if an operator has stopped it, unless `held` ones count.
+    """
+    graph = world.graph
+    along = _closure(world, name, (), held=held)
+    left_out: dict[str, str] = {}
+    clash = _clash(world, along)
+    needed: Container[str] = () if clash is None else _closure(world, name, (), wants=False)
+    while clash is not None:
+        out, stays = clash if clash[1] in needed else (clash[1], clash[0])
+        if out in needed:
+            return Choice({}, {}, clash)
+        if stays not in needed and not graph.conflicts.has(stays, out):
+            out, stays = stays, out
+        left_out[out] = f"it conflicts with {stays}"
+        todo = [out]
+        while todo:
+            gone = todo.pop()
+            for other in (*graph.requires.to(gone), *graph.binds_to.to(gone)):
+                if other in along and other not in left_out:
+                    left_out[other] = f"it needs {out}, which conflicts with {stays}"
+                    todo.append(other)
+        along = _closure(world, name, left_out, held=held)
+        clash = _clash(world, along)
+    return Choice(along, left_out)
+
+
+def tell(world: World, name: str, choice: Choice) -> None:
+    """Say what a start of `name` leaves out."""
+    for other, why in choice.left_out.items():
+        world.tell("unit.left-out", other, f"not started along with {name}: {why}")
+
+
+def _clash(world: World, along: dict[str, None]) -> tuple[str, str] | None:
+    if not world.graph.conflicts:
+        return None
+    pairs = ((each, other) for each in along for other in world.graph.rivals(each))
+    return next((pair for pair in pairs if pair[1] in along), None)
+
+
+def _closure(
+    world: World, name: str, without: Container[str], *, wants: bool = True, held: bool = True
+) -> dict[str, None]:
+    found: dict[str, None] = {}
+    todo = [(name, True)]
+    while todo:
+        current, required = todo.pop()
+        unit = world.wanted_unit(current)
+        if unit is None or current in found or current in without:
+            continue
+        state = world.units.get(current)
+        if state is not None and state.hold is not None and not required and not held:
+            continue
+        found[current] = None
+        if world.desired is not None and current not in world.desired.units:
+            world.graph.replace(current, edges_of(unit, world.desired.canonical))
+        if wants:
+            optional = (*world.graph.wants.of(current), *world.graph.upholds.of(current))
+            todo += ((other, False) for other in optional)
+        todo += ((other, True) for other in world.graph.requirements(current))
+    return found
