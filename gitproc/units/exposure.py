@@ -121,18 +121,27 @@ def too_exposed(
         was = expose(old).score if old is not None and not old.masked else None
         if was is None or now.score >= was:
             change = f"{now.score}" if was is None else f"{was} → {now.score}"
-            lines = [x["line"] for x in now.as_dict()["points"] if x["set"] is False]
-            gaps = [line for line in lines if line and "\n" not in line][:3]
             found.append(
                 Diagnostic(
                     Location(unit.fragment, 0),
                     "error",
                     "",
                     f"{name} is too exposed: {change}, at most {most} is allowed "
-                    f"(policy.max_exposure); most would come of {', '.join(gaps)}",
+                    f"(policy.max_exposure); {_advice(now)}",
                 )
             )
     return found
+
+
+def _advice(exposure: Exposure) -> str:
+    """What would lower the score most; where nothing would, what is left: other settings ask for it."""
+    gaps = [x for x in exposure.as_dict()["points"] if x["set"] is False]
+    lines = [
+        x["line"].rpartition("\n")[2] for x in gaps if x["line"]
+    ]  # of two the first only resets
+    if lines:
+        return f"most would come of {', '.join(lines[:3])}"
+    return f"no setting would lower it, as others ask for what is left: it {gaps[0]['text']}"
 
 
 class _Weighing:

@@ -118,3 +118,21 @@ def test_a_commit_may_not_make_a_service_more_exposed_than_allowed():
     listed = units(a=f"{PLAIN}RestrictAddressFamilies=~AF_INET AF_INET6\nUser=root\n")
     [problem] = too_exposed({}, listed, listed, 8)
     assert "\n" not in problem.message
+
+
+def test_a_refusal_says_what_would_help_or_that_nothing_would():
+    shown = exposure(PLAIN).as_dict()["points"]
+    lines = [x["line"].replace("...", "/srv") for x in shown if x["set"] is False]
+    sealed = "\n".join([PLAIN, *lines, ""])
+
+    def refused(more):
+        units = tree({"a.service": sealed + more}, "*").units
+        [problem] = too_exposed({}, units, units, 0.0)
+        return problem.message.partition("(policy.max_exposure); ")[2]
+
+    own = "no setting would lower it, as others ask for what is left: it reaches device nodes"
+    assert refused("") == own
+    assert refused("SystemCallArchitectures=x86\n") == (
+        "most would come of SystemCallArchitectures=native"
+    )
+    assert refused("AmbientCapabilities=CAP_KILL\n") == "most would come of AmbientCapabilities="
