@@ -18,6 +18,8 @@ from gitproc.core.states import FINE
 from gitproc.core.world import World
 from gitproc.units.seats import home
 
+VERDICTS_KEPT = 1000
+
 
 def describe(commit: CommitMeta) -> str:
     """`1a2b3c4d5e6f Subject (Author)`."""
@@ -84,7 +86,23 @@ def give(
         outcome = Outcome(commit, verdict, reason, seconds, units or {}, world.now)
         world.outbox[outcome.delivery] = outcome
         _record(world, outcome)
+    world.verdicts.pop(commit.sha, None)  # the newest is the last one
     world.verdicts[commit.sha] = verdict
+    _forget_old(world, commit)
+
+
+def _forget_old(world: World, newest: CommitMeta) -> None:
+    """Of commits that are long past the repository's notes have the verdicts; what may come back is kept."""
+    spare = len(world.verdicts) - VERDICTS_KEPT
+    if spare <= 0:
+        return
+    held, deploy = world.held_back, world.deploy
+    needed = {x.sha for x in (newest, world.applied, *world.goods) if x is not None}
+    needed |= {held.commit.sha} if held is not None else set()
+    needed |= {deploy.commit.sha} if deploy is not None else set()
+    for sha in [sha for sha in world.verdicts if sha not in needed][:spare]:
+        del world.verdicts[sha]
+        records.order(world, f"verdict/{sha}", None)
 
 
 def told(world: World, event: OutcomeTold) -> None:

@@ -9,7 +9,7 @@ import pytest
 from gitproc.core.actions import GoBack
 from gitproc.core.events import ApplyAsked, CommitLoaded, OutcomeTold, SyncAsked, Verb
 from gitproc.core.status import commits
-from gitproc.core.verdicts import astray, failed_record, stand_in_for
+from gitproc.core.verdicts import VERDICTS_KEPT, astray, failed_record, stand_in_for
 from gitproc.core.world import Settings
 from tests.core.fake_kernel import RUN, Machine, Program, service
 
@@ -417,3 +417,24 @@ def test_applied_again_nobody_is_tried_who_is_held_or_has_done_his_work():
     assert it.spawns() == ["stubborn", "true"]
     planned = [line for line in it.told("commit.plan") if "tried again" in line]
     assert planned == []
+
+
+def test_verdicts_of_commits_that_are_long_past_are_forgotten():
+    """Their number is bounded, on disk as well; those of commits that may come back stay."""
+    it = machine()
+    it.run(6)
+    good = it.in_force
+    wrong = {**GOOD, "a.service": service("Wrong=1")}
+    for number in range(VERDICTS_KEPT + 5):
+        it.commit({**wrong, "x.service": f"# {number}"}, f"{number:039x}c")
+    kept = it.world.verdicts
+    assert len(kept) == VERDICTS_KEPT
+    assert kept[good] == "good"
+    assert f"{5:039x}c" not in kept
+    assert kept[f"{6:039x}c"] == kept[it.head] == "refused"
+    it.restart()
+    assert it.world.verdicts == kept
+    again = it.commit({**wrong, "x.service": "# again"}, f"{6:039x}c")  # it is the newest now
+    it.commit({**wrong, "x.service": "# another"}, "a" * 40)
+    assert again in it.world.verdicts
+    assert len(it.world.verdicts) == VERDICTS_KEPT
