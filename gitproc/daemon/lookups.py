@@ -29,7 +29,7 @@ from gitproc.units.directive import Directive
 from gitproc.units.directives_sandbox import DYNAMIC_USER
 
 _THREADS = 8
-_FRESH = 5.0  # seconds for which a start believes what another one has asked
+FRESH = 5.0  # seconds for which a start believes what another one has asked
 _DEADLINE = 30.0  # seconds
 _WHO: tuple[Directive[Any], ...] = (d.USER, d.GROUP, d.SUPPLEMENTARY_GROUPS, DYNAMIC_USER)
 
@@ -87,7 +87,7 @@ class Lookups:
             name_service.forget()
             return False
         known = self._waiting.get(order.process)
-        since = known.since if known else time.monotonic() - _FRESH if order.first else 0.0
+        since = known.since if known else time.monotonic() - FRESH if order.first else 0.0
         try:
             with suppress(LaunchError), name_service.asking(since):  # which comes again
                 account_of(order.unit, os.geteuid() == 0)
@@ -104,17 +104,21 @@ class Lookups:
             known.timer.cancel()
         return known is not None
 
-    def unhurried(self, work: Callable[[], None], still: Callable[[], bool]) -> None:
-        """Do what nobody waits for. What it asks and nobody knows is asked first; then it is done, from its
-        beginning, if it is `still` to be done."""
+    def unhurried(
+        self, work: Callable[[], None], still: Callable[[], bool], since: float = 0.0
+    ) -> None:
+        """Do what no process waits for. What it asks, and nobody knows from `since` on (time.monotonic), is
+        asked first; then it is done, from its beginning, if it is `still` to be done."""
         try:
             if self._is_local():
+                name_service.forget()
                 work()
             else:
-                with name_service.asking(0.0):
+                with name_service.asking(since):
                     work()
         except Unanswered as missing:
-            self._ask(missing.question, lambda: self.unhurried(work, still) if still() else None)
+            again = partial(self.unhurried, work, still, since)
+            self._ask(missing.question, lambda: again() if still() else None)
 
     def _wait(self, order: Spawn, since: float, question: Question) -> None:
         process = order.process

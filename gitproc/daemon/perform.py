@@ -53,6 +53,7 @@ from gitproc.daemon.effects import Effects
 from gitproc.daemon.ends import Ends
 from gitproc.daemon.launching import Launching
 from gitproc.daemon.limiting import Limiting
+from gitproc.daemon.opening import Opening
 from gitproc.daemon.releasing import Releasing
 from gitproc.daemon.senders import Senders
 from gitproc.daemon.surroundings import Surroundings
@@ -106,6 +107,7 @@ class Perform:
             post,
         )
         self._launching = Launching(effects, post, self.limiting, self.surroundings, self.warnings)
+        self._opening = Opening(effects.world, self._launching.lookups, effects.sockets.perform)
         self._releasing = Releasing(
             effects,
             self.limiting,
@@ -129,7 +131,7 @@ class Perform:
     def perform(self, action: Action) -> None:
         """Carry out one order."""
         if isinstance(action, SocketOrder):
-            self._e.sockets.perform(action)
+            self._opening.perform(action)
             return
         match action:
             case Spawn():

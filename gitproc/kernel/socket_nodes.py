@@ -60,12 +60,27 @@ def fifo(unit: Unit, path: str) -> tuple[int, Problems]:
             os.close(node)
 
 
+def has_owner(unit: Unit) -> bool:
+    """Whether its nodes are to belong to somebody who has to be looked up."""
+    return bool(unit[s.SOCKET_USER] or unit[s.SOCKET_GROUP])
+
+
+def owner_of(unit: Unit) -> tuple[int, int]:
+    """The numbers of user and group whom its nodes are to belong to, -1 for whoever makes them.
+
+    LaunchError for a user or group that does not exist.
+    """
+    user, group = unit[s.SOCKET_USER], unit[s.SOCKET_GROUP]
+    entry = user_entry(user) if user else None
+    gid = group_id(group) if group else entry.pw_gid if entry else -1
+    return entry.pw_uid if entry else -1, gid
+
+
 def own(unit: Unit, path: str) -> Problems:
     """Give the node its owner and mode; whatever took its place meanwhile is left alone.
 
     LaunchError for a user or group that does not exist.
     """
-    user, group = unit[s.SOCKET_USER], unit[s.SOCKET_GROUP]
     try:
         with safe_path.folder_of(path) as (folder, name):
             fd = os.open(name, _NODE, dir_fd=folder.fd)
@@ -76,10 +91,8 @@ def own(unit: Unit, path: str) -> Problems:
         if not (stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)):
             return [f"{path} is not the socket any more"]
         node = f"/proc/self/fd/{fd}"
-        if user or group:
-            entry = user_entry(user) if user else None
-            gid = group_id(group) if group else entry.pw_gid if entry else -1
-            os.chown(node, entry.pw_uid if entry else -1, gid)
+        if has_owner(unit):
+            os.chown(node, *owner_of(unit))
         os.chmod(node, unit[s.SOCKET_MODE])
     except OSError as error:
         return [f"cannot set owner and mode of {path}: {error.strerror}"]

@@ -98,3 +98,63 @@ def test_a_directory_that_is_away_holds_up_nobody_else(host, away):
 
     away.touch()  # what it was for their starts is enough to end them
     assert host.gitproc("stop", *waiting).status == 0
+
+
+def door(folder: Path, name: str, more: str) -> str:
+    """A socket that is opened when an operator asks for it."""
+    return (
+        f"[Socket]\nListenStream={folder}/{name}\nSocketMode=0600\nService=door.service\n{more}\n"
+    )
+
+
+def test_the_owners_of_sockets_hold_up_nobody_either(host, away):
+    folder = host.root / "doors"
+    names = ("door-remote", "door-group", "door-stopped", "door-slow")
+    host.deploy(
+        {
+            "plain.service": service(),
+            "door.service": f"{ON_DEMAND}",
+            "door-local.socket": door(folder, "local", "SocketUser=bin"),
+            "door-group.socket": door(folder, "group", "SocketUser=bin\nSocketGroup=further"),
+            "door-remote.socket": door(folder, "remote", "SocketUser=remote\nSocketGroup=games"),
+            "door-stopped.socket": door(folder, "stopped", "SocketUser=remote"),
+            "door-slow.socket": door(folder, "slow", "SocketUser=nobody-has-it\nTimeoutSec=1"),
+            "door-plain.socket": door(folder, "plain", ""),
+        }
+    )
+    away.touch()
+    asked = [host.follow("start", f"{x}.socket") for x in names]
+    for name in names[:3]:
+        host.wait(f"{name}.socket", "activating")
+    assert host.gitproc("start", "door-plain.socket", "door-local.socket").status == 0
+    assert host.gitproc("restart", "plain").status == 0
+    host.wait("door-slow.socket", "failed")
+    assert host.unit("door-slow.socket")["result"] == "timeout"
+    assert host.gitproc("stop", "door-stopped.socket").status == 0
+    host.kill_manager()
+    for name in names[:2]:
+        host.wait(f"{name}.socket", "activating")
+    assert host.gitproc("restart", "plain").status == 0
+    assert sorted(x.name for x in folder.iterdir()) == ["local", "plain"]
+
+    away.unlink()
+    for name, owner in (("local", (2, 2)), ("remote", (4711, 60)), ("group", (2, 4712))):
+        host.wait(f"door-{name}.socket", "listening")
+        made = (folder / name).stat()
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (*owner, 0o600)
+    for each in asked:
+        each.communicate(timeout=DEADLINE)
+    assert sorted(x.name for x in folder.iterdir()) == ["group", "local", "plain", "remote"]
+
+    nobody = host.gitproc("start", "door-slow.socket")
+    assert nobody.status != 0
+    assert host.unit("door-slow.socket")["result"] == "resources"
+
+    away.touch()  # a change that a socket takes while it is open sets its owner again
+    changed = door(folder, "group", "SocketUser=bin\nSocketGroup=further").replace("0600", "0640")
+    host.deploy({"door-group.socket": changed})
+    assert host.gitproc("restart", "plain").status == 0
+    away.unlink()
+    until(lambda: (folder / "group").stat().st_mode & 0o777 == 0o640, "it has the mode")
+    away.touch()
+    assert host.gitproc("stop", *(f"{x}.socket" for x in names[:2])).status == 0
