@@ -45,17 +45,26 @@ def named(*settings: str) -> set[str]:
     return {line.partition("=")[0] for text in settings for line in text.splitlines() if line}
 
 
+_SANDBOX = "e2e/test_sandbox.py::test_what_is_denied_and_what_is_granted"
 #: A program tries what is forbidden, in vain, and does it without the directive.
-TRIED = named(
-    *(settings for settings, _ in (*sandbox_table.DENIED, *sandbox_table.NEWER)),
-    *(settings for settings, _ in privileges_table.WISHES),
-    *(limit for _, limit, _ in limits_table.DENIED),
-)
+TRIED = {
+    _SANDBOX: named(*(x for x, _ in (*sandbox_table.DENIED, *sandbox_table.NEWER))),
+    "e2e/test_privileges.py::test_what_is_forbidden_is_tried_in_vain": named(
+        *(x for x, _ in privileges_table.WISHES)
+    ),
+    "e2e/test_process_limits.py::test_what_is_over_a_limit_is_tried_in_vain": named(
+        *(limit for _, limit, _ in limits_table.DENIED)
+    ),
+}
 #: A program cannot do something and can with the directive, or finds what it says and without it something else.
-GIVEN = named(
-    *(more for _, more, _ in sandbox_table.GRANTED),
-    *(settings for settings, _ in exec_table.WISHES),
-)
+GIVEN = {
+    _SANDBOX: named(*(more for _, more, _ in sandbox_table.GRANTED)),
+    "e2e/test_exec.py::test_each_process_finds_what_its_unit_says": named(
+        *(x for x, _ in exec_table.WISHES)
+    ),
+}
+#: Of all of these.
+TABLES = {name for table in (TRIED, GIVEN) for names in table.values() for name in names}
 #: The kernel has it for the group (a machine with every controller), or the unit is told that it has not.
 SET = named(*(text for text, _, _ in knobs.ASKED))
 
@@ -120,12 +129,12 @@ _WORDS = {"KeyringMode": "keyring", "MemoryKSM": "ksm", "CPUSchedulingPriority":
 
 
 def test_every_directive_that_confines_has_a_test():
-    assert [x for x in CENSUS if x not in TRIED | GIVEN | SET | SHOWN.keys()] == []
+    assert [x for x in CENSUS if x not in TABLES | SET | SHOWN.keys()] == []
     assert SHOWN.keys() | NO_MORE <= {*CENSUS}
 
 
 def test_what_is_merely_set_is_known_by_name():
-    assert {*CENSUS} - TRIED - GIVEN - SHOWN.keys() == NO_MORE
+    assert {*CENSUS} - TABLES - SHOWN.keys() == NO_MORE
 
 
 def source_of(test: str) -> str:
