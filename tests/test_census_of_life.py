@@ -52,7 +52,8 @@ TABLES = {
         "Socket",
         named(
             *(f"{x[0]}\n{x[1]}" for x in socket_table.OPTIONS),
-            *(x[1] for x in (*socket_table.ONLY_ROOT, *test_socket_settings.ROUNDED)),
+            *(x[1] for x in socket_table.ONLY_ROOT),
+            *(x[1] for x in test_socket_settings.ROUNDED),
         ),
     ),
     "e2e/test_socket_settings.py::test_how_commands_of_a_socket_end": within(

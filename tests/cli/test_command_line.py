@@ -22,13 +22,6 @@ from tests.cli.command import Command
 
 
 @pytest.fixture
-def root(tmp_path):
-    (tmp_path / "run").mkdir()
-    with Running(tmp_path / "run/gitproc.sock"):
-        yield tmp_path
-
-
-@pytest.fixture
 def gitproc(tmp_path):
     return Command(tmp_path)
 

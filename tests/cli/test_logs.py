@@ -6,15 +6,8 @@ import json
 
 import pytest
 
-from tests.api.example_manager import LONG_AGO, Running
+from tests.api.example_manager import LONG_AGO
 from tests.cli.command import Command
-
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "run").mkdir()
-    with Running(tmp_path / "run/gitproc.sock"):
-        yield tmp_path
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from gitproc.daemon.config import load
 from tests.e2e.drained import drained
@@ -30,6 +30,7 @@ COMMAND = [sys.executable, "-I", "-m", "gitproc.cli.main"]
 CGROUPS = Path("/sys/fs/cgroup")
 WANTED = "[Install]\nWantedBy=multi-user.target\n"
 CONFIG = "settle_seconds = 0.3\n"
+KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails on purpose is not held back
 IDENTITY = {
     "PATH": os.environ["PATH"],
     "HOME": "/nonexistent",
@@ -137,7 +138,7 @@ class Repository:
 
 
 class Machine:
-    """One root, its repository and its daemon. `start` it; `close` fails if anything of it is left."""
+    """One root, its repository and its daemon. `start` it; `close`, or the end of `with`, fails if anything is left."""
 
     def __init__(
         self,
@@ -165,9 +166,15 @@ class Machine:
         self.mounts: list[Path] = []
         self.prefix: list[str] = []
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     # -- the daemon ------------------------------------------------------------------------------
 
-    def start(self, *, wait: bool = True) -> Machine:
+    def start(self, *, wait: bool = True) -> Self:
         """Start the daemon in the foreground of a process of its own; wait until it answers."""
         self._said = (self.root / "said").open("ab")
         self.shim = subprocess.Popen(

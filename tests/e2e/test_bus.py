@@ -7,11 +7,10 @@ import subprocess
 
 import pytest
 
-from tests.e2e.harness import CONFIG, service, until
+from tests.e2e.harness import KEEP, service, until
 
 pytestmark = pytest.mark.root
 
-KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
 PYTHON = "/usr/bin/python3 -I -S"
 BUS = """<busconfig><type>system</type><listen>unix:path=PATH</listen><auth>EXTERNAL</auth>
 <policy context="default"><allow send_destination="*"/><allow own="*"/><allow receive_sender="*"/></policy>

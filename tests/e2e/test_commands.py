@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.harness import CONFIG, WANTED, until
+from tests.e2e.harness import KEEP, WANTED, until
 from tests.e2e.life_table import BEGIN, CASES, HEARD, SAY, SPEAKERS, commands, speaker, told
 
 pytestmark = pytest.mark.root
-
-KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
 
 
 def test_commands_run_in_order_and_what_fails_ends_the_start(machines):

@@ -10,21 +10,18 @@ import sys
 import pytest
 
 from tests.e2e.conditions_table import DRESS, HOLDS, MANAGER, TOGETHER
-from tests.e2e.harness import CONFIG, service, until
+from tests.e2e.harness import KEEP, service, until
 from tests.e2e.private import PrivateMachine
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
-def machine(machines):
-    found = PrivateMachine(config=f'{CONFIG}[deploy]\non_failure = "keep"\n')
-    dress = [sys.executable, "-I", "-S", "-c", DRESS, str(found.root)]
-    found.prefix = [*found.prefix, *dress, *MANAGER]
-    try:
-        yield found.start()
-    finally:
-        found.close()
+def machine():
+    with PrivateMachine(config=KEEP) as machine:
+        dress = [sys.executable, "-I", "-S", "-c", DRESS, str(machine.root)]
+        machine.prefix += [*dress, *MANAGER]
+        yield machine.start()
 
 
 def test_each_condition_lets_start_and_keeps_from_starting(machine):

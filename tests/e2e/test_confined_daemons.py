@@ -20,8 +20,7 @@ CONFINED = {
 def test_memcached_and_redis_are_confined_and_work():
     members = [x for x in FLEET if x.name in CONFINED and x.installed]
     assert len(members) == len(CONFINED)
-    machine = PrivateMachine(config="settle_seconds = 0.3\n")
-    try:
+    with PrivateMachine() as machine:
         machine.start()
         assert (done := machine.inside(PREPARE)).status == 0, done
         machine.deploy({name: text for x in members for name, text in x.shipped().items()})
@@ -33,5 +32,3 @@ def test_memcached_and_redis_are_confined_and_work():
             most, wanted = CONFINED[member.name]
             assert {name: status[name] for name in wanted} == wanted, member.name
             assert int(status["CapBnd"], 16) & ~most == 0, member.name
-    finally:
-        machine.close()

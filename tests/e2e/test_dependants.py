@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import CONFIG, Machine, service, until
+from tests.e2e.harness import KEEP, Machine, service, until
 
 pytestmark = pytest.mark.root
 
@@ -39,7 +39,7 @@ def changed(before: dict[str, int], after: dict[str, int]) -> set[str]:
 @pytest.fixture
 def machine(machines):
     """A database, one that requires it, one that requires that, one that is bound to it, and a part of that."""
-    found = machines(config=f'{CONFIG}[deploy]\non_failure = "keep"\n')
+    found = machines(config=KEEP)
     files = {
         "db.service": db(found),
         "web.service": service(settings=AGAIN, unit=NEEDS),

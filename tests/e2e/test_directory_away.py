@@ -45,12 +45,10 @@ def away(directory):
 
 @pytest.fixture
 def host(directory, away):
-    made = Machine()
-    made.prefix = ["unshare", "-m", "sh", "-c", APART, str(directory)]
-    made.start()
-    yield made
-    away.unlink(missing_ok=True)
-    made.close()
+    with Machine() as machine:
+        machine.prefix = ["unshare", "-m", "sh", "-c", APART, str(directory)]
+        yield machine.start()
+        away.unlink(missing_ok=True)
 
 
 ON_DEMAND = "[Service]\nExecStart=/bin/sh -c 'id -u; id -G; exec sleep 1000'\n"

@@ -103,15 +103,13 @@ def names(folder: Path) -> list[str]:
 @pytest.fixture
 def beside():
     """A machine that is a host of its own to nss-systemd(8), which finds its records in /run/userdb alone."""
-    made = Machine()
-    records = made.root / "run/userdb"
-    made.prefix = ["unshare", "-m", "sh", "-c", APART, str(records)]
-    made.start()
-    if not (knows_records() and known(made.manager, "-s", "systemd", "passwd", "root")):
-        made.close()
-        pytest.skip("no nss-systemd")
-    yield made
-    made.close()
+    with Machine() as machine:
+        records = machine.root / "run/userdb"
+        machine.prefix = ["unshare", "-m", "sh", "-c", APART, str(records)]
+        machine.start()
+        if not (knows_records() and known(machine.manager, "-s", "systemd", "passwd", "root")):
+            pytest.skip("no nss-systemd")
+        yield machine
 
 
 def test_the_name_service_knows_it_while_it_runs(beside):

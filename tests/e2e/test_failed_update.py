@@ -16,12 +16,9 @@ pytestmark = pytest.mark.root
 @pytest.fixture(params=["revert"])
 def machine(request):
     config = f'settle_seconds = 0.1\n[deploy]\non_failure = "{request.param}"\n'
-    machine = Machine(config=config)
-    (machine.root / "server.py").write_text(SERVER)
-    try:
+    with Machine(config=config) as machine:
+        (machine.root / "server.py").write_text(SERVER)
         yield machine.start()
-    finally:
-        machine.close()
 
 
 def head(machine: Machine) -> str:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import CONFIG, Machine, alive, made, service, shell, until
+from tests.e2e.harness import KEEP, Machine, alive, service, shell, until
 
 pytestmark = pytest.mark.root
 
-KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
 PYTHON = "/usr/bin/python3 -I -S"
 # A service that sends what it finds in the file of its name, one message a line, `|` between its lines.
 # READY=1 is said at once unless a second argument says not to; of signals it tells in its log.
@@ -55,11 +54,9 @@ while True:
 @pytest.fixture(scope="module")
 def shared():
     """A machine for all tests of this module that leave others' services alone."""
-    makes = made()
-    machine = next(makes)(config=KEEP)
-    machine.repository.write({"daemon.py": DAEMON})
-    yield machine
-    next(makes, None)
+    with Machine(config=KEEP) as machine:
+        machine.repository.write({"daemon.py": DAEMON})
+        yield machine.start()
 
 
 def daemon(machine: Machine, name: str, settings: str, *arguments: str) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.harness import CONFIG, Machine, made, until
+from tests.e2e.harness import KEEP, Machine, until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
@@ -292,11 +292,9 @@ class Walk:
 @pytest.fixture(scope="module")
 def shared():
     """A machine for all walks."""
-    makes = made()
-    machine = next(makes)(config=f'{CONFIG}[deploy]\non_failure = "keep"\n')
-    machine.repository.write({"main.py": MAIN, "step.sh": STEP})
-    yield machine
-    next(makes, None)
+    with Machine(config=KEEP) as machine:
+        machine.repository.write({"main.py": MAIN, "step.sh": STEP})
+        yield machine.start()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import CONFIG, alive, made, service, shell, until
+from tests.e2e.harness import KEEP, Machine, alive, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -17,9 +17,8 @@ PYTHON = "/usr/bin/python3 -I -S"
 @pytest.fixture(scope="module")
 def shared():
     """A machine for all tests of this module."""
-    makes = made()
-    yield next(makes)(config=f'{CONFIG}[deploy]\non_failure = "keep"\n')
-    next(makes, None)
+    with Machine(config=KEEP) as machine:
+        yield machine.start()
 
 
 SUCCESSION = """

@@ -52,12 +52,9 @@ SOCKET = "[Socket]\nListenStream={}\n[Install]\nWantedBy=sockets.target\n"
 
 @pytest.fixture(scope="module")
 def machine():
-    machine = Machine(config='settle_seconds = 0.1\n[deploy]\non_failure = "keep"\n')
-    (machine.root / "server.py").write_text(SERVER)
-    try:
+    with Machine(config='settle_seconds = 0.1\n[deploy]\non_failure = "keep"\n') as machine:
+        (machine.root / "server.py").write_text(SERVER)
         yield machine.start()
-    finally:
-        machine.close()
 
 
 class Site:
@@ -296,9 +293,8 @@ def test_one_that_crashes_after_it_took_over_is_restarted(machine, site):
 
 
 def test_a_shutdown_waits_for_both():
-    machine = Machine(config="settle_seconds = 0.1\n")
-    (machine.root / "server.py").write_text(SERVER)
-    try:
+    with Machine(config="settle_seconds = 0.1\n") as machine:
+        (machine.root / "server.py").write_text(SERVER)
         machine.start()
         site = Site(machine, "s")
         site.deploy("v1", 0, 1)
@@ -306,8 +302,6 @@ def test_a_shutdown_waits_for_both():
         site.role("draining")
         machine.stop()
         assert machine.log("s").count("ends") == 2
-    finally:
-        machine.close()
 
 
 def test_what_both_share_goes_with_the_last_one(machine, site):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -23,10 +24,9 @@ NAMESPACE = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
 class Container(Machine):
     """A machine whose daemon is PID 1."""
 
-    def start(self, *, wait: bool = True) -> Container:
+    def start(self, *, wait: bool = True) -> Self:
         self.prefix = NAMESPACE
-        super().start(wait=wait)
-        return self
+        return super().start(wait=wait)
 
     @property
     def first(self) -> int:
@@ -55,9 +55,8 @@ class Container(Machine):
 
 @pytest.fixture
 def container():
-    made = Container()
-    yield made.start()
-    made.close()
+    with Container() as machine:
+        yield machine.start()
 
 
 def children(pid):
@@ -117,11 +116,10 @@ def test_a_killed_manager_comes_back_and_the_services_stay(container):
 
 
 def test_a_wrong_configuration_ends_the_container_with_its_status():
-    made = Container()
-    made.config_file.write_text("no_such_key = 1\n")
-    try:
+    with Container() as machine:
+        machine.config_file.write_text("no_such_key = 1\n")
         done = subprocess.run(
-            [*NAMESPACE, *COMMAND, "daemon", "--root", str(made.root)],
+            [*NAMESPACE, *COMMAND, "daemon", "--root", str(machine.root)],
             capture_output=True,
             text=True,
             timeout=DEADLINE,
@@ -129,5 +127,3 @@ def test_a_wrong_configuration_ends_the_container_with_its_status():
         )
         assert done.returncode == 78, done.stderr
         assert "no_such_key" in done.stderr
-    finally:
-        made.close()

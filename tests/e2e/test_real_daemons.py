@@ -76,13 +76,10 @@ def gone(machine: PrivateMachine, daemon: Daemon, everyone: set[int], group: Pat
 
 
 def prepared() -> Iterator[PrivateMachine]:
-    machine = PrivateMachine()
-    try:
+    with PrivateMachine() as machine:
         machine.start()
         assert (done := machine.inside(PREPARE)).status == 0, done
         yield machine
-    finally:
-        machine.close()
 
 
 @pytest.fixture

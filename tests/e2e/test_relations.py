@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import CONFIG, Machine, service, until
+from tests.e2e.harness import KEEP, Machine, service, until
 
 pytestmark = pytest.mark.root
 
@@ -20,7 +20,7 @@ def on_demand(command: str, settings: str = "") -> str:
 
 
 def test_conditions_asserts_and_exec_condition(machines):
-    machine: Machine = machines(config=CONFIG + '[deploy]\non_failure = "keep"\n')
+    machine: Machine = machines(config=KEEP)
     gate = machine.root / "gate"
     machine.deploy(
         {

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.harness import CONFIG, service, shell, until
+from tests.e2e.harness import KEEP, service, shell, until
 
 pytestmark = pytest.mark.root
 
-KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
 POLICIES = ("no", "always", "on-success", "on-failure", "on-abnormal", "on-abort", "on-watchdog")
 SLEEP = "/bin/sleep 1000"
 #: How a service ends -> its result, what restarts it (a column for each policy), command, settings.

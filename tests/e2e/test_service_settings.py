@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import CONFIG, free_port, service, shell, until
+from tests.e2e.harness import KEEP, free_port, service, shell, until
 from tests.e2e.private import PrivateMachine
 
 pytestmark = pytest.mark.root
 
-KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
 PYTHON = "/usr/bin/python3 -I -S"
 DEAF = """
 import signal, time
@@ -40,11 +39,8 @@ os._exit(0)
 
 @pytest.fixture(scope="module")
 def machine():
-    found = PrivateMachine(config=KEEP)
-    try:
-        yield found.start()
-    finally:
-        found.close()
+    with PrivateMachine(config=KEEP) as machine:
+        yield machine.start()
 
 
 def test_deadlines(machine):

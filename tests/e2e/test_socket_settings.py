@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.exec_table import PROBE, Place
-from tests.e2e.harness import CONFIG, Machine, until
+from tests.e2e.harness import KEEP, Machine, until
 from tests.e2e.private import PrivateMachine
 from tests.e2e.socket_table import BASE, ONLY_ROOT, OPTIONS, TCP, TCP4, UDP4, USUAL
 from tests.e2e.test_sockets import socket_unit
@@ -27,7 +27,6 @@ PATHS = "[Install]\nWantedBy=paths.target\n"
 NOBODY = pwd.getpwnam("nobody")
 DAEMON = pwd.getpwnam("daemon")
 PYTHON = "/usr/bin/python3 -I -S"
-KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
 # Argument: the options to tell of, by the name of the descriptor.
 TELL = """
 import json, os, socket, sys
@@ -44,13 +43,13 @@ PROTOCOLS = {"udplite": (UDP4, 136), "sctp": (TCP4, 132), "mptcp": (TCP4, 262)}
 
 @pytest.fixture(scope="module")
 def machine():
-    found = PrivateMachine(config=KEEP)
-    os.environ["FROM_OUTSIDE"] = "passed"
-    try:
-        yield found.start()
-    finally:
-        del os.environ["FROM_OUTSIDE"]
-        found.close()
+    with PrivateMachine(config=KEEP) as machine:
+        os.environ["FROM_OUTSIDE"] = "passed"
+        try:
+            machine.start()
+        finally:
+            del os.environ["FROM_OUTSIDE"]
+        yield machine
 
 
 def value_of(told: str) -> int | str:

@@ -47,12 +47,9 @@ def socket_unit(listen: str, settings: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def machine():
-    machine = Machine(config='settle_seconds = 0.1\n[deploy]\non_failure = "keep"\n')
-    (machine.root / "server.py").write_text(SERVER)
-    try:
+    with Machine(config='settle_seconds = 0.1\n[deploy]\non_failure = "keep"\n') as machine:
+        (machine.root / "server.py").write_text(SERVER)
         yield machine.start()
-    finally:
-        machine.close()
 
 
 def state_of(machine: Machine, name: str) -> tuple[str, str]:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import COMMAND, Machine, made, service, shell, until
+from tests.e2e.harness import COMMAND, Machine, service, shell, until
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
 def machine():
-    yield from (make() for make in made())
+    with Machine() as machine:
+        yield machine.start()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.e2e.harness import CONFIG, until
+from tests.e2e.harness import until
 from tests.e2e.private import PrivateMachine
 from tests.e2e.test_timers import TIMERS, lines
 
@@ -57,15 +57,12 @@ def zone_file(seconds: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def machine():
-    found = PrivateMachine(config=CONFIG)
-    found.prefix += ["/usr/bin/env", "-u", "TZ"]
-    (found.root / "utc").write_bytes(zone_file(0))
-    (found.root / "east").write_bytes(zone_file(3600))
-    try:
-        found.start().deploy(files(found))
-        yield found
-    finally:
-        found.close()
+    with PrivateMachine() as machine:
+        machine.prefix += ["/usr/bin/env", "-u", "TZ"]
+        (machine.root / "utc").write_bytes(zone_file(0))
+        (machine.root / "east").write_bytes(zone_file(3600))
+        machine.start().deploy(files(machine))
+        yield machine
 
 
 def jobs(machine, name: str) -> list[dict[str, float]]:

@@ -10,19 +10,17 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import CONFIG, WANTED, Machine, made, shell, until
+from tests.e2e.harness import KEEP, WANTED, Machine, shell, until
 
 pytestmark = pytest.mark.root
 
-KEEP = f'{CONFIG}[deploy]\non_failure = "keep"\n'  # what fails here fails on purpose
 ONESHOT = "Type=oneshot\nRemainAfterExit=yes\n"
 
 
 @pytest.fixture(scope="module")
 def machine():
-    makes = made()
-    yield next(makes)(config=KEEP)
-    next(makes, None)
+    with Machine(config=KEEP) as machine:
+        yield machine.start()
 
 
 def says(machine: Machine, word: str) -> str:

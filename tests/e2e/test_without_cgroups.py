@@ -14,12 +14,9 @@ COVERED = ["unshare", "--mount", "sh", "-c",
 
 @pytest.fixture
 def machine():
-    made = Machine()
-    made.prefix = COVERED
-    try:
-        yield made.start()
-    finally:
-        made.close()
+    with Machine() as machine:
+        machine.prefix = COVERED
+        yield machine.start()
 
 
 def test_what_a_killed_manager_knew_is_stopped_by_the_next(machine):

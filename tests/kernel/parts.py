@@ -15,14 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from gitproc.errors import HostError
 from gitproc.kernel import processes
 from gitproc.kernel.cgroup_layout import Kind, Layout, detect
+from gitproc.kernel.disks import disk_of
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Setting, Unit
 
 DEADLINE = 10.0
+SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1000)"]
 #: Leaves its parent and its session behind, as a daemon does; prints the pid of what is left.
 _ESCAPE = """
@@ -50,6 +53,19 @@ def unit(text: str, name: str = "test.service") -> Unit:
     made = Unit(name, name, settings, Host(), diagnostics=problems)
     assert not problems, problems
     return made
+
+
+def on_disk(path: Path, size: int) -> Path:
+    """Make a file that is written down and can be read around the cache; without a disk the test is left out."""
+    path.write_bytes(os.urandom(size))
+    with path.open("rb") as held:
+        os.fsync(held.fileno())
+    try:
+        disk_of(str(path))
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+    except (HostError, OSError) as error:
+        pytest.skip(f"no disk: {error}")
+    return path
 
 
 def be_subreaper(wanted: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from gitproc.errors import HostError
 from gitproc.kernel.disks import disk_of
-from tests.kernel.parts import bench_with, unit, until
+from tests.kernel.parts import bench_with, on_disk, unit, until
 
 pytestmark = pytest.mark.root
 
@@ -34,17 +33,7 @@ def made():
 
 @pytest.fixture
 def file(tmp_path):
-    """A file on a disk, read around the cache."""
-    path = tmp_path / "file"
-    path.write_bytes(os.urandom(4 * MIB))
-    with path.open("rb") as held:
-        os.fsync(held.fileno())
-    try:
-        disk_of(str(path))
-        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
-    except (HostError, OSError) as error:
-        pytest.skip(f"no disk: {error}")
-    return path
+    return on_disk(tmp_path / "file", 4 * MIB)
 
 
 def test_paths_mean_disks(file):

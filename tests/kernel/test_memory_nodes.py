@@ -41,6 +41,5 @@ def test_a_node_that_is_not_allowed_is_refused(made):
     for name, text in {"a.service": f"AllowedMemoryNodes={first}", "b.service": ""}.items():
         assert made.controller.create(unit(text, name)) == []
         said[name] = made.start(name, argv).stdout.read().split()
-    print(said)
     assert said["a.service"] == [str(first), "taken", "22"]
     assert said["b.service"][1:] == ["taken", "taken"]

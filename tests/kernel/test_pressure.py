@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.parts import SLEEP, bench, layouts, unit, until
+from tests.kernel.parts import SLEEP, SPIN, bench, layouts, unit, until
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(not Path("/proc/pressure/cpu").exists(), reason="no PSI in this kernel"),
 ]
-SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import sys
 import pytest
 
 from gitproc.kernel import processes
-from tests.kernel.parts import bench_with, unit, until
+from tests.kernel.parts import SPIN, bench_with, unit, until
 
 pytestmark = pytest.mark.root
 
-SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 #: Says for how long it was kept from running, each time it was by more than a scheduler's turn.
 PAUSES = """
 import time

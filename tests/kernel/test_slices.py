@@ -9,20 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from gitproc.errors import HostError
 from gitproc.kernel import processes
 from gitproc.kernel.cgroup_layout import Kind
-from gitproc.kernel.disks import disk_of
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units.unit import Unit
-from tests.kernel.parts import SLEEP, bench, layouts, unit, until
+from tests.kernel.parts import SLEEP, SPIN, bench, layouts, on_disk, unit, until
 from tests.kernel.test_knobs import budget
 
 pytestmark = pytest.mark.root
 
 LAYOUTS = {name: x for name, x in layouts().items() if x.kind is not Kind.NONE}
 LIMITING = {name: x for name, x in LAYOUTS.items() if name != "v2 without controllers"}
-SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 #: Reads a file once, around the cache.
 READ = [sys.executable, "-I", "-S", "-c", """
 import mmap, os, sys
@@ -160,15 +157,7 @@ def test_slices_share_the_processor_as_weighted(made, slices, up):
 def test_a_slice_counts_what_its_units_read(made, slices, up, tmp_path):
     if not made.controller._limits.has("io"):
         pytest.skip("no io controller")
-    file = tmp_path / "file"
-    file.write_bytes(bytes(1 << 16))
-    with file.open("rb") as held:
-        os.fsync(held.fileno())
-    try:
-        disk_of(str(file))
-        os.close(os.open(file, os.O_RDONLY | os.O_DIRECT))
-    except (HostError, OSError) as error:
-        pytest.skip(f"no disk: {error}")
+    file = on_disk(tmp_path / "file", 1 << 16)
     assert up("IOAccounting=yes", "a.slice") == []
     made.controller.create(unit("Slice=a.slice", "x.service"))
     made.start("x.service", [*READ, str(file)]).wait()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.e2e.harness import CONFIG, service, shell, until
+from tests.e2e.harness import CONFIG, KEEP, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -83,7 +83,7 @@ def test_a_manager_killed_on_the_way_back(machines):
 
 
 def test_keep_leaves_it(machines):
-    machine = machines(config=CONFIG + '[deploy]\non_failure = "keep"\n')
+    machine = machines(config=KEEP)
     machine.deploy({"a.service": service()})
     bad = machine.deploy({"a.service": FAILING}, "failed")
     machine.wait("a", "failed")

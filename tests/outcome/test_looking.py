@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import CONFIG, service, shell, until
+from tests.e2e.harness import CONFIG, KEEP, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -129,7 +129,7 @@ def test_the_failure_names_the_commit(machine):
 
 
 def test_status_of_a_failed_unit_names_it_too(machines):
-    machine = machines(config=CONFIG + '[deploy]\non_failure = "keep"\n')
+    machine = machines(config=KEEP)
     good = machine.deploy({"a.service": service()})
     bad = machine.deploy({"a.service": service("/bin/false")}, "failed")
     machine.kill_manager()
