@@ -52,6 +52,9 @@ fuzz: .venv/stamp    ## fuzz what reads files and messages, guided by coverage: 
 mutants: .venv/stamp    ## prove that the tests of the core notice faults, one by one (minutes)
 	@$(BIN)/python -m tests.core.mutants
 
+dropped: .venv/stamp    ## prove that the tests of directives notice when one is left out, as root: make dropped [ONLY="Socket Nice"] (an hour)
+	@$(BIN)/python -m tests.dropped $(ONLY)
+
 vm:    ## the virtual machine's image for tests under systemd (root; once, about a minute)
 	@tools/debian vm
 
@@ -61,4 +64,4 @@ clean:    ## remove what make made (not the virtual machine's image)
 .venv/stamp: pyproject.toml tools/venv
 	@tools/venv
 
-.PHONY: help run demo test lint fmt bench histories fuzz mutants soak deb vm clean
+.PHONY: help run demo test lint fmt bench histories fuzz mutants dropped soak deb vm clean

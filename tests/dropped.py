@@ -1,11 +1,11 @@
 """Directives taken out, one by one, to prove that the test which a census names for each of them bites.
 
-`python -m tests.dropped [PATTERN...]` copies the project, puts a seam into the loader of the copy that leaves out
-every line of one directive, as the test and the daemons that it starts read unit files, and runs the test: it has
-to fail. PATTERN: a section, a directive or both (`Socket`, `Nice`, `Service.Limit*`), or a part of a test's name.
+`python -m tests.dropped [PATTERN...]` copies the project, puts a seam into the copy that leaves out every line
+of one directive, for the test as for the daemons that it starts, and runs the test: it has to fail. PATTERN: a
+section, a directive or both (`Socket`, `Nice`, `Service.Limit*`), or a part of a test's name.
 
-Not covered: what the virtual machine shows, what is tried without a unit file, and what this machine skips; the
-summary names them.
+Not covered: what the virtual machine shows, what is tried without a unit, and what this machine skips; the summary
+names them.
 """
 
 from __future__ import annotations
@@ -31,26 +31,30 @@ DEADLINE = 300.0  # seconds for one run of pytest, which has deadlines of its ow
 PATIENCE = (
     6.0  # seconds; what is left out is mostly waited for in vain, so the copy's tests wait less
 )
-#: At the end of the copy's parser. Both files lie beside it: what to leave out, and that something was.
+#: At the end of the copy's `units/assignments.py`, through which all that units say goes, read from files or not.
+#: Beside it lie what to leave out, and that something was; the built-in targets (line 0) keep all they have.
 SEAM = """
 
-_parse_all = parse
-
-
-def parse(data: bytes, path: str) -> Parsed:
+def _leave_out() -> None:
     from contextlib import suppress
     from pathlib import Path
 
-    found = _parse_all(data, path)
-    dropped = Path(__file__).with_name("dropped").read_text().split()
-    rows = zip(found.settings.assigned, found.settings.lines)
-    kept = [(said, line) for said, line in rows if said[0] not in dropped]
-    if len(kept) == len(found.settings.lines):
-        return found
-    with suppress(OSError):
-        Path(__file__).with_name("met").touch()
-    settings = Assignments(tuple(x for x, _ in kept), tuple(x for _, x in kept), path)
-    return Parsed(settings, found.sections, found.diagnostics)
+    whole, here = Assignments.__init__, Path(__file__)
+    dropped = {*here.with_name("dropped").read_text().split()}
+
+    def made(self, assigned, lines, files):
+        kept = [n for n, (key, _) in enumerate(assigned) if key not in dropped or not lines[n]]
+        if len(kept) < len(assigned):
+            with suppress(OSError):
+                here.with_name("met").touch()
+            if not isinstance(files, str):
+                files = tuple(files[n] for n in kept)
+        whole(self, tuple(assigned[n] for n in kept), tuple(lines[n] for n in kept), files)
+
+    Assignments.__init__ = made
+
+
+_leave_out()
 """
 
 
@@ -63,17 +67,17 @@ class Case(NamedTuple):
 
 
 class Verdict(Enum):
-    """What a test says to a directive that is not there."""
+    """What a test says to a directive that is not there; the best that a test has to say counts."""
 
     NOTICED = "noticed"
-    UNNOTICED = "NOT NOTICED"
-    UNMET = "no unit file"  # of a test without units: nothing was left out
     BROKEN = "FAILS ANYWAY"
-    SKIPPED = "skipped"
     ELSEWHERE = "in the VM"
+    SKIPPED = "skipped"
+    UNMET = "no unit"  # nothing was left out: the test tries what carries the directive out
+    UNNOTICED = "NOT NOTICED"
 
 
-FINDINGS = (Verdict.UNNOTICED, Verdict.BROKEN)
+FINDINGS = (Verdict.BROKEN, Verdict.UNNOTICED)
 
 
 class Row(NamedTuple):
@@ -121,8 +125,10 @@ class Copy:
         left_out = (".*", "__pycache__", "dist", "build", "*.egg-info")
         shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(*left_out), symlinks=True)
         self._units = self.tree / "gitproc" / "units"
-        with (self._units / "parser.py").open("a") as parser:
-            parser.write(SEAM)
+        self._met = self._units / "met"
+        with (self._units / "assignments.py").open("a") as module:
+            module.write(SEAM)
+        self._drop()
         harness = self.tree / "tests" / "e2e" / "harness.py"
         text, count = re.subn(
             r"(?m)^DEADLINE = [0-9.]+", f"DEADLINE = {PATIENCE}", harness.read_text()
@@ -139,11 +145,13 @@ class Copy:
         packages.mkdir(parents=True)
         (packages / "copy.pth").write_text(f"{self.tree}\n{sysconfig.get_path('purelib')}\n")
 
+    def _drop(self, *keys: str) -> None:
+        (self._units / "dropped").write_text(" ".join(keys))
+        self._met.unlink(missing_ok=True)
+
     def run(self, test: str, *dropped: str) -> tuple[Verdict, str]:
         """What a test says without these keys, and why it failed."""
-        (self._units / "dropped").write_text(" ".join(dropped))
-        met = self._units / "met"
-        met.unlink(missing_ok=True)
+        self._drop(*dropped)
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
         }
@@ -164,19 +172,24 @@ class Copy:
             return Verdict.BROKEN, f"no end within {DEADLINE:.0f} s"
         said = re.findall(r"^(?:FAILED|ERROR) \S+(?: - (.*))?$", done.stdout, re.MULTILINE)
         if done.returncode == 1 and said:
-            noticed = met.exists()
-            return Verdict.NOTICED if noticed else Verdict.BROKEN, said[0]
+            return Verdict.NOTICED if self._met.exists() else Verdict.BROKEN, said[0]
         if done.returncode != 0:
             return Verdict.BROKEN, (done.stdout + done.stderr).strip()[-400:]
         if " passed" not in done.stdout.splitlines()[-1]:
             return Verdict.SKIPPED, ""
-        return Verdict.UNNOTICED if met.exists() else Verdict.UNMET, ""
+        return Verdict.UNNOTICED if self._met.exists() else Verdict.UNMET, ""
 
 
 def rows(wanted: Iterable[Case], copy: Copy) -> Iterator[Row]:
-    """Each case, run; those of one test after that test has passed with everything in its place."""
+    """Each case, run; those of one test after that test has passed with everything in its place.
+
+    A directive that one test has noticed is done.
+    """
     before, stands = "", Verdict.UNMET
+    noticed = set()
     for case in wanted:
+        if case.directive in noticed:
+            continue
         if case.test.startswith("vm/"):
             yield Row(case, Verdict.ELSEWHERE, "", 0.0)
             continue
@@ -189,26 +202,41 @@ def rows(wanted: Iterable[Case], copy: Copy) -> Iterator[Row]:
             verdict, why = copy.run(case.test, *case.keys)
         else:
             verdict = stands
+        if verdict is Verdict.NOTICED:
+            noticed.add(case.directive)
         yield Row(case, verdict, why, time.monotonic() - began)
+
+
+def summary(found: Iterable[Row]) -> dict[Verdict, list[str]]:
+    """The directives by what counts of what their tests say."""
+    order = [*Verdict]
+    best: dict[str, Verdict] = {}
+    for row in found:
+        before = best.get(row.case.directive, row.verdict)
+        best[row.case.directive] = min(before, row.verdict, key=order.index)
+    return {
+        x: sorted(name for name in best if best[name] is x) for x in order if x in best.values()
+    }
 
 
 def main() -> None:
     """Run those that the command line asks for, or all."""
     wanted = chosen(sys.argv[1:])
-    counts: dict[Verdict, list[str]] = {}
-    for row in rows(wanted, Copy()):
-        counts.setdefault(row.verdict, []).append(row.case.directive)
-        print(
-            f"{row.verdict.value:12} {row.seconds:5.1f} s  {row.case.directive:34} {row.case.test}"
-            f"{'  ' * bool(row.why)}{row.why}",
-            flush=True,
-        )
-    for verdict, names in counts.items():
-        told = "" if verdict is Verdict.NOTICED else f": {' '.join(sorted(names))}"
-        print(f"{len(names)} {verdict.value}{told}")
     if not wanted:
         sys.exit("no directive is called that")
-    sys.exit(any(verdict in FINDINGS for verdict in counts))
+    found = []
+    for row in rows(wanted, Copy()):
+        found.append(row)
+        case = row.case
+        print(
+            f"{row.verdict.value:12} {row.seconds:5.1f} s  {case.directive:34} {case.test}  {row.why}",
+            flush=True,
+        )
+    told = summary(found)
+    for verdict, names in told.items():
+        print(f"{len(names)} {verdict.value}{'' if verdict is Verdict.NOTICED else ': '}", end="")
+        print("" if verdict is Verdict.NOTICED else " ".join(names))
+    sys.exit(any(verdict in FINDINGS for verdict in told))
 
 
 if __name__ == "__main__":

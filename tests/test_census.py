@@ -99,6 +99,8 @@ SHOWN = {
     "IPCNamespacePath": "e2e/test_sandbox.py::test_what_an_instance_shares_and_who_joins_it",
     "ImportCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
     "KeyringMode": "shim/test_keyring.py",
+    "LimitNICE": "vm/inside/limits.py::test_limits_that_are_raised",
+    "LimitRTPRIO": "vm/inside/limits.py::test_limits_that_are_raised",
     "LoadCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
     "MemoryHigh": "vm/inside/knobs.py::test_who_is_above_memory_high_is_slowed_down",
     "MemoryKSM": "shim/test_scheduling.py::test_merging_of_pages_is_done_or_said",

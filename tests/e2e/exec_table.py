@@ -118,10 +118,16 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ("TimerSlackNSec=1ms", {"slack": 1_000_000}),
     ("LimitCORE=1K:2K\nLimitNOFILE=99", {"limits.CORE": [1024, 2048], "limits.NOFILE": [99, 99]}),
     ("LimitFSIZE=1G\nLimitCPU=1min", {"limits.FSIZE": [1 << 30] * 2, "limits.CPU": [60, 60]}),
-    ("LimitSTACK=4M:8M\nLimitDATA=1G", {"limits.STACK": [4 << 20, 8 << 20]}),
+    (
+        "LimitSTACK=4M:8M\nLimitDATA=1G",
+        {"limits.STACK": [4 << 20, 8 << 20], "limits.DATA.0": 1 << 30},
+    ),
     ("LimitNPROC=50:60\nLimitAS=4G", {"limits.NPROC": [50, 60], "limits.AS": [4 << 30] * 2}),
     ("LimitSIGPENDING=9\nLimitMSGQUEUE=8K", {"limits.SIGPENDING": [9, 9]}),
-    ("LimitMSGQUEUE=8K\nLimitMEMLOCK=4K", {"limits.MSGQUEUE": [8192] * 2}),
+    (
+        "LimitMSGQUEUE=8K\nLimitMEMLOCK=4K",
+        {"limits.MSGQUEUE": [8192] * 2, "limits.MEMLOCK.0": 4096},
+    ),
     ("LimitRTPRIO=0\nLimitNICE=0", {"limits.RTPRIO": [0, 0], "limits.NICE": [0, 0]}),
     ("LimitRSS=1M\nLimitRTTIME=5s", {"limits.RTTIME": [5_000_000] * 2, "limits.RSS.0": 1 << 20}),
     ("LimitLOCKS=12:34", {"locks": ["12", "34"]}),

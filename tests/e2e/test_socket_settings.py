@@ -136,7 +136,7 @@ Environment=A=1 B=2
 EnvironmentFile={machine.root}/variables
 PassEnvironment=FROM_OUTSIDE
 UnsetEnvironment=B
-Nice=5
+Nice=13
 LimitNOFILE=99
 SocketGroup=daemon
 """
@@ -159,7 +159,7 @@ SocketGroup=daemon
         "groups": sorted({4, DAEMON.pw_gid}),
         "cwd": "/usr",
         "umask": "0077",
-        "nice": 5,
+        "nice": 13,
         "env.A": "1",
         "env.B": None,
         "env.C": "of a file",

@@ -1,6 +1,7 @@
 """Inside the machine: limits hold in the unified cgroup tree, and are named when they are reached."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,19 @@ def test_a_child_that_the_budget_of_all_ends_is_a_matter_of_its_unit(unit):
         assert asked("worker", "Result") == "oom-kill"
     finally:
         commit({"-.slice": None})
+
+
+def test_limits_that_are_raised(unit):
+    """What needs CAP_SYS_RESOURCE: a machine of the tests without it can but lower what is 0 already."""
+    unit("raised", "[Service]\nLimitNICE=30\nLimitRTPRIO=7:8\nExecStart=/usr/bin/sleep 1000\n")
+    limits = Path(f"/proc/{wait_for(lambda: pid('raised'))}/limits").read_text().splitlines()
+    found = {
+        name: x.split()[3:5]
+        for x in limits
+        for name in ("nice", "realtime")
+        if f"Max {name} p" in x
+    }
+    assert found == {"nice": ["30", "30"], "realtime": ["7", "8"]}
 
 
 def used(at):
