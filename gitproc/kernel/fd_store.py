@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-import stat
-from collections.abc import Iterable
 from contextlib import suppress
 
 from gitproc.immutable import mutable
 from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.same_file import is_same
 from gitproc.units import directives as d
 from gitproc.units.directives_socket import parse_fd_name
 from gitproc.units.unit import Unit
@@ -51,8 +50,8 @@ class FdStore:
         """Keep these, as far as the unit may; what is kept leaves `fds`. Why something is not, or empty."""
         problem = ""
         for fd in fds[:]:
-            if _is_among(fd, (each.fd for each in self._units.get(unit.name, ()))):
-                continue  # a second one of the same socket is closed without a word, as in systemd
+            if any(is_same(fd, each.fd) for each in self._units.get(unit.name, ())):
+                continue  # a second one is closed without a word, as in systemd
             if len(self._units.get(unit.name, ())) >= unit[d.FILE_DESCRIPTOR_STORE_MAX]:
                 problem = (
                     f"no more than {unit[d.FILE_DESCRIPTOR_STORE_MAX]} descriptors are kept for it"
@@ -127,12 +126,3 @@ def _valid(name: str) -> str:
         return parse_fd_name(name) or _UNNAMED
     except ValueError:
         return _UNNAMED
-
-
-def _is_among(fd: int, others: Iterable[int]) -> bool:
-    """Whether this is a duplicate of a socket; of files that cannot be told."""
-    info = os.fstat(fd)
-    if not stat.S_ISSOCK(info.st_mode):
-        return False
-    found = (os.fstat(other) for other in others)
-    return any((x.st_dev, x.st_ino) == (info.st_dev, info.st_ino) for x in found)
