@@ -35,6 +35,7 @@ from gitproc.core.transitions import LIVES
 from gitproc.core.unit_state import Running, UnitState
 from gitproc.core.world import World
 from gitproc.units import directives as d
+from gitproc.units.names import is_valid_slice
 from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 
@@ -97,7 +98,8 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
             continue
         if state.unit is None:
             # Its kept definition is lost: nothing can be said about it but that it must not go on.
-            world.do(SignalTree(overlap.seat_of(world, state), state.invocation, SIGKILL))
+            if not is_valid_slice(state.name):  # what is in its group are other units
+                world.do(SignalTree(overlap.seat_of(world, state), state.invocation, SIGKILL))
             fresh = UnitState(state.name, hold=state.hold, demanded=state.demanded)
             world.units[state.name] = fresh
             world.touch(state.name)

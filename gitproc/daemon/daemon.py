@@ -161,7 +161,7 @@ class Daemon:
         """Adopt, serve, follow; returns the exit status."""
         from gitproc.core.records import forget_texts
         from gitproc.daemon.effects import Effects
-        from gitproc.daemon.loop import Mailbox
+        from gitproc.daemon.loop import LIMITED, Mailbox
         from gitproc.daemon.occasions import Occasions
         from gitproc.daemon.perform import Perform
         from gitproc.daemon.recover import adopt, load_world, running_unit
@@ -221,7 +221,8 @@ class Daemon:
         for signo in asked:
             self._terminate(mailbox.post, signo)
         await adopt(effects, perform.surroundings, mailbox.post, same_shim=same_shim)
-        perform.limiting.resume()
+        perform.limiting.resume(world.recorded.get(LIMITED, ()))
+        state.put(LIMITED, None)
         senders = perform.senders
         notify = NotifySocket(
             welcome.notify_fd,

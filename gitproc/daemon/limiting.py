@@ -6,7 +6,7 @@ its start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gitproc.core.events import Event, LimitsFailed, OutOfMemory, Process
 from gitproc.core.world import World
@@ -22,6 +22,8 @@ from gitproc.units.directives_resources import (
     IP_ADDRESS_DENY,
     SLICE,
 )
+from gitproc.units.names import is_valid_slice
+from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
 _GUARDS = frozenset(x.key for x in ACCESS_ROWS)
@@ -101,8 +103,11 @@ class Limiting:
                 problems = self._controller.set_limits(state.unit)
                 self._failed(name, state.invocation, problems + self._guarded(state.unit))
 
-    def resume(self) -> None:
-        """A manager has come back to what an earlier one left running."""
+    def resume(self, interrupted: Iterable[str] = ()) -> None:
+        """A manager has come back to what an earlier one left running.
+
+        `interrupted`: units whose limits that one was about to change, or to lift.
+        """
         for state in self._world.units.values():
             if state.unit is None or state.down:
                 continue
@@ -110,6 +115,13 @@ class Limiting:
                 self._watch(state.unit, state.invocation)
             elif not _INHERITED.isdisjoint(state.unit.values):
                 self._givers.add(state.name)
+        for name in interrupted:
+            found = self._world.units.get(name)
+            if found is not None and found.unit is not None and not found.down:
+                self.change(found.unit, found.invocation)
+            elif is_valid_slice(name):
+                self._givers.add(name)
+                self.release(Unit(name, "", (), Host()))
 
     def _watch(self, unit: Unit, invocation: str) -> None:
         """Tell of OOM kills in the unit's cgroup, also of those that its main process survives."""

@@ -1,10 +1,10 @@
 """The loop: one thread owns the world. Facts come in through the mailbox, orders go out after each turn.
 
-A turn takes in everything that has arrived, writes what became durable with one write(2), carries out the
-orders (what people are told comes after what is done to processes), and only when the journal is safely on
-disk (fdatasync, in a thread) are exits acknowledged to the shim. A crash between any two of these steps
-loses nothing: an order that was not carried out is repeated under the same token, an exit that was not
-acknowledged comes again.
+A turn takes in everything that has arrived, keeps the definitions that are in force from now on, writes what
+became durable with one write(2), carries out the other orders (what people are told comes after what is done to
+processes), and only when the journal is safely on disk (fdatasync, in a thread) are exits acknowledged to the
+shim. A crash between any two of these steps loses nothing: an order that was not carried out is repeated under
+the same token, limits that were being changed are set again, an exit that was not acknowledged comes again.
 """
 
 from __future__ import annotations
@@ -13,11 +13,21 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
-from gitproc.core.actions import Acknowledge, Action, Announce, Record, Signal, SignalTree
+from gitproc.core.actions import (
+    Acknowledge,
+    Action,
+    Announce,
+    Keep,
+    Record,
+    Release,
+    SetLimits,
+    Signal,
+    SignalTree,
+)
 from gitproc.core.events import CommitLoaded, Event, SourceFailed, Tick
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import World
@@ -30,6 +40,8 @@ TOLD = "told"
 """The record of the last events told."""
 SIGNALLED = "signalled"
 """The record of up to when (seconds, CLOCK_BOOTTIME) all signals that were ordered have been sent."""
+LIMITED = "limited"
+"""The record of the units (their names) whose limits are being changed or lifted."""
 _TURN = 256  # events taken in before orders go out, so that a flood does not delay them
 _SYNC_PAUSE = 0.01  # seconds for which an exit may wait to be made safe, so that many are at once
 _DISK_RETRY = 5.0  # seconds
@@ -140,12 +152,15 @@ class Mailbox:
                     orders.append(action)
         if news:  # they are in the journal before they are in their log: see `recover.load_world`
             self._state.put_text(TOLD, self._performer.tell(news))
+        # A unit that the journal knows by a definition that is not there could only be ended after a crash.
+        self._carry_out([x for x in orders if isinstance(x, Keep)])
+        limited = [action.unit.name for action in orders if _limits(action)]
+        if limited:
+            self._state.put(LIMITED, limited)
         self._flush()
-        for action in (*orders, *news):
-            try:
-                self._performer.perform(action)
-            except Exception:
-                log.exception("cannot carry out %r", action)
+        self._carry_out([x for x in (*orders, *news) if not isinstance(x, Keep)])
+        if limited:
+            self._state.put(LIMITED, None)
         if any(isinstance(action, Signal | SignalTree) for action in orders):
             self._state.put(SIGNALLED, now)  # who comes after a crash need not send them again
             self._flush()
@@ -157,6 +172,13 @@ class Mailbox:
             self._scheduled = True
             self._loop.call_soon(self._turn)
         self._set_alarm()
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            try:
+                self._performer.perform(action)
+            except Exception:
+                log.exception("cannot carry out %r", action)
 
     def _set_alarm(self) -> None:
         if self._alarm is not None:
@@ -218,6 +240,13 @@ class Mailbox:
         if self._state.wants_checkpoint:
             self._checkpoint()
         self._sync()
+
+
+def _limits(action: Action) -> TypeGuard[SetLimits | Release]:
+    """Whether an order changes the limits of what goes on: those of a slice that is released are its units'."""
+    return isinstance(action, SetLimits) or (
+        isinstance(action, Release) and action.unit.kind == "slice"
+    )
 
 
 def _not_taken_in(event: CommitLoaded, fault: Exception) -> str:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from gitproc.core import foreign
 from gitproc.core.actions import (
     Action,
+    Keep,
     Record,
     Signal,
     SignalTree,
@@ -169,6 +170,8 @@ class Manager(Surroundings):
             self.actions.append((self.now, action))
             if isinstance(action, Record):
                 self._write(action)
+            elif isinstance(action, Keep):
+                self.perform(action)  # never later than the records that name it
             else:
                 orders.append(action)
         for action in orders:

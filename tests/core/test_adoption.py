@@ -397,3 +397,33 @@ def test_a_former_main_process_of_the_instance_is_no_stray():
     assert old.alive
     assert machine.main("a.service") is other
     assert machine.told("unit.stray") == []
+
+
+def test_a_lost_definition_of_a_slice_ends_nothing_in_it():
+    machine = Machine({"s.slice": "[Slice]\nTasksMax=5\n", "a.service": service("Slice=s.slice")})
+    machine.run(5)
+    (before,) = machine.alive()
+    machine.crash()
+    lost = machine.state("s.slice").definition.fingerprint
+    del machine.definitions[lost]
+    machine.restart()
+    machine.run(5)
+    assert machine.alive() == [before]
+    assert machine.orders(SignalTree) == []  # its tree are those of others
+    assert machine.sub("s.slice") == "active"
+
+
+@pytest.mark.parametrize("orders", range(16))
+def test_a_crash_in_the_middle_of_a_live_change_ends_nothing(orders):
+    def files(tasks):
+        units = {f"{x}.service": service(f"TasksMax={tasks}", "Slice=s.slice") for x in "ab"}
+        return {"s.slice": f"[Slice]\nTasksMax={tasks}\n", **units}
+
+    machine = Machine(files(5))
+    machine.run(5)
+    before = machine.alive()
+    machine.orders_left = orders
+    machine.commit(files(6), "b" * 40)
+    machine.run(5)
+    assert machine.alive() == before
+    assert all(machine.state(x).unit == machine.world.wanted_unit(x) for x in files(0))

@@ -1,13 +1,16 @@
 """The mailbox between the journal and the orders: nothing that was decided is told twice, or never."""
 
 import asyncio
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from gitproc.core import deploy
+from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.events import CommitLoaded, CommitMeta, SyncAsked, Tick
 from gitproc.core.world import World
-from gitproc.daemon.loop import TOLD, Mailbox
+from gitproc.daemon.loop import LIMITED, TOLD, Mailbox
 from gitproc.store.event_log import EventLog
 from gitproc.store.state_manager import StateManager
 from gitproc.units.loader import load
@@ -145,3 +148,46 @@ def test_a_commit_that_a_fault_keeps_out_is_said_to_be_out_and_leaves_nothing(
 
     asyncio.run(live())
     assert "source.failed" in events(tmp_path)
+
+
+class Frail(Performer):
+    """Dies of the first order about limits; notes whether what it is to keep stands in the journal already."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(EventLog(folder), mortal=True)
+        self._journals = folder / "state"
+        self.kept: dict[str, bool] = {}
+
+    def perform(self, action):
+        if isinstance(action, Keep):
+            written = b"".join(x.read_bytes() for x in self._journals.glob("journal*"))
+            self.kept[action.unit.name] = action.unit.fingerprint.encode() in written
+        if isinstance(action, SetLimits):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_units_whose_limits_are_being_set_are_kept_first_and_in_the_journal_until_they_are(
+    tmp_path, dies
+):
+    performer = Frail(tmp_path) if dies else Performer(EventLog(tmp_path), mortal=False)
+
+    async def live():
+        state = StateManager(tmp_path / "state")
+        state.load()
+        mailbox = Mailbox(World(), state, performer)
+        files = {
+            "s.slice": "[Slice]\nTasksMax=5\n",
+            "x.service": f"{SERVICE}Slice=s.slice\n[Install]\nWantedBy=multi-user.target\n",
+        }
+        mailbox.post(commit("a" * 40, files))
+        with suppress(KeyboardInterrupt):
+            await mailbox.close()
+        state.close()
+
+    asyncio.run(live())
+    state = StateManager(tmp_path / "state")
+    assert state.load().get(LIMITED) == (["s.slice"] if dies else None)
+    state.close()
+    if isinstance(performer, Frail):
+        assert performer.kept["s.slice"] is False
