@@ -24,6 +24,7 @@ from gitproc.daemon.loop import Mailbox
 from gitproc.daemon.perform import Perform
 from gitproc.daemon.push import Pushes
 from gitproc.daemon.questions import Questions
+from gitproc.daemon.shares import asked_by
 from gitproc.daemon.unit_answers import UnitAnswers
 from gitproc.daemon.unit_names import UnitNames
 from gitproc.daemon.unit_verbs import UnitVerbs
@@ -70,6 +71,7 @@ class RpcHandler:
 
     async def call(self, method: str, params: dict[str, Any], caller: Caller) -> Any:
         """Answer one request; GitProcError says why not."""
+        asked_by(caller)
         await self._commit_known(method, params)
         if method in _VERBS:
             return await self._verbs.carry_out(Verb(method), params, caller)
@@ -92,6 +94,7 @@ class RpcHandler:
         self, method: str, params: dict[str, Any], caller: Caller
     ) -> AsyncIterator[dict[str, Any]]:
         """The items of `logs` or `events` with `follow`."""
+        asked_by(caller)
         await self._commit_known(method, params)
         if method == "logs":
             async with contextlib.aclosing(self._logs.stream(params)) as lines:

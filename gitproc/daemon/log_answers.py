@@ -14,7 +14,8 @@ from gitproc.daemon.absence import absence
 from gitproc.daemon.effects import Effects
 from gitproc.daemon.log_levels import level_and_text
 from gitproc.daemon.questions import Questions
-from gitproc.errors import DaemonError, HostError, NoSuchUnit, UsageError
+from gitproc.daemon.shares import Shares
+from gitproc.errors import HostError, NoSuchUnit, UsageError
 from gitproc.store.log_lines import LogLine
 from gitproc.store.log_merge import follow_all, newest_of
 from gitproc.store.logs import LogReader
@@ -42,7 +43,7 @@ class LogAnswers:
         self._questions = questions
         self._canonical, self._matching = canonical, matching
         self._distrusted_until = 0.0
-        self._followed = 0
+        self._followed = Shares(FOLLOWED, "logs are followed")
         self.methods = {"logs": self._logs}
 
     async def caught_up(self) -> None:
@@ -78,18 +79,16 @@ class LogAnswers:
             raise UsageError(
                 f"{len(readers)} logs are too many to follow at once ({AT_ONCE}): name some of them"
             )
-        if self._followed + len(readers) > FOLLOWED:
-            raise DaemonError(f"busy: {FOLLOWED} logs are followed already; try again later")
         since, item = params.get("since"), self._teller(params)
         last = params.get("lines", _TAIL if since is None else None)
-        self._followed += len(readers)
+        who = self._followed.take(len(readers))
         try:
             lines = follow_all(readers, last, since, self._questions.ask)
             async with contextlib.aclosing(lines):
                 async for unit, line in lines:
                     yield item(unit, line)
         finally:
-            self._followed -= len(readers)
+            self._followed.give(who, len(readers))
 
     @property
     def _log_dir(self) -> Path:

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from gitproc.kernel.processes import descendants, title
-from tests.e2e.harness import DEADLINE, Machine, service
+from tests.e2e.harness import CONFIG, DEADLINE, Machine, service
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(90)]
 
@@ -119,3 +121,54 @@ def test_a_question_that_takes_long_keeps_nobody_else_waiting(machine):
             log.unlink()
         for one in followed:
             assert one.line()["params"]["item"]["kind"]
+
+
+#: Arguments: the socket's folder and name. Asks more than one user may, and says what comes back.
+READER = """
+import json, os, socket, sys
+os.chdir(sys.argv[1])
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+def ask(connection, method):
+    request = {"jsonrpc": "2.0", "id": method, "method": method, "params": {}}
+    connection.sendall(json.dumps(request).encode() + b"\\n")
+def answer():
+    return json.loads(answers.readline())
+held = []
+for count in (8, 8, 8):
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(sys.argv[2])
+    answers = connection.makefile("rb")
+    for number in range(count):
+        ask(connection, "doctor")
+    held.append((connection, answers))
+    if len(held) < 3:
+        ask(connection, "ping")  # answered when the others are asked
+        assert answer()["id"] == "ping"
+print(json.dumps([answer()["error"]["message"] for _ in range(8)]), flush=True)
+versions = []
+for _, answers in held[:2]:
+    versions += [answer()["result"]["version"] for _ in range(8)]
+print(json.dumps(versions))
+"""
+
+
+def test_one_reader_cannot_take_all_questions(machines):
+    """It is told so, and root is answered at once, whatever the reader's questions wait for."""
+    machine = machines(config=f"{CONFIG}readers = true\n")
+    machine.deploy({"web.service": service()})
+    git = next(p for p in descendants(machine.manager) if "cat-file" in title(p))
+    os.kill(git, signal.SIGSTOP)
+    command = [sys.executable, "-I", "-S", "-c", READER, machine.socket.parent, machine.socket.name]
+    reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert reader.stdout is not None
+    try:
+        refused = json.loads(reader.stdout.readline())
+        assert refused == ["busy: 16 questions wait already for you; try again later"] * 8
+        assert machine.rpc("events", lines=1)["events"]
+        assert machine.rpc("logs", unit="web")["lines"] == []
+        os.kill(git, signal.SIGCONT)
+        assert json.loads(reader.stdout.readline()) == [1] * 16
+    finally:
+        os.kill(git, signal.SIGCONT)
+        reader.kill()
+        reader.communicate()
