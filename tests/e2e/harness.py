@@ -51,6 +51,19 @@ class Outcome(NamedTuple):
     err: str
 
 
+def outcome(command: list[str], timeout: float) -> Outcome:
+    """Run a command without input, for at most so many seconds."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
 def service(command: str = "/bin/sleep 1000", settings: str = "", unit: str = "") -> str:
     """A unit file of a service that the default target wants; lines for [Service] and for [Unit]."""
     start = f"ExecStart={command}\n" if command else ""
@@ -300,15 +313,7 @@ class Machine:
 
     def gitproc(self, *args: str, timeout: float = 60.0) -> Outcome:
         """Run the command line against this root."""
-        done = subprocess.run(
-            [*COMMAND, "--root", str(self.root), *args],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return outcome([*COMMAND, "--root", str(self.root), *args], timeout)
 
     def follow(self, *args: str) -> subprocess.Popen[str]:
         """Run the command line and leave it running, its output in a pipe."""

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import Machine, Outcome
+from tests.e2e.harness import Machine, Outcome, outcome
 
 # Arguments: where to keep what is written, then the program to become.
 _PRIVATE = """
@@ -54,15 +54,7 @@ class PrivateMachine(Machine):
 
     def inside(self, script: str, timeout: float = 20.0) -> Outcome:
         """Run a shell's script where the daemons run."""
-        done = subprocess.run(
-            self._inside(script),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return outcome(self._inside(script), timeout)
 
     def follow_inside(self, script: str) -> subprocess.Popen[str]:
         """Run one there and leave it running, between pipes."""

@@ -195,7 +195,7 @@ def test_notify_ready_status_and_main_process(machine):
 def test_forking_with_a_pid_file(machine):
     file = machine.root / "pid"
     fork = shell(f"sleep 1000 & echo $! > {file}")
-    machine.deploy({"a.service": service(fork, f"Type=forking\nPIDFile={file}")})
+    machine.deploy({"a.service": service(fork, f"Type=forking\nGuessMainPID=no\nPIDFile={file}")})
     pid = int(file.read_text())
     assert machine.pids()["a"] == pid
     machine.kill_manager()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -12,17 +11,7 @@ from pathlib import Path
 import pytest
 
 from gitproc.source.git_integration import GitIntegration
-
-CLEAN = {
-    "PATH": os.environ["PATH"],
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_AUTHOR_NAME": "Ada",
-    "GIT_AUTHOR_EMAIL": "ada@example.org",
-    "GIT_COMMITTER_NAME": "Ada",
-    "GIT_COMMITTER_EMAIL": "ada@example.org",
-}
+from tests.e2e.harness import IDENTITY
 
 
 class Repo:
@@ -43,7 +32,7 @@ class Repo:
         done = subprocess.run(
             ["git", *args],
             cwd=cwd or self.path,
-            env={**CLEAN, "GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp},
+            env={**IDENTITY, "GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp},
             input=stdin if stdin is not None else b"",
             capture_output=True,
             check=False,
