@@ -153,19 +153,20 @@ def _second(second: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _conditions(unit: Unit, style: Style, now: float) -> Iterable[tuple[str, str]]:
-    """Which conditions (or assertions) kept the last start from happening, as systemctl says it."""
+    """Which mounts, conditions or assertions kept the last start from happening, as systemctl says it."""
     found = unit.get("conditions")
     if not found:
         return
     at = number(found.get("at")) or 0.0
     for label, key, what in (
+        ("Mounts", "missing", "file system not mounted"),
         ("Condition", "unmet", "start condition unmet"),
         ("Assert", "broken", "start assertion failed"),
     ):
         lines = list(found.get(key) or ())
         if not lines:
             continue
-        color = "red" if key == "broken" else "yellow"
+        color = "yellow" if key == "unmet" else "red"
         yield label, f"{style.paint(what, color)} at {moment(at)}; {ago(now - at)}"
         for index, line in enumerate(lines):
             yield "", f"{'└─' if index == len(lines) - 1 else '├─'} {safe(line)}"

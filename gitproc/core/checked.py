@@ -1,7 +1,8 @@
 """What became of a unit's conditions and assertions when they were last checked (systemd.unit(5)).
 
 All plain conditions have to hold, and of those marked with `|`, if there are any, at least one; the same goes
-for assertions. What could not be found out does not hold, turned round or not.
+for assertions. A mount that is missing (RequiresMountsFor=) comes before both. What could not be found out
+does not hold, turned round or not.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from gitproc.immutable import immutable
+
+_MOUNTS = "RequiresMountsFor"
 
 
 @immutable
@@ -25,13 +28,9 @@ class Finding:
     trigger: bool = False
     problem: str = ""
 
-    @property
-    def assertion(self) -> bool:
-        """Whether a failure is one of the start: of Assert*= and RequiresMountsFor=."""
-        return not self.text.startswith("Condition")
-
     def __str__(self) -> str:
-        return f"{self.text} was not met" + (f" ({self.problem})" if self.problem else "")
+        said = "" if self.text.startswith(_MOUNTS) else " was not met"
+        return f"{self.text}{said}" + (f" ({self.problem})" if self.problem else "")
 
 
 @immutable
@@ -42,14 +41,27 @@ class Checked:
     findings: tuple[Finding, ...]
 
     @property
+    def missing(self) -> tuple[Finding, ...]:
+        """The mounts (RequiresMountsFor=) without which a start fails, and nothing else is asked for it."""
+        return self._failed(_MOUNTS)
+
+    @property
     def unmet(self) -> tuple[Finding, ...]:
         """The conditions that are in the way of a start; () if there are none."""
-        return in_the_way(x for x in self.findings if not x.assertion)
+        return () if self.missing else self._failed("Condition")
 
     @property
     def broken(self) -> tuple[Finding, ...]:
         """The assertions that fail a start."""
-        return in_the_way(x for x in self.findings if x.assertion)
+        return () if self.missing or self.unmet else self._failed("Assert")
+
+    @property
+    def said_no(self) -> bool:
+        """Whether any of them is in the way of a start."""
+        return bool(self.missing or self.unmet or self.broken)
+
+    def _failed(self, prefix: str) -> tuple[Finding, ...]:
+        return in_the_way(x for x in self.findings if x.text.startswith(prefix))
 
     def record(self) -> list[Any]:
         """As JSON."""

@@ -2,7 +2,8 @@
 
 A unit that has some asks its surroundings before anything of it runs, in the state `condition`, and hears what
 was found as an event. An unmet condition skips the start: the unit is dead, that is fine with everybody, and
-who requires it starts all the same (who is bound to it does not). A broken assertion fails it. Nothing has
+who requires it starts all the same (who is bound to it does not). A broken assertion fails it, and so does a
+file system that is not mounted (RequiresMountsFor=), for want of which nothing else is asked. Nothing has
 run then, so no command of the unit runs after it either. ExecCondition= goes on in the same state.
 """
 
@@ -27,7 +28,10 @@ def checked(world: World, state: UnitState, event: ConditionsChecked) -> None:
         return
     state.checked = Checked(event.realtime, event.findings)
     world.touch(state.name)
-    if unmet := state.checked.unmet:
+    if missing := state.checked.missing:
+        text = f"it needs a file system that is not mounted: {_said(missing)}"
+        _leave(world, state, Result.DEPENDENCY, text)
+    elif unmet := state.checked.unmet:
         _leave(world, state, Result.SUCCESS, f"start condition unmet: {_said(unmet)}")
     elif broken := state.checked.broken:
         _leave(world, state, Result.ASSERT, f"start assertion failed: {_said(broken)}")

@@ -286,7 +286,8 @@ def _look_start(world: World, request: Request, state: UnitState) -> None:
         tried = state.invocation != former
         if state.done or (tried and state.sub is not SubState.DEAD):
             good = state.result in FINE and state.sub is SubState.DEAD
-            result = "skipped" if state.skipped else "done" if good else "failed"
+            bad = "dependency" if state.result is Result.DEPENDENCY else "failed"
+            result = "skipped" if state.skipped else "done" if good else bad
             _answer(request, state, result, state.message)
             return
         obstacle = standing.dead_end(world, state.name)

@@ -14,7 +14,7 @@ from typing import Any
 
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.reload import can_reload
-from gitproc.core.states import FINE, Result
+from gitproc.core.states import FINE, UNBEGUN
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
 from gitproc.immutable import immutable
@@ -284,7 +284,7 @@ def look_again(state: UnitState, unit: Unit) -> bool:
 
     Conditions do not count as a change of a unit; one that is down for them is tried by the new ones.
     """
-    if not (state.skipped or state.result is Result.ASSERT) or state.unit is None:
+    if not (state.skipped or state.result in UNBEGUN) or state.unit is None:
         return False
     old = state.unit
     if conditions_of(old.values) != conditions_of(unit.values):

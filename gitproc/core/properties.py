@@ -119,10 +119,10 @@ def properties(world: World, name: str, status: Mapping[str, Any]) -> dict[str, 
             found["NotifyAccess"] = state.dialogue.access
         if state.dialogue.watchdog is not None:
             found["WatchdogUSec"] = format_span(state.dialogue.watchdog)
-    if state is not None and state.checked is not None:
+    if state is not None and state.checked is not None and not state.checked.missing:
         tests = state.checked
         found["ConditionResult"] = "no" if tests.unmet else "yes"
-        found["AssertResult"] = "no" if tests.broken and not tests.unmet else "yes"
+        found["AssertResult"] = "no" if tests.broken else "yes"
         found["ConditionTimestamp"] = f"@{tests.realtime:.6f}"
     for relation, (forward, backward) in _RELATIONS.items():
         edges = getattr(world.graph, relation)

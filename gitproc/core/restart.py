@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from gitproc.core.events import ExitCode
-from gitproc.core.states import Result
+from gitproc.core.states import UNBEGUN, Result
 from gitproc.core.unit_state import LastExit, UnitState
 from gitproc.core.world import Settings, World
 from gitproc.units import directives as d
@@ -21,7 +21,7 @@ from gitproc.units.values import StatusSet
 CLEAN_SIGNALS = frozenset({1, 2, 15, 13})
 SIGKILL = 9
 
-_ALWAYS = frozenset(Result) - {Result.START_LIMIT_HIT, Result.ASSERT, Result.EXEC_CONDITION}
+_ALWAYS = frozenset(Result) - {Result.START_LIMIT_HIT, Result.EXEC_CONDITION} - UNBEGUN
 _ABNORMAL = frozenset(
     {
         Result.SIGNAL,

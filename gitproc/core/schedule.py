@@ -44,7 +44,7 @@ from gitproc.core.standing import (
     unbound,
     wanted,
 )
-from gitproc.core.states import Result, SubState
+from gitproc.core.states import UNBEGUN, Result, SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
@@ -165,7 +165,7 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
 
 def _raised(world: World, state: UnitState) -> bool:
     """Whether a unit that has ended is started again, because one that upholds it is up."""
-    if state.skipped or state.result in (Result.START_LIMIT_HIT, Result.ASSERT):
+    if state.skipped or state.result in (Result.START_LIMIT_HIT, *UNBEGUN):
         return False
     if relations.upheld_by(world, state.name) is None:
         return False

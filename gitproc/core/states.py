@@ -67,6 +67,7 @@ class Result(StrEnum):
     UNIT_START_LIMIT_HIT = "unit-start-limit-hit"
     TRIGGER_LIMIT_HIT = "trigger-limit-hit"
     ASSERT = "assert"
+    DEPENDENCY = "dependency"  # a file system is missing; systemd's word for the job
     EXEC_CONDITION = "exec-condition"
     SERVICE_START_LIMIT_HIT = "service-start-limit-hit"
     HEALTH_CHECK = "health-check"
@@ -114,5 +115,7 @@ UP = frozenset(
 DOWN = frozenset({SubState.DEAD, SubState.FAILED, SubState.AUTO_RESTART})
 STARTING = frozenset({SubState.CONDITION, SubState.START_PRE, SubState.START, SubState.START_POST})
 STOPPING = frozenset(SubState) - UP - DOWN - STARTING
+#: Results of a start that has not begun, for what its surroundings lack.
+UNBEGUN = frozenset({Result.ASSERT, Result.DEPENDENCY})
 #: Results that are no failure.
 FINE = frozenset({Result.SUCCESS, Result.EXEC_CONDITION})

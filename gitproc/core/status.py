@@ -72,10 +72,10 @@ def _slice(unit: Unit | None) -> str:
 def _conditions(state: UnitState) -> dict[str, Any] | None:
     """The conditions and assertions that the last start was about, where one was in its way."""
     found = state.checked
-    if found is None or not (found.unmet or found.broken):
+    if found is None or not found.said_no:
         return None
-    unmet, broken = [*map(str, found.unmet)], [*map(str, found.broken)]
-    return {"at": found.realtime, "unmet": unmet, "broken": broken if not unmet else []}
+    kinds = ("missing", "unmet", "broken")
+    return {"at": found.realtime, **{x: [*map(str, getattr(found, x))] for x in kinds}}
 
 
 def _status_error(state: UnitState) -> dict[str, Any] | None:
@@ -122,7 +122,7 @@ def reason(world: World, state: UnitState, unit: Unit | None) -> str:
     """Why the unit is not simply up, in words; empty if there is nothing to say."""
     if state.waits_for and (state.down or state.restart_wanted or state.ordered_stop):
         return f"waits for {state.waits_for}, which {state.waits_because}"
-    if state.checked is not None and (state.checked.unmet or state.checked.broken):
+    if state.checked is not None and state.checked.said_no:
         return ""  # told by the conditions themselves
     if state.message and state.active is not ActiveState.ACTIVE:
         return state.message

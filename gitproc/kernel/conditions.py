@@ -105,7 +105,7 @@ def mounts_missing(path: str, fstab: str = "/etc/fstab") -> list[str]:
 
 def _mounts_for(path: str) -> bool:
     if missing := mounts_missing(path):
-        raise ValueError(f"in /etc/fstab and not mounted: {' '.join(missing)}")
+        raise ValueError(f"of /etc/fstab: {' '.join(missing)}")
     return True
 
 

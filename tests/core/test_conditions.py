@@ -119,11 +119,36 @@ def test_a_failed_assertion_fails_the_unit_and_the_commit():
 
 
 def test_a_mount_that_is_missing_fails_the_start():
+    machine = machine_of(
+        "/srv", "/x",
+        a=service("Restart=always", unit="RequiresMountsFor=/srv /var\nConditionPathExists=/x\nAssertPathExists=/x"),
+        b=service(unit="Requires=a.service\nAfter=a.service"),
+    )  # fmt: skip
+    assert machine.subs() == {"a.service": "failed", "b.service": "dead"}
+    state = machine.state("a.service")
+    assert state.result == "dependency", "the word of systemd's for a start whose mount has failed"
+    needs = "it needs a file system that is not mounted: RequiresMountsFor=/srv"
+    assert state.message == needs
+    assert [needs in x for x in machine.told("unit.failed", "a.service")] == [True]
+    found = unit_status(machine.world, "a.service", 0.0)["conditions"]
+    expected = {"missing": ["RequiresMountsFor=/srv"], "unmet": [], "broken": []}
+    assert expected.items() <= found.items(), "nothing else was asked for it"
+    assert verdict(machine) == "failed"
+    request = machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert machine.answer(request, "a.service") == "dependency"
+    assert machine.replies[request]["a.service"]["message"] == needs
+    machine.unmet.clear()
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert set(machine.subs().values()) == {"running"}
+
+
+def test_a_commit_that_asks_for_another_mount_tries_again():
     machine = machine_of("/srv", a=service(unit="RequiresMountsFor=/srv"))
-    assert machine.sub("a.service") == "failed"
-    assert machine.state("a.service").message.startswith(
-        "start assertion failed: RequiresMountsFor=/srv was not met"
-    )
+    machine.commit({"a.service": service(unit="RequiresMountsFor=/var")})
+    machine.run(5)
+    assert machine.sub("a.service") == "running"
 
 
 def test_skips_do_not_count_for_the_start_limit():

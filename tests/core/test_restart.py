@@ -37,6 +37,7 @@ TABLE = {
     Result.RESOURCES: " x xx  ",
     Result.START_LIMIT_HIT: "       ",
     Result.ASSERT: "       ",
+    Result.DEPENDENCY: "       ",
     Result.EXEC_CONDITION: "       ",
 }
 

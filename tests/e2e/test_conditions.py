@@ -50,7 +50,7 @@ def test_each_condition_lets_start_and_keeps_from_starting(machine):
     ends = {
         "Condition": ("inactive", "success"),
         "Assert": ("failed", "assert"),
-        "Requires": ("failed", "assert"),
+        "Requires": ("failed", "dependency"),
     }
     expected = {name: ends[name.partition("-")[0]] for name in asked.keys() - starts}
     expected.update(dict.fromkeys(starts, ("inactive", "success")))
@@ -71,3 +71,15 @@ def test_each_condition_lets_start_and_keeps_from_starting(machine):
         return {name: (units[name]["active_state"], units[name]["result"]) for name in asked}
 
     until(lambda: expected.items() <= states().items(), "each is as it should be")
+    missing = (
+        f"RequiresMountsFor={machine.root}/absent/below (of /etc/fstab: {machine.root}/absent)"
+    )
+    name = "Requires-MountsFor-no"
+    assert machine.unit(name)["conditions"]["missing"] == [missing]
+    said = machine.gitproc("status", name).out
+    assert "Result: dependency" in said and missing in said and "not mounted" in said
+    told = machine.events("unit.failed", f"{name}.service")[-1]
+    assert told["data"]["result"] == "dependency" and f"not mounted: {missing}" in told["message"]
+    started = machine.gitproc("start", name)
+    assert started.status != 0 and "file system that is not mounted" in started.err
+    assert "dependency" in machine.gitproc("show", "-p", "Result", name).out
