@@ -27,7 +27,7 @@ from tests import test_census, test_census_of_life
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".run" / "dropped"
-DEADLINE = 300.0  # seconds for one run of pytest, which has deadlines of its own
+DEADLINE = 600.0  # seconds for one run of pytest, which has deadlines of its own
 PATIENCE = (
     6.0  # seconds; what is left out is mostly waited for in vain, so the copy's tests wait less
 )
@@ -122,8 +122,10 @@ class Copy:
     def __init__(self, place: Path = PLACE) -> None:
         shutil.rmtree(place, ignore_errors=True)
         self.tree = place / "tree"
-        left_out = (".*", "__pycache__", "dist", "build", "*.egg-info")
-        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns(*left_out), symlinks=True)
+        for folder in ("gitproc", "tests"):
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / folder, self.tree / folder, ignore=ignore)
+        shutil.copy(ROOT / "pyproject.toml", self.tree)
         self._units = self.tree / "gitproc" / "units"
         self._met = self._units / "met"
         with (self._units / "assignments.py").open("a") as module:
@@ -135,15 +137,7 @@ class Copy:
         )
         assert count == 1
         harness.write_text(text)
-        self.python = place / "venv" / "bin" / "python"
-        self.python.parent.mkdir(parents=True)
-        real = Path(sys.executable).resolve()
-        self.python.symlink_to(real)
-        (place / "venv" / "pyvenv.cfg").write_text(f"home = {real.parent}\n")
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        packages = place / "venv" / "lib" / version / "site-packages"
-        packages.mkdir(parents=True)
-        (packages / "copy.pth").write_text(f"{self.tree}\n{sysconfig.get_path('purelib')}\n")
+        self.python = _interpreter(place / "venv", self.tree)
 
     def _drop(self, *keys: str) -> None:
         (self._units / "dropped").write_text(" ".join(keys))
@@ -178,6 +172,20 @@ class Copy:
         if " passed" not in done.stdout.splitlines()[-1]:
             return Verdict.SKIPPED, ""
         return Verdict.UNNOTICED if self._met.exists() else Verdict.UNMET, ""
+
+
+def _interpreter(place: Path, tree: Path) -> Path:
+    """An environment with the packages of this one, and the project in `tree`."""
+    python = place / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    real = Path(sys.executable).resolve()
+    python.symlink_to(real)
+    (place / "pyvenv.cfg").write_text(f"home = {real.parent}\n")
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = place / "lib" / version / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "copy.pth").write_text(f"{tree}\n{sysconfig.get_path('purelib')}\n")
+    return python
 
 
 def rows(wanted: Iterable[Case], copy: Copy) -> Iterator[Row]:

@@ -7,7 +7,7 @@ import pytest
 from tests.dropped import Case, Copy, Row, Verdict, cases, chosen, rows, summary
 
 CONDITIONS = "e2e/test_conditions.py::test_each_condition_lets_start_and_keeps_from_starting"
-OUTPUT = "e2e/test_exec.py::test_output_goes_where_the_unit_says"
+PID_FILE = "e2e/test_processes.py::test_forking_with_a_pid_file"
 TASKS = "kernel/test_resource_controller.py::test_the_tasks_limit_stops_forks"
 
 
@@ -23,18 +23,18 @@ def test_every_directive_is_chosen_by_its_names():
 
 
 @pytest.mark.root
-@pytest.mark.timeout(180)  # six runs of pytest
+@pytest.mark.timeout(180)  # five runs of pytest
 def test_a_few_are_missed_and_what_nobody_misses_is_found(tmp_path):
     tmp_path.chmod(0o755)
-    copy = Copy(tmp_path / "dropped")
-    some = [
-        Case("StandardOutput", ("Service.StandardOutput",), OUTPUT),
-        Case("StandardError", ("Service.StandardError",), OUTPUT),
-        Case("TasksMax", ("Service.TasksMax",), TASKS),
-    ]
-    found = [*rows(some, copy)]
-    assert [row.verdict for row in found] == [Verdict.NOTICED] * len(some), found
-    assert copy.run(TASKS, "Service.ExecStart") == (Verdict.UNNOTICED, "")
+    some = {
+        Case(
+            "GuessMainPID", ("Service.GuessMainPID",), PID_FILE
+        ): Verdict.UNNOTICED,  # not this test's
+        Case("PIDFile", ("Service.PIDFile",), PID_FILE): Verdict.NOTICED,
+        Case("TasksMax", ("Service.TasksMax",), TASKS): Verdict.NOTICED,
+    }
+    found = [*rows(some, Copy(tmp_path / "dropped"))]
+    assert [row.verdict for row in found] == [*some.values()], found
 
 
 def test_what_one_test_notices_is_noticed():
