@@ -20,6 +20,7 @@ from gitproc.core.world import World
 from gitproc.immutable import immutable
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
+from gitproc.units.control import change_of
 from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Change
 from gitproc.units.directives_resources import LIVE
@@ -107,7 +108,7 @@ def compare(old: Unit, new: Unit) -> Comparison:
             continue
         where = new.where(directive) if new.has(directive) else old.where(directive)
         texts = _texts(old, key), _texts(new, key)
-        change = directive.change
+        change = change_of(directive, old, new)
         if new.kind == "socket" and directive.section not in ("Socket", "Unit"):
             change = Change.LIVE  # how its commands run is no reason to close it
         found = differences

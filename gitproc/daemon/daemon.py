@@ -193,6 +193,7 @@ class Daemon:
             welcome.shim_pid,
             config.cgroup_root,
             partial(running_unit, world),
+            manager.launching,
         )
         controller.prepare()
         same_shim = load_world(world, state, definitions, events, host, welcome.epoch)

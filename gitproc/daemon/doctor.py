@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from typing import Any
 
 from gitproc.daemon.desired import Desired
@@ -38,8 +37,7 @@ def checks(effects: Effects, repository: list[dict[str, Any]]) -> list[dict[str,
         if problem
         else _check("PID namespaces", "ok")
     )
-    base = posixpath.dirname(effects.controller.paths("x.service").directory)
-    for name, there in features(base).items():
+    for name, there in features(effects.controller.tree).items():
         found.append(_check(f"kernel: {name}", "ok" if there else "warn"))
     names = registry().names()
     if names and config.root is None:

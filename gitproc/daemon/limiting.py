@@ -112,6 +112,7 @@ class Limiting:
             if state.unit is None or state.down:
                 continue
             if state.unit.kind == "service":
+                self._failed(state.seat, state.invocation, self._controller.settle(state.unit))
                 self._watch(state.unit, state.invocation)
             elif not _INHERITED.isdisjoint(state.unit.values):
                 self._givers.add(state.name)

@@ -94,6 +94,10 @@ class Hierarchies:
                 return controller
         raise HostError("no cgroup hierarchy may be written")
 
+    def base(self, controller: str) -> str:
+        """Where our base is in that hierarchy."""
+        return self._bases[controller]
+
     def path(self, controller: str, group: str) -> str:
         """Where the unit's group in that hierarchy is, or would be."""
         return f"{self._bases[controller]}/{group}"

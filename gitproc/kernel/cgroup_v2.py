@@ -104,13 +104,17 @@ def kill(
     """
     if signo != signal.SIGKILL:
         return signal_members(lambda: pids(group), signo, spare, known)
-    with suppress(OSError):
-        write(group, "cgroup.freeze", "1")
+    freeze(group, True)
     try:
         return signal_members(lambda: pids(group), signo, spare)
     finally:
-        with suppress(OSError):
-            write(group, "cgroup.freeze", "0")
+        freeze(group, False)
+
+
+def freeze(group: str, frozen: bool) -> None:
+    """Stop every process of the tree, or have them go on, where the kernel can."""
+    with suppress(OSError):
+        write(group, "cgroup.freeze", str(int(frozen)))
 
 
 def remove(group: str) -> bool:

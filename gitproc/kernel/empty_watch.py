@@ -43,6 +43,12 @@ class EmptyWatch:
             lambda: self._is_empty(unit),
         )
 
+    def renew(self, unit: str) -> None:
+        """The unit has another group."""
+        known = self._callbacks.get(unit)
+        if known is not None:
+            self.add(unit, known[0])
+
     def remove(self, unit: str) -> None:
         """Take `add` back."""
         watch = self._members.pop(unit, None)

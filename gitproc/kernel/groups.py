@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gitproc.errors import HostError
-from gitproc.kernel import cgroup_base, guards
+from gitproc.kernel import cgroup_base, cgroup_v2, guards
 from gitproc.kernel.accounts import account_of
 from gitproc.kernel.bpf import Hook
 from gitproc.kernel.delegation import CONTROL, hand_over
@@ -186,7 +186,10 @@ class Groups:
             return False
 
     def hand_over(self, unit: Unit) -> None:
-        """Delegate the unit's group, with the controllers it asks for. HostError."""
+        """Delegate the unit's group, with the controllers it asks for. HostError.
+
+        Who runs in it already goes to the group that is named for that; later its owner alone moves them.
+        """
         if not self._limits.base:
             return
         path, controllers = self._places.path(unit.name), unit[r.DELEGATE] or ()
@@ -201,6 +204,7 @@ class Groups:
             account = account_of(unit, os.geteuid() == 0)
             uid, gid = account.uid, account.gid
         directory, inner = f"{self._limits.base}/{path}", unit[r.DELEGATE_SUBGROUP]
+        first = not os.path.isdir(f"{directory}/{CONTROL}")
         try:
             hand_over(directory, uid, gid)
             # The first now: the new owner may make as many as can be.
@@ -209,5 +213,7 @@ class Groups:
                     os.mkdir(f"{directory}/{name}", 0o755)
             if inner:
                 hand_over(f"{directory}/{inner}", uid, gid)
+                if first:
+                    cgroup_v2.evacuate(directory, inner)
         except OSError as error:
             raise HostError(f"cannot hand {unit.name}'s cgroup over: {error.strerror}") from error

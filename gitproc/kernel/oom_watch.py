@@ -32,8 +32,9 @@ class OomWatch:
         self._handles: dict[str, int] = {}
 
     def start(self, unit: str, counted: int) -> None:
-        """Count from `counted` on."""
+        """The unit has a group, or another one: count from `counted` on. v1 is to be armed anew."""
         self._seen[unit] = counted
+        self._disarm(unit)
 
     def news(self, unit: str) -> int:
         """How many were killed since this was last asked, or since `start`; 0 at first without it."""
@@ -84,10 +85,7 @@ class OomWatch:
         """The unit's group goes."""
         self._seen.pop(unit, None)
         self._callbacks.pop(unit, None)
-        handle = self._handles.pop(unit, None)
-        if handle is not None:
-            asyncio.get_running_loop().remove_reader(handle)
-            os.close(handle)
+        self._disarm(unit)
 
     def close(self, files: FileWatch | None) -> None:
         """Forget every unit."""
@@ -97,21 +95,28 @@ class OomWatch:
             files.remove(self._tree)
         self._tree = ""
 
+    def look(self, unit: str) -> None:
+        """Call back if somebody was killed whom `news` has not told of."""
+        callback = self._callbacks.get(unit)
+        if callback is not None and (self._count(unit) or 0) > self._seen.get(unit, 0):
+            callback()
+
+    def _disarm(self, unit: str) -> None:
+        handle = self._handles.pop(unit, None)
+        if handle is not None:
+            asyncio.get_running_loop().remove_reader(handle)
+            os.close(handle)
+
     def _struck(self, unit: str, handle: int) -> None:
         with suppress(BlockingIOError):
             os.eventfd_read(handle)
-        self._look(unit)
+        self.look(unit)
         for seconds in _LATER_SECONDS:
-            asyncio.get_running_loop().call_later(seconds, self._look, unit)
+            asyncio.get_running_loop().call_later(seconds, self.look, unit)
 
     def _look_around(self, base: str) -> None:
         total = cgroup_v2.read_key(base, "memory.events", "oom_kill") or 0
         if total != self._total:  # limits that are met are events as well
             self._total = total
             for unit in tuple(self._callbacks):
-                self._look(unit)
-
-    def _look(self, unit: str) -> None:
-        callback = self._callbacks.get(unit)
-        if callback is not None and (self._count(unit) or 0) > self._seen.get(unit, 0):
-            callback()
+                self.look(unit)

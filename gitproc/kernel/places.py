@@ -1,7 +1,8 @@
 """Where below our base a unit's group lies: at the top, or inside the slices that it names.
 
 `a-b.slice` lies in `a.slice`; the root slice, `-.slice`, is the base itself. A unit's place is that of the
-instance that runs, so it is kept from its start to its end, and found again on disk after a crash.
+instance that runs, so it is kept from its start to its end, and found again on disk after a crash. While it
+changes, and after a crash in the middle of that, the unit has a group at its former place, too.
 """
 
 from __future__ import annotations
@@ -43,11 +44,20 @@ def unit_at(path: str) -> str | None:
     return unit_name(group) if group else None
 
 
+def place_of(unit: Unit) -> str:
+    """Where below the base the unit's group belongs."""
+    slices = slices_of(unit)
+    group = group_name(unit.name)
+    return f"{slice_path(slices[0])}/{group}" if slices else group
+
+
 class Places:
     """The places of units in slices; all others lie at the top and need not be remembered."""
 
     def __init__(self) -> None:
         self._inside: dict[str, str] = {}
+        self.former: dict[str, tuple[str, ...]] = {}
+        """Where else a unit may have a group: what it is leaving."""
 
     def path(self, unit: str) -> str:
         """The unit's group below the base. HostError for what cannot be a unit's name."""
@@ -57,12 +67,27 @@ class Places:
 
     def put(self, unit: Unit) -> str:
         """The unit is about to run: this is its place from now on."""
-        slices = slices_of(unit)
         if unit.kind != "slice":
-            self._inside.pop(unit.name, None)
-            if slices:
-                self._inside[unit.name] = f"{slice_path(slices[0])}/{group_name(unit.name)}"
+            self.settle(unit.name, place_of(unit))
         return self.path(unit.name)
+
+    def settle(self, unit: str, path: str) -> None:
+        """This is the unit's place."""
+        self._inside.pop(unit, None)
+        if "/" in path:
+            self._inside[unit] = path
+        self.left(unit, path)
+
+    def leave(self, unit: str, path: str) -> None:
+        """The unit is leaving that place."""
+        if path not in self.former.get(unit, ()):
+            self.former[unit] = (*self.former.get(unit, ()), path)
+
+    def left(self, unit: str, path: str) -> None:
+        """Nothing of the unit is left at that place, or it is its own again."""
+        rest = tuple(x for x in self.former.pop(unit, ()) if x != path)
+        if rest:
+            self.former[unit] = rest
 
     def forget(self, unit: str) -> None:
         """Its group is gone."""
@@ -75,14 +100,17 @@ class Places:
 
     def scan(self, base: str) -> list[str]:
         """The units that have a group below `base` now; those in slices are remembered."""
-        found = []
+        found: dict[str, None] = {}
         for path in _groups(base, ""):
             unit = unit_at(path)
-            if unit is not None:
-                found.append(unit)
-                if "/" in path:
-                    self._inside.setdefault(unit, path)
-        return found
+            if unit is None:
+                continue
+            if "/" in path and unit not in found:
+                self._inside.setdefault(unit, path)
+            if path != self.path(unit):
+                self.leave(unit, path)
+            found[unit] = None
+        return list(found)
 
 
 def _groups(base: str, below: str) -> Iterator[str]:

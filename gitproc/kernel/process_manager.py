@@ -151,6 +151,10 @@ class ProcessManager:
         """Whether it has been ordered or listed, and has not ended: it is not made a second time."""
         return process in self._by_process
 
+    def launching(self, unit: str) -> bool:
+        """Whether a process of a unit has been ordered and is not known to be made; it looks through all."""
+        return any(not x.id and x.process.unit == unit for x in self._by_process.values())
+
     def adopt(self, process: Process, pid: int, start_time: int) -> None:
         """Have a process watched that the shim did not spawn, as if it had been.
 

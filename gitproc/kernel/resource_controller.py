@@ -8,7 +8,6 @@ it. Nothing here remembers what the kernel knows: a manager that starts anew fin
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import Callable
@@ -25,7 +24,9 @@ from gitproc.kernel.enforcement import Enforcement
 from gitproc.kernel.groups import Groups, Restriction
 from gitproc.kernel.loose_tracker import LooseTracker
 from gitproc.kernel.oom_watch import OomWatch
-from gitproc.kernel.places import Places, parents, unit_at
+from gitproc.kernel.places import Places, unit_at
+from gitproc.kernel.relocation import Relocation
+from gitproc.kernel.removal import Removal
 from gitproc.kernel.tree_watch import FileWatch
 from gitproc.kernel.usage import Details, Usage, read_details, read_usage
 from gitproc.units import directives_resources as r
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from gitproc.kernel.cgroup_v1 import Hierarchies
 
 __all__ = ["CgroupPaths", "ResourceController", "Usage"]
-
-#: A group whose last process is still being buried is busy for a moment.
-_RETRY_SECONDS = 0.05
 
 
 @immutable
@@ -53,7 +51,7 @@ class ResourceController:
     """The one who makes and unmakes groups. Units are named in full (`nginx.service`).
 
     `shim_pid`: the parent of all services. `name`: of our base group, one path component. `slice_of` finds
-    the definition of a slice that is up.
+    the definition of a slice that is up; `arriving` tells whether a process is being launched into a unit's group.
     """
 
     def __init__(
@@ -62,6 +60,7 @@ class ResourceController:
         shim_pid: int,
         name: str = "gitproc",
         slice_of: Callable[[str], Unit | None] = lambda _: None,
+        arriving: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.layout = layout
         self._shim = shim_pid
@@ -72,12 +71,12 @@ class ResourceController:
         self._tracker = ""
         self._limits = Enforcement(self._base, frozenset(), None, self._pass_on)
         self._slice_of = slice_of
-        self._groups = self._new_groups()
+        self._arriving = arriving
+        self._make_parts()
         self._loose = LooseTracker(shim_pid)
         self._files: FileWatch | None = None
         self._empty = EmptyWatch(self._events_of, self.is_empty, self.pids, self._file_watch)
         self._oom = OomWatch(self.oom_kills)
-        self._removals: dict[str, asyncio.TimerHandle] = {}
 
     def prepare(self) -> None:
         """Make our base and pass the controllers on to it.
@@ -104,7 +103,7 @@ class ResourceController:
         else:
             controllers = frozenset()
         self._limits = Enforcement(self._base, controllers, self._v1, self._pass_on)
-        self._groups = self._new_groups()
+        self._make_parts()
         self.existing()
 
     def describe(self) -> list[str]:
@@ -126,21 +125,23 @@ class ResourceController:
                 missing.append(f"no {controller} controller: {directive} is not enforced")
         return missing
 
+    @property
+    def tree(self) -> str:
+        """The group below which all units are told apart; "" without cgroups."""
+        return self._v1.base(self._tracker) if self._tracker and self._v1 else self._base
+
     def existing(self) -> list[str]:
         """The units that have a group now: what an earlier manager left."""
         if self.layout.kind is Kind.NONE:
             return self._loose.units()
-        return self._places.scan(self._base or os.path.dirname(self._directory("x.service")))
+        return self._places.scan(self.tree)
 
     def create(self, unit: Unit) -> list[str]:
         """Make the unit's group and set its limits; returns what could not be set, one sentence each.
 
         A group that is there already is taken over as it is. HostError if it cannot be made.
         """
-        timer = self._removals.pop(unit.name, None)
-        if timer is not None:
-            timer.cancel()
-            self._rmdir(unit.name)  # it may come back elsewhere
+        self._removal.cancel(unit.name)
         self._places.put(unit)
         if self.layout.kind is Kind.NONE:
             return self._groups.limit(unit, fresh=True)
@@ -159,8 +160,30 @@ class ResourceController:
 
         For a slice also what its units take over from it; a slice without a group gets one.
         """
-        problems = self._groups.set_limits(unit)
+        problems = self.settle(unit)
+        problems += self._groups.set_limits(unit)
         self._arm_oom(unit.name)
+        return problems
+
+    def settle(self, unit: Unit) -> list[str]:
+        """Have a unit that runs be in the slice that it names, and own its group if it is to; what could not be.
+
+        Nothing to do is the common case, also after a crash in the middle of it.
+        """
+        if unit.kind == "slice" or self.layout.kind is Kind.NONE:
+            return []
+        problems = []
+        if self._relocation.due(unit):
+            self._oom.look(unit.name)
+            problems = self._relocation.settle(unit)
+            self._oom.start(unit.name, self.oom_kills(unit.name) or 0)
+            self._arm_oom(unit.name)
+            self._empty.renew(unit.name)
+        if unit[r.DELEGATE] is not None and os.path.isdir(self._directory(unit.name)):
+            try:
+                self._groups.hand_over(unit)
+            except HostError as error:
+                problems.append(error.message)
         return problems
 
     def release_slice(self, unit: Unit) -> list[str]:
@@ -168,7 +191,7 @@ class ResourceController:
         problems = self._groups.lift(unit)
         self._oom.forget(unit.name)
         if unit.name != ROOT:
-            self._rmdir_slice(self._places.path(unit.name))
+            self._removal.slice(self._places.path(unit.name))
         return problems
 
     def restrict(self, unit: Unit, *, fresh: bool = False) -> Restriction:
@@ -181,7 +204,10 @@ class ResourceController:
 
     def differing_limits(self, unit: Unit) -> list[str]:
         """Limits of the running group that are not the unit's: changed by hand. One sentence each."""
-        return self._groups.differences(unit)
+        found = self._groups.differences(unit)
+        if self.layout.kind is not Kind.NONE and self._relocation.due(unit):
+            found.append(f"Slice= is not in force: its group is {self._places.path(unit.name)}")
+        return found
 
     def paths(self, unit: str, leaf: str = "") -> CgroupPaths:
         """Where the unit's next process goes; its group must have been made.
@@ -206,9 +232,10 @@ class ResourceController:
         return CgroupPaths(directory, procs)
 
     def attach(self, unit: str, invocation: str, pid: int) -> None:
-        """A process was spawned or adopted. Only a machine without cgroups needs to know."""
+        """A process was spawned or adopted. A machine without cgroups needs to know, and a unit that moves."""
         if self.layout.kind is Kind.NONE:
             self._loose.attach(unit, invocation, pid)
+        self._gather(unit)
 
     def pids(self, unit: str) -> list[int]:
         """Every process of the unit."""
@@ -218,6 +245,7 @@ class ResourceController:
 
     def is_empty(self, unit: str) -> bool:
         """Whether no process of the unit lives."""
+        self._gather(unit)
         if self._base:
             return not cgroup_v2.populated(self._directory(unit))
         return not self.pids(unit)
@@ -232,7 +260,7 @@ class ResourceController:
         except OSError:
             return None
         mount = self.layout.v1[self._tracker] if self._tracker else self.layout.v2_mount
-        prefix = os.path.dirname(self._directory("x.service"))[len(mount) :] + "/"
+        prefix = self.tree[len(mount) :] + "/"
         below = self.layout.below_mount(self._tracker, path)
         if below is None or not below.startswith(prefix):
             return None
@@ -252,6 +280,7 @@ class ResourceController:
 
         For SIGKILL the tree is frozen, so that nobody forks away from it.
         """
+        self._gather(unit)
         if self._base:
             cgroup_v2.kill(self._directory(unit), signo, spare, known)
             return
@@ -316,32 +345,34 @@ class ResourceController:
         self.unwatch_empty(unit)
         self._oom.forget(unit)
         self._loose.forget(unit)
-        if not self._rmdir(unit):
-            with suppress(RuntimeError):
-                loop = asyncio.get_running_loop()
-                self._removals[unit] = loop.call_later(_RETRY_SECONDS, self._remove_again, unit)
+        self._removal.soon(unit)
 
     def remove_base(self) -> None:
         """Remove our base where nothing is left in it: the last act of a manager that stopped all units."""
-        if self._base:
-            for each in cgroup_v2.subgroups(self._base):
-                with suppress(OSError):
-                    os.rmdir(each)
-        if self._v1 is not None:
-            self._v1.remove_bases()
+        self._removal.base()
 
     def close(self) -> None:
         """Give every watch back. Groups and processes stay."""
         self._empty.close()
-        for timer in self._removals.values():
-            timer.cancel()
+        self._removal.close()
+        self._relocation.close()
         self._oom.close(self._files)
         if self._files is not None:
             self._files.close()
             self._files = None
 
-    def _new_groups(self) -> Groups:
-        return Groups(self._limits, self._places, self._tracker, self.pids, self._slice_of)
+    def _make_parts(self) -> None:
+        limits, places = self._limits, self._places
+        self._groups = Groups(limits, places, self._tracker, self.pids, self._slice_of)
+        self._removal = Removal(self._base, self._v1, places, self._slice_of)
+        unified = bool(self._base)
+        self._relocation = Relocation(
+            self.tree, unified, self._v1, places, self._groups, self._removal, self._arriving
+        )
+
+    def _gather(self, unit: str) -> None:
+        if unit in self._places.former:
+            self._relocation.sweep(unit)
 
     def _pass_on(self, controllers: frozenset[str]) -> frozenset[str]:
         return cgroup_base.prepare(self.layout, self._name, self._shim, controllers)
@@ -357,10 +388,8 @@ class ResourceController:
 
     def _directory(self, unit: str) -> str:
         """The group that tracks the unit's processes. HostError for what cannot be a unit's name."""
-        if self._tracker and self._v1 is not None:
-            return self._v1.path(self._tracker, self._places.path(unit))
         path = self._places.path(unit)
-        return f"{self._base}/{path}" if path else self._base
+        return f"{self.tree}/{path}" if path else self.tree
 
     def _file_watch(self) -> FileWatch:
         if self._files is None:
@@ -369,30 +398,3 @@ class ResourceController:
 
     def _events_of(self, unit: str) -> str:
         return f"{self._directory(unit)}/cgroup.events" if self._base else ""
-
-    def _rmdir(self, unit: str) -> bool:
-        path, done = self._places.path(unit), True
-        if self._base:
-            done = cgroup_v2.remove(self._directory(unit))
-        if self._v1 is not None:
-            done = self._v1.remove(path) and done
-        if done:
-            self._places.forget(unit)
-        for each in (
-            parents(path) if done else ()
-        ):  # slices that nothing defines go with their last unit
-            if self._slice_of(os.path.basename(each)) is None:
-                self._rmdir_slice(each)
-        return done
-
-    def _rmdir_slice(self, path: str) -> None:
-        """Remove a slice's groups, unless something is in them: a unit may just be about to start there."""
-        with suppress(OSError):
-            if self._base:
-                os.rmdir(f"{self._base}/{path}")
-        if self._v1 is not None:
-            self._v1.remove_empty(path)
-
-    def _remove_again(self, unit: str) -> None:
-        del self._removals[unit]
-        self._rmdir(unit)

@@ -214,8 +214,8 @@ SLICE = one(
     "Slice",
     parse_slice,
     "-.slice",
-    "The slice whose budget the unit shares; a-b.slice lies in a.slice.",
-    Change.RESTART,
+    "The slice whose budget the unit shares; a-b.slice lies in a.slice. A delegated unit is restarted.",
+    Change.LIVE,
     Specifiers.TEXT,
 )
 DELEGATE: Directive[tuple[str, ...] | None] = one(
@@ -223,16 +223,16 @@ DELEGATE: Directive[tuple[str, ...] | None] = one(
     "Delegate",
     parse_delegate,
     None,
-    "Hand the unit's group over to it, with these controllers (yes: all).",
-    Change.RESTART,
+    "Hand the unit's group over to it, with these controllers (yes: all). Taking it back is a restart.",
+    Change.LIVE,
 )
 DELEGATE_SUBGROUP = one(
     "Service",
     "DelegateSubgroup",
     parse_subgroup,
     "",
-    "The group below the delegated one in which the service starts.",
-    Change.RESTART,
+    "The group below the delegated one in which the service starts. A delegated unit is restarted.",
+    Change.LIVE,
     Specifiers.TEXT,
 )
 

@@ -185,7 +185,7 @@ class Real(Surroundings):
             controller.kill(name, signal.SIGKILL)
         for name in controller.existing():
             self.until(partial(controller.is_empty, name), f"{name} is empty")
-            self.until(partial(controller._rmdir, name), f"{name} is removed")
+            self.until(partial(controller._removal.unit, name), f"{name} is removed")
         controller.remove_base()
         self.crash()
         self._shim.end()

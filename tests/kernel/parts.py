@@ -128,6 +128,7 @@ class Bench:
         child = subprocess.Popen(
             argv,
             preexec_fn=join,  # noqa: PLW1509 - one thread here
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -155,8 +156,9 @@ class Bench:
             with suppress(ProcessLookupError):
                 child.kill()
             child.wait()
-            if child.stdout:
-                child.stdout.close()
+            for stream in (child.stdin, child.stdout):
+                if stream and not stream.closed:
+                    stream.close()
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -164,7 +166,7 @@ class Bench:
         for name in self.controller.existing():
             until(partial(self.controller.is_empty, name), f"{name} is empty")
         for name in self.controller.existing():
-            until(partial(self.controller._rmdir, name), f"{name} is removed")
+            until(partial(self.controller._removal.unit, name), f"{name} is removed")
         self.controller.remove_base()
         self.controller.close()
 
