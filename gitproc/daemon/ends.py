@@ -52,7 +52,7 @@ class Ends:
         self._senders.ending = (slot.pid, unit, invocation) if slot is not None else None
         self.hear()
         self._senders.ending = None
-        if self._controller.new_oom_kills(unit):
+        if self._controller.oom.news(unit):
             self._post(OutOfMemory(unit, invocation))
         empty = self._controller.is_empty(unit)
         successor = self._successor(state, slot) if slot is not None and not empty else None

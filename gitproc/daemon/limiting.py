@@ -129,10 +129,10 @@ class Limiting:
         limited = unit.has(d.MEMORY_MAX) or unit.has(SLICE)
 
         def struck() -> None:
-            if self._controller.new_oom_kills(unit.name):
+            if self._controller.oom.news(unit.name):
                 self._post(OutOfMemory(unit.name, invocation))
 
-        self._controller.watch_oom(unit.name, struck, limited=limited)
+        self._controller.oom.watch(unit.name, struck, limited=limited)
 
     def _failed(self, unit: str, invocation: str, problems: list[str]) -> None:
         for problem in problems:

@@ -72,11 +72,10 @@ class ResourceController:
         self._limits = Enforcement(self._base, frozenset(), None, self._pass_on)
         self._slice_of = slice_of
         self._arriving = arriving
+        self._files: FileWatch | None = None
         self._make_parts()
         self._loose = LooseTracker(shim_pid)
-        self._files: FileWatch | None = None
         self._empty = EmptyWatch(self._events_of, self.is_empty, self.pids, self._file_watch)
-        self._oom = OomWatch(self.oom_kills)
 
     def prepare(self) -> None:
         """Make our base and pass the controllers on to it.
@@ -148,11 +147,11 @@ class ResourceController:
         fresh = self._groups.make(unit)
         if not fresh:
             self._groups.restrict(unit, fresh=False)
-        self._oom.start(unit.name, 0 if fresh else self.oom_kills(unit.name) or 0)
+        self.oom.start(unit.name, fresh=fresh)
         if unit[r.DELEGATE] is not None:
             self._groups.hand_over(unit)
         problems = self._groups.limit(unit, fresh=fresh)
-        self._arm_oom(unit.name)
+        self.oom.arm(unit.name)
         return problems
 
     def set_limits(self, unit: Unit) -> list[str]:
@@ -162,7 +161,7 @@ class ResourceController:
         """
         problems = self.settle(unit)
         problems += self._groups.set_limits(unit)
-        self._arm_oom(unit.name)
+        self.oom.arm(unit.name)
         return problems
 
     def settle(self, unit: Unit) -> list[str]:
@@ -174,10 +173,9 @@ class ResourceController:
             return []
         problems = []
         if self._relocation.due(unit):
-            self._oom.look(unit.name)
+            self.oom.look(unit.name)
             problems = self._relocation.settle(unit)
-            self._oom.start(unit.name, self.oom_kills(unit.name) or 0)
-            self._arm_oom(unit.name)
+            self.oom.start(unit.name, fresh=False)
             self._empty.renew(unit.name)
         if unit[r.DELEGATE] is not None and os.path.isdir(self._directory(unit.name)):
             try:
@@ -189,7 +187,7 @@ class ResourceController:
     def release_slice(self, unit: Unit) -> list[str]:
         """A slice is down: its limits are lifted, and its group goes unless units are in it."""
         problems = self._groups.lift(unit)
-        self._oom.forget(unit.name)
+        self.oom.forget(unit.name)
         if unit.name != ROOT:
             self._removal.slice(self._places.path(unit.name))
         return problems
@@ -301,32 +299,6 @@ class ResourceController:
         """Take `watch_empty` back."""
         self._empty.remove(unit)
 
-    def watch_oom(self, unit: str, callback: Callable[[], None], *, limited: bool = True) -> None:
-        """Call back when the OOM killer struck, until `new_oom_kills` has told or the group is removed.
-
-        The memory limit need not be set yet; of a unit that is not to be `limited`, only the unified tree can
-        tell. After a restart of the manager counting starts anew.
-        """
-        if limited or "memory" in self._limits.controllers:
-            self._oom.subscribe(unit, callback)
-            self._arm_oom(unit)
-
-    def new_oom_kills(self, unit: str) -> int:
-        """How often the OOM killer struck since this was last asked, or since the group was made.
-
-        0 at the first question about a group that an earlier manager made.
-        """
-        return self._oom.news(unit)
-
-    def oom_kills(self, unit: str) -> int | None:
-        """How often the OOM killer struck in the unit's group so far; None where nobody counts."""
-        count = None
-        if "memory" in self._limits.controllers:
-            count = cgroup_v2.read_key(self._directory(unit), "memory.events", "oom_kill")
-        if count is None and self._v1 is not None:
-            count = self._v1.oom_kills(self._places.path(unit))
-        return count
-
     def usage(self, unit: str) -> Usage:
         """What the unit uses now: a few reads of kernel files, no waiting."""
         directory = self._directory(unit) if self._base else ""
@@ -337,13 +309,13 @@ class ResourceController:
     def details(self, unit: str) -> Details:
         """More of what it uses, for who asks about few units."""
         directory = self._directory(unit) if self._base else ""
-        group, kills = self._places.path(unit), self.oom_kills(unit)
+        group, kills = self._places.path(unit), self.oom.kills(unit)
         return read_details(directory, self._limits.controllers, self._v1, group, kills)
 
     def remove(self, unit: str) -> None:
         """Remove the unit's groups, those below included; tried once more later if one is still busy."""
         self.unwatch_empty(unit)
-        self._oom.forget(unit)
+        self.oom.forget(unit)
         self._loose.forget(unit)
         self._removal.soon(unit)
 
@@ -356,13 +328,14 @@ class ResourceController:
         self._empty.close()
         self._removal.close()
         self._relocation.close()
-        self._oom.close(self._files)
+        self.oom.close()
         if self._files is not None:
             self._files.close()
             self._files = None
 
     def _make_parts(self) -> None:
         limits, places = self._limits, self._places
+        self.oom = OomWatch(limits, places, self._file_watch)
         self._groups = Groups(limits, places, self._tracker, self.pids, self._slice_of)
         self._removal = Removal(self._base, self._v1, places, self._slice_of)
         unified = bool(self._base)
@@ -376,15 +349,6 @@ class ResourceController:
 
     def _pass_on(self, controllers: frozenset[str]) -> frozenset[str]:
         return cgroup_base.prepare(self.layout, self._name, self._shim, controllers)
-
-    def _arm_oom(self, unit: str) -> None:
-        if not self._oom.wants(unit):
-            return
-        if "memory" in self._limits.controllers:
-            with suppress(OSError):  # without a watch the counter is still read at each exit
-                self._oom.arm_v2(self._base, self._file_watch())
-        elif self._v1 is not None and "memory" in self._v1.joined(self._places.path(unit)):
-            self._oom.arm_v1(unit, self._v1.path("memory", self._places.path(unit)))
 
     def _directory(self, unit: str) -> str:
         """The group that tracks the unit's processes. HostError for what cannot be a unit's name."""

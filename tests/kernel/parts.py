@@ -128,7 +128,6 @@ class Bench:
         child = subprocess.Popen(
             argv,
             preexec_fn=join,  # noqa: PLW1509 - one thread here
-            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -156,9 +155,8 @@ class Bench:
             with suppress(ProcessLookupError):
                 child.kill()
             child.wait()
-            for stream in (child.stdin, child.stdout):
-                if stream and not stream.closed:
-                    stream.close()
+            if child.stdout:
+                child.stdout.close()
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass

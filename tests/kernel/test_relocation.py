@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,37 +23,40 @@ LAYOUTS = {name: x for name, x in layouts().items() if x.kind is not Kind.NONE}
 NAME = "x.service"
 #: Forks away at once, and again, each parent ending: whoever is looked at is gone, and its child is not.
 BREED = [sys.executable, "-I", "-S", "-c", "import os\nwhile True:\n    if os.fork(): os._exit(0)"]
-#: Takes memory until it is killed, once a line has come.
+#: Takes memory until it is killed, once it is told to.
 HOG = [sys.executable, "-I", "-S", "-c", """
-import sys
-sys.stdin.readline()
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+print("ready", flush=True)
+signal.sigwait([signal.SIGUSR1])
 kept = []
 while True: kept.append(bytearray(1 << 20))
 """]  # fmt: skip
 
 
 @pytest.fixture(params=LAYOUTS.values(), ids=list(LAYOUTS))
-def pair(request):
+def parts(request):
+    """A bench, the slices that are up, and the units that are being launched."""
     with bench(request.param) as found:
         slices: dict[str, Unit] = {}
-        found.launching = False
+        launching: list[str] = []
         found.controller = ResourceController(
-            found.layout, os.getpid(), found.name, slices.get, lambda _: found.launching
+            found.layout, os.getpid(), found.name, slices.get, launching.__contains__
         )
         found.controller.prepare()
-        yield found, slices
+        yield found, slices, launching
 
 
 @pytest.fixture
-def made(pair):
-    return pair[0]
+def made(parts):
+    return parts[0]
 
 
 @pytest.fixture
-def up(pair):
+def up(parts):
     def bring(text, name):
-        pair[1][name] = budget(text, name)
-        return pair[0].controller.set_limits(pair[1][name])
+        parts[1][name] = budget(text, name)
+        return parts[0].controller.set_limits(parts[1][name])
 
     return bring
 
@@ -74,7 +78,7 @@ def groups_left(made, path):
     places = [f"{controller._base}/{path}"] if controller._base else []
     if controller._v1 is not None:
         places += [controller._v1.path(x, path) for x in controller._v1._bases]
-    return [x for x in places if os.path.isdir(x)]
+    return [x for x in places if Path(x).is_dir()]
 
 
 def test_the_same_processes_go_to_another_slice_and_back(made, up):
@@ -138,44 +142,44 @@ def test_groups_that_it_has_made_itself_are_its_own_no_more(made, up):
     controller.create(unit("", NAME))
     child = made.start(NAME, SLEEP)
     inner = f"{controller.tree}/x/inner"
-    os.mkdir(inner)
+    Path(inner).mkdir()
     cgroup_v2.write(inner, "cgroup.procs", str(child.pid))
     assert controller.set_limits(unit("Slice=a.slice", NAME)) == []
     assert set(groups_of(made, child.pid).values()) == {"a.slice/x"}
     assert groups_left(made, "x") == []
 
 
-def test_a_launch_under_way_may_still_arrive_at_the_former_place(made, up):
+def test_a_launch_under_way_may_still_arrive_at_the_former_place(made, up, parts):
     controller = made.controller
     up("", "a.slice")
     controller.create(unit("", NAME))
     first = made.start(NAME, SLEEP)
     paths = controller.paths(NAME)
-    made.launching = True
+    parts[2].append(NAME)
     assert controller.set_limits(unit("Slice=a.slice", NAME)) == []
     files = [*paths.procs, f"{paths.directory}/cgroup.procs" if paths.directory else ""]
-    assert all(os.path.exists(x) for x in files if x)
+    assert all(Path(x).exists() for x in files if x)
     late = made.start(NAME, SLEEP)
     for path in filter(None, files):
         Path(path).write_text(str(late.pid))
-    made.launching = False
+    parts[2].clear()
     controller.attach(NAME, "0" * 32, late.pid)
     assert sorted(controller.pids(NAME)) == sorted([first.pid, late.pid])
     assert set(groups_of(made, late.pid).values()) == {"a.slice/x"}
     assert groups_left(made, "x") == []
 
 
-def test_a_manager_that_ends_on_the_way_has_its_successor_finish(made, up, pair):
+def test_a_manager_that_ends_on_the_way_has_its_successor_finish(made, up, parts):
     controller = made.controller
     up("", "a.slice")
     controller.create(unit("", NAME))
     children = [made.start(NAME, SLEEP) for _ in range(2)]
     old, new = (f"{controller.tree}/{x}" for x in ("x", "a.slice/x"))
-    os.makedirs(new)
+    Path(new).mkdir(parents=True)
     if controller._base:
         cgroup_v2.freeze(old, True)
     cgroup_v2.write(new, "cgroup.procs", str(children[0].pid))
-    again = ResourceController(made.layout, os.getpid(), made.name, pair[1].get)
+    again = ResourceController(made.layout, os.getpid(), made.name, parts[1].get)
     again.prepare()
     assert again.existing() == [NAME]
     assert again.settle(unit("Slice=a.slice", NAME)) == []
@@ -188,18 +192,18 @@ def test_a_manager_that_ends_on_the_way_has_its_successor_finish(made, up, pair)
     made.controller = again
 
 
-def test_a_commit_that_takes_it_back_meanwhile_finds_everybody(made, up, pair):
+def test_a_commit_that_takes_it_back_meanwhile_finds_everybody(made, up, parts):
     """The manager ended on the way; its successor finds the former slice asked for again."""
     controller = made.controller
     up("", "a.slice")
     controller.create(unit("", NAME))
     children = [made.start(NAME, SLEEP) for _ in range(2)]
     old, new = (f"{controller.tree}/{x}" for x in ("x", "a.slice/x"))
-    os.makedirs(new)
+    Path(new).mkdir(parents=True)
     if controller._base:
         cgroup_v2.freeze(old, True)
     cgroup_v2.write(new, "cgroup.procs", str(children[0].pid))
-    again = made.controller = ResourceController(made.layout, os.getpid(), made.name, pair[1].get)
+    again = made.controller = ResourceController(made.layout, os.getpid(), made.name, parts[1].get)
     again.prepare()
     assert again.settle(unit("", NAME)) == []
     assert sorted(again.pids(NAME)) == sorted(x.pid for x in children)
@@ -218,7 +222,7 @@ def test_a_unit_that_cannot_be_moved_stays_where_it_was(made, up):
     up("TasksMax=10" if controller._limits.has("pids") else "", "a.slice")
     controller.create(unit("Slice=a.slice", NAME))
     children = [made.start(NAME, SLEEP) for _ in range(2)]
-    os.makedirs(f"{controller._base}/b.slice/threads")
+    Path(f"{controller._base}/b.slice/threads").mkdir(parents=True)
     cgroup_v2.write(f"{controller._base}/b.slice/threads", "cgroup.type", "threaded")
     (problem,) = controller.set_limits(unit("Slice=b.slice", NAME))
     assert problem.startswith("Slice= takes effect with the next start only: ")
@@ -230,7 +234,7 @@ def test_a_unit_that_cannot_be_moved_stays_where_it_was(made, up):
         assert set(groups_of(made, child.pid).values()) == {"a.slice/x"}
         until(lambda child=child: state_of(child.pid) == "S", "it goes on")
     assert groups_left(made, "b.slice/x") == []
-    os.rmdir(f"{controller._base}/b.slice/threads")
+    Path(f"{controller._base}/b.slice/threads").rmdir()
     assert controller._limits.base and groups_left(made, "a.slice/x")
 
 
@@ -243,17 +247,17 @@ def test_who_watches_it_watches_on(made, up):
     async def scenario():
         controller.create(unit(limited, NAME))
         child = made.start(NAME, HOG)
+        assert child.stdout.readline() == "ready\n"
         controller.watch_empty(NAME, lambda: told.append("empty"))
         if limited:
-            controller.watch_oom(NAME, lambda: told.append("struck"))
+            controller.oom.watch(NAME, lambda: told.append("struck"))
         assert controller.set_limits(unit(f"{limited}\nSlice=a.slice", NAME)) == []
         await asyncio.sleep(0)
         assert told == []
         if limited:
-            child.stdin.write("go\n")
-            child.stdin.close()
+            child.send_signal(signal.SIGUSR1)
             await soon(lambda: "struck" in told, "the kill is told")
-            assert controller.new_oom_kills(NAME) == 1
+            assert controller.oom.news(NAME) == 1
         else:
             child.kill()
         child.wait()
@@ -280,11 +284,15 @@ def test_a_running_unit_is_handed_its_group(made):
         pytest.skip("no unified tree")
     controller.create(unit("User=nobody", NAME))
     child = made.start(NAME, SLEEP)
-    assert controller.set_limits(unit("User=nobody\nDelegate=yes\nDelegateSubgroup=own", NAME)) == []
+    assert (
+        controller.set_limits(unit("User=nobody\nDelegate=yes\nDelegateSubgroup=own", NAME)) == []
+    )
     group = Path(controller._base, "x")
     assert groups_of(made, child.pid)[""] == "x/own"
     assert {p.stat().st_uid for p in (group, group / "cgroup.procs", group / "own")} == {65534}
     (group / "mine").mkdir()
     cgroup_v2.write(str(group / "mine"), "cgroup.procs", str(child.pid))
-    assert controller.set_limits(unit("User=nobody\nDelegate=pids\nDelegateSubgroup=own", NAME)) == []
+    assert (
+        controller.set_limits(unit("User=nobody\nDelegate=pids\nDelegateSubgroup=own", NAME)) == []
+    )
     assert groups_of(made, child.pid)[""] == "x/mine"

@@ -85,16 +85,16 @@ def test_a_hog_is_killed_and_counted(limiting_bench):
 
     async def scenario():
         made.controller.create(unit("MemoryMax=24M"))
-        made.controller.watch_oom(NAME, lambda: struck.append(NAME))
+        made.controller.oom.watch(NAME, lambda: struck.append(NAME))
         child = made.start(NAME, HOG)
         await soon(lambda: child.poll() is not None, "the hog is killed")
         assert child.returncode == -signal.SIGKILL
         await soon(lambda: struck, "the callback comes")
-        assert made.controller.oom_kills(NAME) == 1
-        assert made.controller.new_oom_kills(NAME) == 1
-        assert made.controller.new_oom_kills(NAME) == 0
+        assert made.controller.oom.kills(NAME) == 1
+        assert made.controller.oom.news(NAME) == 1
+        assert made.controller.oom.news(NAME) == 0
         again = made.another()
-        assert again.new_oom_kills(NAME) == 0, "an old story for a new manager"
+        assert again.oom.news(NAME) == 0, "an old story for a new manager"
         made.controller.remove(NAME)
         made.controller.close()
 
@@ -107,7 +107,7 @@ def test_a_limit_set_later_makes_oom_kills_known(limiting_bench):
 
     async def scenario():
         made.controller.create(unit(""))
-        made.controller.watch_oom(NAME, lambda: struck.append(NAME))
+        made.controller.oom.watch(NAME, lambda: struck.append(NAME))
         assert made.controller.set_limits(unit("MemoryMax=24M")) == []
         child = made.start(NAME, HOG)
         await soon(lambda: child.poll() is not None and struck, "the kill is told")
@@ -238,7 +238,7 @@ def test_emptiness_is_told_without_inotify(any_bench, monkeypatch):
         told = []
         monkeypatch.setattr(FileWatch, "add", used_up)
         made.controller.create(unit("MemoryMax=64M") if made.layout.v1 else unit(""))
-        made.controller.watch_oom(NAME, lambda: None)
+        made.controller.oom.watch(NAME, lambda: None)
         child = made.start(NAME, SLEEP)
         made.controller.watch_empty(NAME, lambda: told.append(1))
         await asyncio.sleep(0.02)
