@@ -235,6 +235,25 @@ def test_what_follows_from_another_directive_is_no_difference_beside_it(old, new
     assert (change, shown) == (Change.LIVE, expected)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "Slice=a.slice", Change.LIVE),
+        ("Slice=a.slice", "Slice=a-b.slice", Change.LIVE),
+        ("Slice=a.slice", "", Change.LIVE),
+        ("Slice=a.slice", "Slice=b.slice\nDelegate=yes\nDelegateSubgroup=x", Change.LIVE),
+        ("Delegate=yes", "Delegate=cpu", Change.LIVE),
+        ("Delegate=yes", "", Change.RESTART),
+        ("Delegate=yes", "Delegate=yes\nSlice=a.slice", Change.RESTART),
+        ("Delegate=yes\nSlice=a.slice", "Delegate=no\nSlice=b.slice", Change.RESTART),
+        ("Delegate=yes", "Delegate=yes\nDelegateSubgroup=x", Change.RESTART),
+        ("DelegateSubgroup=x", "DelegateSubgroup=y", Change.LIVE),
+    ],
+)
+def test_where_a_unit_lies_is_live_until_it_is_delegated(old, new, expected):
+    assert lines(service(old), service(new))[0] is expected
+
+
 def test_what_nobody_wrote_is_shown_by_its_values():
     same = service()
     change, shown = lines(same, same, private_pids=(False, True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from gitproc.errors import HostError
 from gitproc.kernel.disks import disk_of
 from tests.e2e.harness import service, until
 from tests.e2e.test_processes import PYTHON
+from tests.kernel.parts import state_of
 
 pytestmark = pytest.mark.root
 
@@ -78,9 +80,89 @@ def test_slices_and_live_changes(machine):
     plan["web.slice"] = None
     plan["a.service"] = service(settings="Slice=other.slice")
     machine.deploy(plan)
-    assert machine.pids()["a"] != pids["a"], "moving is a restart"
-    assert machine.pids()["b"] == pids["b"]
+    assert machine.pids() == {name: pids[name] for name in ("a", "b")}, "live"
+    assert "/other.slice/a\n" in Path(f"/proc/{pids['a']}/cgroup").read_text()
     until(lambda: not group.exists(), "the slice's groups are gone")
+
+
+def test_a_unit_is_moved_with_everybody_in_it_whatever_happens_to_the_manager(machine):
+    """From slice to slice and back, the manager killed at any moment: nobody stays behind, stopped or frozen."""
+    command = "/bin/sh -c '/bin/sleep 1000 & /bin/sleep 1000 & wait'"
+    place = {"p.slice": "p.slice/a", "q-r.slice": "q.slice/q-r.slice/a", "-.slice": "a"}
+    files = {
+        "p.slice": slice_file("TasksMax=40"),
+        "q.slice": slice_file("TasksMax=30\nMemoryMax=300M"),
+        "a.service": service(command, "Slice=p.slice"),
+    }
+    machine.deploy(files)
+    main = machine.pids()["a"]
+    until(lambda: len(members(machine, "a")) == 3, "all have started")
+    everybody = members(machine, "a")
+    for number, name in enumerate([*place, *place, *place]):
+        files["a.service"] = service(command, f"Slice={name}\nTasksMax=2{number}")
+        sha = machine.commit(files)
+        if number % 3:
+            if number % 3 == 2:
+                until(lambda name=name: group_is(machine, place[name]), "its group is made")
+            machine.kill_manager()
+        machine.verdict(sha)
+        assert machine.pids()["a"] == main
+        assert members(machine, "a") == everybody
+        for pid in everybody:
+            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+            ours = {x.partition(f"/{machine.group}/")[2] for x in lines if machine.group in x}
+            assert ours == {place[name]}, lines
+            assert state_of(pid) == "S"
+        until(lambda: len(tracked(machine, "a")) == 1, "the former group is gone")
+        frozen = tracked(machine, "a")[0] / "cgroup.events"
+        assert not frozen.exists() or "frozen 0" in frozen.read_text()
+        assert knob(machine, "a", "pids.max", "pids", "pids.max") == f"2{number}"
+        assert "limit" not in machine.gitproc("diff").out
+    assert "Slice" in machine.events("unit.limits-changed", "a.service")[-1]["message"]
+
+
+def group_is(machine, place):
+    return any(str(x).endswith(f"/{machine.group}/{place}") for x in machine.groups())
+
+
+def tracked(machine, unit):
+    """The groups of a unit in the tree by which it is known."""
+    known = machine.group_of(unit).parts[4]
+    return [x for x in machine.groups() if x.name == unit and x.parts[4] == known]
+
+
+def members(machine, unit):
+    return sorted(map(int, (machine.group_of(unit) / "cgroup.procs").read_text().split()))
+
+
+def test_what_is_handed_over_is_not_moved(machine):
+    """Delegate= is handed over live; from then on the place is its owner's to know, and another is a restart."""
+    if "cgroup2" not in Path("/proc/self/mountinfo").read_text():
+        pytest.skip("no unified tree")
+    machine.deploy({"a.service": service()})
+    before = machine.pids()["a"]
+
+    def planned(settings):
+        machine.repository.git("branch", "-f", "next")
+        machine.repository.git("checkout", "-q", "next")
+        machine.repository.commit({"a.service": service(settings=settings)})
+        machine.repository.git("checkout", "-q", machine.repository.branch)
+        entries = json.loads(machine.gitproc("--json", "plan", "next").out)
+        return [x["action"] for x in entries["actions"] if x["unit"] == "a.service"]
+
+    given = "Delegate=yes\nDelegateSubgroup=own"
+    assert planned(given) == ["live"]
+    machine.deploy({"a.service": service(settings=given)})
+    assert machine.pids()["a"] == before
+    assert Path(f"/proc/{before}/cgroup").read_text().splitlines()[-1].endswith("/a/own")
+    assert planned("Delegate=cpu\nDelegateSubgroup=own") == ["live"]
+    assert planned(f"{given}\nSlice=s.slice") == ["restart"]
+    assert planned("Delegate=yes\nDelegateSubgroup=other") == ["restart"]
+    assert planned("") == ["restart"]
+    machine.deploy({"a.service": service(settings=f"{given}\nSlice=s.slice")})
+    after = machine.pids()["a"]
+    assert after != before
+    assert Path(f"/proc/{after}/cgroup").read_text().splitlines()[-1].endswith("/s.slice/a/own")
 
 
 def test_a_slice_that_goes_frees_its_units(machine):

@@ -132,7 +132,7 @@ def test_nobody_is_left_behind_who_forks_meanwhile(made, up):
             assert controller.set_limits(unit(f"Slice={name}.slice", NAME)) == []
             until(lambda: len(controller.pids(NAME)) >= 2, "both go on")
             controller._relocation.sweep(NAME)
-            until(lambda: groups_left(made, before) == [], "the former place is gone")
+            until(lambda x=before: groups_left(made, x) == [], "the former place is gone")
 
 
 def test_groups_that_it_has_made_itself_are_its_own_no_more(made, up):

@@ -87,6 +87,49 @@ def test_slices_share_the_processor_as_weighted(units):
     print(run("gitproc", "top", "-n", "1", "-d", "1"))
 
 
+def test_a_unit_moves_between_slices_while_it_runs(units):
+    """Below systemd's scope, with all controllers: the same processes, under the budget of the new slice."""
+    loops = "/bin/sh -c 'sleep infinity & sleep infinity & wait'"
+    text = "[Service]\nSlice={}\nMemoryMax=60M\n{}ExecStart=" + loops + "\n"
+    units(
+        {
+            "x.slice": "[Slice]\nTasksMax=20\n",
+            "y.slice": "[Slice]\nMemoryHigh=100M\nTasksMax=30\n",
+            "a.service": text.format("x.slice", ""),
+            "hold.service": text.format("y-z.slice", ""),
+        }
+    )
+    main = wait_for(lambda: pid("a"))
+    members = wait_for(
+        lambda: (x := sorted((group(main) / "cgroup.procs").read_text().split()))[2:] and x
+    )
+    for place in ("y-z.slice", "-.slice", "x.slice"):
+        before = group(main)
+        units({"a.service": text.format(place, "CPUWeight=77\n" if "y" in place else "")})
+        wait_for(lambda before=before: group(main) != before and not before.exists())
+        at = group(main)
+        assert pid("a") == main
+        assert at.parent.name == (place if place != "-.slice" else "gitproc")
+        assert sorted((at / "cgroup.procs").read_text().split()) == members
+        assert (at / "memory.max").read_text() == f"{60 << 20}\n"
+        assert (at / "cpu.weight").read_text() == ("77\n" if "y" in place else "100\n")
+        assert "frozen 0" in (at / "cgroup.events").read_text()
+    units(
+        {"a.service": text.format("x.slice", "User=nobody\nDelegate=yes\nDelegateSubgroup=own\n")}
+    )
+    main = wait_for(lambda: (x := pid("a")) != main and x)
+    assert group(main).name == "own"
+    units(
+        {"a.service": text.format("y.slice", "User=nobody\nDelegate=yes\nDelegateSubgroup=own\n")}
+    )
+    main = wait_for(lambda: (x := pid("a")) != main and x)
+    assert group(main).parent.parent.name == "y.slice"
+    units({"hold.service": text.format("y-z.slice", "Delegate=yes\nDelegateSubgroup=own\n")})
+    held = pid("hold")
+    wait_for(lambda: group(held).name == "own")
+    assert pid("hold") == held
+
+
 def test_a_disk_is_read_no_faster_than_it_may(units):
     with Path("/var/tmp/read").open("wb") as file:
         file.write(os.urandom(4 << 20))
