@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from gitproc.kernel.cgroup_layout import group_name, unit_name
+from gitproc.units import directives_resources as r
 from gitproc.units.control import ROOT, slices_of
 from gitproc.units.names import is_valid_slice, parent_slice
 from gitproc.units.unit import Unit
@@ -70,6 +71,15 @@ class Places:
         if unit.kind != "slice":
             self.settle(unit.name, place_of(unit))
         return self.path(unit.name)
+
+    def at_home(self, unit: Unit) -> bool:
+        """Whether the unit's group, if it has one, is where it belongs and nowhere else."""
+        name = unit.name
+        if name in self.former:
+            return False
+        if name not in self._inside and r.SLICE.key not in unit.values:
+            return True  # nearly all
+        return self.path(name) == place_of(unit)
 
     def settle(self, unit: str, path: str) -> None:
         """This is the unit's place."""

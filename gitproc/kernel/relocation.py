@@ -59,10 +59,6 @@ class Relocation:
         self._arriving = arriving
         self._later: dict[str, tuple[asyncio.TimerHandle, float]] = {}
 
-    def due(self, unit: Unit) -> bool:
-        """Whether the unit's group is not, or not alone, where it belongs."""
-        return unit.name in self._places.former or self._places.path(unit.name) != place_of(unit)
-
     def settle(self, unit: Unit) -> list[str]:
         """Take the unit's processes to where it belongs; why they are not there, if they are not.
 

@@ -172,7 +172,7 @@ class ResourceController:
         if unit.kind == "slice" or self.layout.kind is Kind.NONE:
             return []
         problems = []
-        if self._relocation.due(unit):
+        if not self._places.at_home(unit):
             self.oom.look(unit.name)
             problems = self._relocation.settle(unit)
             self.oom.start(unit.name, fresh=False)
@@ -203,7 +203,7 @@ class ResourceController:
     def differing_limits(self, unit: Unit) -> list[str]:
         """Limits of the running group that are not the unit's: changed by hand. One sentence each."""
         found = self._groups.differences(unit)
-        if self.layout.kind is not Kind.NONE and self._relocation.due(unit):
+        if self.layout.kind is not Kind.NONE and not self._places.at_home(unit):
             found.append(f"Slice= is not in force: its group is {self._places.path(unit.name)}")
         return found
 
