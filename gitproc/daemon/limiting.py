@@ -14,8 +14,12 @@ from gitproc.kernel import strangers
 from gitproc.kernel.launch import LaunchError
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.units import directives as d
+from gitproc.units.control import ROOT
 from gitproc.units.directives_access import ROWS as ACCESS_ROWS
 from gitproc.units.directives_resources import (
+    ALLOWED_CPUS,
+    ALLOWED_MEMORY_NODES,
+    CPU_QUOTA,
     DEFAULT_MEMORY_LOW,
     DEFAULT_MEMORY_MIN,
     IP_ADDRESS_ALLOW,
@@ -31,6 +35,8 @@ _INHERITED = frozenset(
     f"Slice.{x.name}"
     for x in (IP_ADDRESS_ALLOW, IP_ADDRESS_DENY, DEFAULT_MEMORY_LOW, DEFAULT_MEMORY_MIN)
 )
+_CUT_IN_V1 = frozenset(f"Slice.{x.name}" for x in (ALLOWED_CPUS, ALLOWED_MEMORY_NODES, CPU_QUOTA))
+"""What a slice of a v1 hierarchy takes away from the groups in it, and must be given back (`v1_nesting`)."""
 
 
 class Limiting:
@@ -49,6 +55,8 @@ class Limiting:
         self._missing = missing
         self._warn = warn
         self._post = post
+        self._cuts = bool(controller.layout.v1)
+        self._passed_on = _INHERITED | _CUT_IN_V1 if self._cuts else _INHERITED
         self._givers: set[str] = set()  # slices whose units have taken something over
 
     def first(self, unit: Unit, process: Process) -> None:
@@ -93,11 +101,12 @@ class Limiting:
 
     def _pass_on(self, unit: Unit) -> None:
         """What units take over from a slice has changed: addresses, memory that is kept for them."""
-        gives = not _INHERITED.isdisjoint(unit.values)
+        gives = not self._passed_on.isdisjoint(unit.values)
         if not gives and unit.name not in self._givers:
             return
         (self._givers.add if gives else self._givers.discard)(unit.name)
-        for name in self._controller.units_in(unit.name):
+        inner = [x for x in self._world.units if _lies_in(x, unit.name)] if self._cuts else []
+        for name in (*sorted(inner, key=len), *self._controller.units_in(unit.name)):
             state = self._world.units.get(name)
             if state is not None and state.unit is not None and not state.down:
                 problems = self._controller.set_limits(state.unit)
@@ -114,14 +123,15 @@ class Limiting:
             if state.unit.kind == "service":
                 self._failed(state.seat, state.invocation, self._controller.settle(state.unit))
                 self._watch(state.unit, state.invocation)
-            elif not _INHERITED.isdisjoint(state.unit.values):
+            elif not self._passed_on.isdisjoint(state.unit.values):
                 self._givers.add(state.name)
         for name in interrupted:
             found = self._world.units.get(name)
+            if is_valid_slice(name):
+                self._givers.add(name)  # by its former definition it may have been one
             if found is not None and found.unit is not None and not found.down:
                 self.change(found.unit, found.invocation)
             elif is_valid_slice(name):
-                self._givers.add(name)
                 self.release(Unit(name, "", (), Host()))
 
     def _watch(self, unit: Unit, invocation: str) -> None:
@@ -138,3 +148,9 @@ class Limiting:
         for problem in problems:
             self._warn(unit, problem)
             self._post(LimitsFailed(unit, invocation, problem))
+
+
+def _lies_in(name: str, outer: str) -> bool:
+    """Whether a unit is a slice in another one, at any depth."""
+    within = outer == ROOT or name.startswith(outer.removesuffix(".slice") + "-")
+    return name.endswith(".slice") and name != ROOT and within

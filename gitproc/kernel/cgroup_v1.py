@@ -7,6 +7,7 @@ Where there is no v2 tree at all, one hierarchy also keeps the units' processes 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from cgroupspy.interfaces import BaseFileInterface, IntegerFile
 from cgroupspy.nodes import Node
 
 from gitproc.errors import HostError
-from gitproc.kernel import cgroup_v2, disk_weights
+from gitproc.kernel import cgroup_v2, disk_weights, v1_nesting
 from gitproc.kernel.device_nodes import Node as Device
 from gitproc.kernel.knobs import COUNTS, NO_RATE, Knob
 from gitproc.kernel.live_limits import Reading, parse
@@ -27,6 +28,7 @@ from gitproc.kernel.v1_words import (
     WEIGHT,
     WEIGHT_OF_DISK,
     WORDS,
+    Words,
 )
 
 _IO_COUNTS = {
@@ -164,13 +166,22 @@ class Hierarchies:
         elif knob.file == "io.weight":
             self._weigh(held, knob)
         elif knob.file != COUNTS:
-            words = WORDS[knob.file]
-            text = knob.text
-            if not text and controller == "cpuset":  # as much as the group above has
-                above = os.path.dirname(self.path(controller, group))
-                text = _get(_open(above, controller), knob.file)
-            for name, value in zip(words.files, words.tell(text), strict=True):
-                _put(held, name, value)
+            words, path = WORDS[knob.file], self.path(controller, group)
+            if controller == "cpuset":
+                v1_nesting.spread(path, knob.file, knob.text)
+                return
+            if knob.file == "cpu.max":
+                v1_nesting.set_quota(path, *words.tell(knob.text))
+                return
+            try:
+                for name, value in zip(words.files, words.tell(knob.text), strict=True):
+                    _put(held, name, value)
+            except OSError as error:
+                if controller == "memory" and error.errno == errno.EBUSY:
+                    raise HostError(
+                        "more than that is in use, and v1 kills nobody for it"
+                    ) from None
+                raise
 
     def join(self, controller: str, group: str, pids: Collection[int]) -> None:
         """Have processes join a group that is there."""
@@ -212,8 +223,19 @@ class Hierarchies:
             if words is None or (controller == "cpuset" and not knob.asked):
                 return None
             texts = tuple(_get(held, name) for name in words.files)
+            if texts == self._possible(self.path(controller, group), knob, words):
+                return Reading(knob.text, {})
             return Reading(words.hear(texts), {})
         return None
+
+    def _possible(self, path: str, knob: Knob, words: Words) -> tuple[str, ...]:
+        """The texts of a knob's files when it is turned as far as what is around the group allows."""
+        if knob.controller == "cpuset":
+            return (v1_nesting.allowed(path, knob.file, knob.text),)
+        texts = words.tell(knob.text)
+        if knob.file == "cpu.max":
+            return texts[0], v1_nesting.quota(path, *texts)
+        return texts
 
     def devices(
         self, group: str, nodes: Iterable[Device] | None, members: Callable[[], Collection[int]]

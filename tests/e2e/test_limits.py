@@ -182,6 +182,35 @@ def test_a_slice_that_goes_frees_its_units(machine):
         assert found.read_text() == f"{512 << 20}\n"
 
 
+def test_a_smaller_budget_of_a_slice_holds_for_all_in_it_and_a_larger_one_gives_theirs_back(
+    machine,
+):
+    """Live, at any depth, over a crash; with v1 hierarchies, which refuse a group more than is around it, as well."""
+    inner = {
+        "a-b.slice": slice_file("CPUQuota=150%"),
+        "x.service": service(settings="Slice=a-b-c.slice\nCPUQuota=120%"),
+    }
+
+    def quotas():
+        groups = [machine.group_of(name, "cpu") for name in ("a.slice", "a-b.slice", "x")]
+        old, new = "cpu.cfs_quota_us", "cpu.max"
+        return [(x / (old if (x / old).exists() else new)).read_text().split()[0] for x in groups]
+
+    machine.deploy({"a.slice": slice_file("CPUQuota=200%"), **inner})
+    pids = machine.pids()
+    whole = ["200000", "150000", "120000"]
+    assert quotas() == whole
+    machine.deploy({"a.slice": slice_file("CPUQuota=50%")})
+    outer, *below = quotas()
+    assert outer == "50000" and below in (["-1", "-1"], whole[1:])
+    assert "as the commit says" in machine.gitproc("diff").out
+    machine.kill_manager()
+    machine.deploy({"a.slice": slice_file("TasksMax=50")})
+    assert quotas()[1:] == whole[1:]
+    assert "as the commit says" in machine.gitproc("diff").out
+    assert machine.pids()["x"] == pids["x"]
+
+
 GUARDED = """
 import os, signal, socket, sys, time
 def look(*_):
@@ -215,6 +244,8 @@ def test_guards_hold_change_live_and_survive_the_manager(machine):
     closed = f"{strict}\nIPAddressDeny=any\nIPAddressAllow=127.0.0.1"
     machine.deploy({"a.service": service(command, closed)})
     pid = machine.pids()["a"]
+
+    until(lambda: "looked" in machine.log("a"), "it takes signals")
 
     def look():
         lines = machine.log("a").count("looked")

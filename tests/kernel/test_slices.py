@@ -176,3 +176,63 @@ def test_what_changes_by_hand_is_noticed(made, slices, up):
         "CPUWeight is 50, and 100 in the commit",
         "TasksMax is 9, and 5 in the commit",
     ]
+
+
+def test_a_slice_that_has_less_than_those_in_it_ask_for_cuts_them_in_v1_and_gives_it_back(
+    made, slices, up
+):
+    """In the unified tree the kernel does that; a v1 hierarchy refuses to be told so."""
+    if made.controller._v1 is None or not made.controller._v1.has("cpuset"):
+        pytest.skip("no v1 hierarchies")
+    some = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+    one = some.partition(",")[0]
+    mine = unit(f"Slice=a-b.slice\nCPUQuota=120%\nAllowedCPUs={some}", "x.service")
+
+    def found():
+        names = ("a.slice", "a-b.slice", "x.service")
+        paths = [made.controller._places.path(name) for name in names]
+        files = [("cpu", "cpu.cfs_quota_us"), ("cpuset", "cpuset.cpus")]
+        v1 = made.controller._v1
+        return [
+            [Path(v1.path(c, at), name).read_text().strip() for at in paths] for c, name in files
+        ]
+
+    def again():
+        """As the daemon does it, from the outside inwards."""
+        return [made.controller.set_limits(each) for each in (slices["a-b.slice"], mine)]
+
+    up(f"CPUQuota=200%\nAllowedCPUs={some}", "a.slice")
+    up("CPUQuota=150%", "a-b.slice")
+    assert made.controller.create(mine) == []
+    child = made.start("x.service", SLEEP)
+    whole = found()
+    assert whole[0] == ["200000", "150000", "120000"]
+    assert up(f"CPUQuota=50%\nCPUQuotaPeriodSec=50ms\nAllowedCPUs={one}", "a.slice") == []
+    cut = [["25000", "-1", "-1"], [one] * 3]
+    assert found() == cut
+    assert os.sched_getaffinity(child.pid) == {int(one)}
+    assert again() == [[], []]
+    assert found() == cut, "what they ask for is no way around it"
+    for each in (*slices.values(), mine):
+        assert made.controller.differing_limits(each) == []
+    assert up(f"CPUQuota=200%\nAllowedCPUs={some}", "a.slice") == []
+    assert again() == [[], []]
+    assert found() == whole
+
+
+def test_a_limit_that_v1_cannot_have_as_more_is_in_use_is_said_and_stays_as_it_was(
+    made, slices, up
+):
+    if made.controller._v1 is None or not made.controller._v1.has("memory"):
+        pytest.skip("no v1 hierarchies")
+    assert up("MemoryMax=100M", "a.slice") == []
+    assert made.controller.create(unit("Slice=a.slice", "x.service")) == []
+    eat = "x = bytearray(40 << 20); print(flush=True); import time; time.sleep(1000)"
+    made.start("x.service", [sys.executable, "-I", "-S", "-c", eat])
+    until(lambda: (made.controller.usage("a.slice").memory or 0) > 40 << 20, "it has eaten")
+    assert up("MemoryMax=10M", "a.slice") == [
+        "MemoryMax= is not enforced: more than that is in use, and v1 kills nobody for it"
+    ]
+    assert made.controller.differing_limits(slices["a.slice"]) == [
+        "MemoryMax is 100M, and 10M in the commit"
+    ]
