@@ -32,6 +32,7 @@ from gitproc.units.service_types import ExitType, ServiceType
 from gitproc.units.signals import signal_name
 from gitproc.units.values import ExecCommand
 
+_TO_THEIR_END = (SubState.START_POST, SubState.RELOAD)  # run their commands all the same
 FIND_MAIN_RETRY = 0.05  # seconds between looks for a PID file that is not there yet
 
 
@@ -186,8 +187,8 @@ def _main_exited(world: World, state: UnitState, result: Result, message: str) -
         else:
             fail(world, state, result, message, Cause.FAILED)
     elif result is not Result.SUCCESS:
-        if sub is SubState.STOP or (sub is SubState.START_POST and state.control is not None):
-            note_failure(state, result, message)  # ExecStartPost= and ExecStop= run to their end
+        if sub is SubState.STOP or (sub in _TO_THEIR_END and state.control is not None):
+            note_failure(state, result, message)
         else:
             fail(world, state, result, message, Cause.CRASHED)
     elif sub is SubState.START and kind in (ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD):
@@ -197,7 +198,7 @@ def _main_exited(world: World, state: UnitState, result: Result, message: str) -
         move(world, state, Cause.COMPLETED)
     elif sub is SubState.RUNNING:
         _rest(world, state)
-    elif sub in RELOADING:
+    elif sub in RELOADING and state.control is None:
         move(world, state, Cause.COMPLETED)
 
 

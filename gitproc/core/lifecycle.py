@@ -196,7 +196,7 @@ def next_command(world: World, state: UnitState) -> None:
 
 def _reload_commands_done(world: World, state: UnitState) -> None:
     cause = reload.after_commands(state)
-    if cause is Cause.DONE:
+    if cause is Cause.DONE and state.result is Result.SUCCESS:
         reloaded(world, state)
     move(world, state, cause)
 

@@ -47,6 +47,8 @@ def send_again(world: World, state: UnitState) -> None:
 def after_commands(state: UnitState) -> Cause:
     """What follows when all commands of a reload have succeeded."""
     said = state.dialogue
+    if state.main is None and state.last_exit.code:
+        return Cause.DONE  # nobody is left to say more
     if said is not None and said.phase == RELOADING:
         return Cause.RELOADING
     signalled = state.definition[d.TYPE] is ServiceType.NOTIFY_RELOAD and state.main is not None

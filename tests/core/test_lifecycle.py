@@ -429,7 +429,7 @@ def test_a_reload_that_hangs_is_given_up():
 
 
 def test_a_main_process_that_ends_while_a_reload_is_being_made_leaves_nothing_behind():
-    machine = started("ExecReload=/bin/stubborn", "TimeoutStopSec=2")
+    machine = started("ExecReload=/bin/stubborn", "TimeoutStartSec=2", "TimeoutStopSec=2")
     machine.ask(Verb.RELOAD, "a.service")  # ordered, and not born yet
     machine.exit(machine.main("a.service"), 1)
     machine.run(10)

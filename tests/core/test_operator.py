@@ -260,7 +260,7 @@ def test_what_is_down_is_started_or_left_alone_instead_of_reloaded():
 
 
 def test_reload_of_what_goes_down_meanwhile_is_answered():
-    machine = machine_of(a=service("ExecReload=/bin/run"))
+    machine = machine_of(a=service("ExecReload=/bin/run", "TimeoutStartSec=2"))
     number = machine.ask(Verb.RELOAD, "a.service")
     second = machine.ask(Verb.RELOAD, "a.service")
     machine.exit(machine.main("a.service"), 1)

@@ -206,9 +206,83 @@ def test_a_main_process_that_ends_before_the_reload_command_is_made_leaves_nothi
     main = machine.main("a.service")
     machine.ask(Verb.RELOAD, "a.service")
     machine.exit(main, 0)
-    machine.run(10)
+    machine.run(80)
+    assert machine.sub("a.service") == "reload", "the command has as long as a start"
+    machine.run(20)
     assert machine.sub("a.service") == "dead"
     assert not machine.alive("a.service")
+
+
+def losing(
+    status: int, *lines: str, crash: bool = False, commands: str = "work"
+) -> tuple[Machine, int]:
+    """A service whose main process ends while the first of two commands of a reload runs."""
+    first = f"ExecReload=/bin/{commands} 1"
+    ends = (first, "ExecReload=/bin/work 2", "ExecStop=/bin/stop", "ExecStopPost=/bin/after")
+    short = Program(lasts=0.01)
+    programs = {"work": Program(lasts=1.0), "stop": short, "after": short, "daemon": READY}
+    programs["fails"] = Program(lasts=1.0, status=1)
+    machine = Machine({NAME: service("ExecStart=/bin/daemon", *ends, *lines)}, programs)
+    machine.run(1)
+    request = machine.ask(Verb.RELOAD, NAME)
+    machine.run(0.5)
+    machine.exit(machine.main(NAME), status)
+    machine.run(1)
+    if crash:
+        machine.crash()
+        machine.restart()
+    return machine, request
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(
+    ("status", "lines", "then", "sub", "result"),
+    [
+        (1, (), "after", "failed", "exit-code"),
+        (0, (), "stop after", "dead", "success"),
+        (1, ("RemainAfterExit=yes",), "after", "failed", "exit-code"),
+        (0, ("RemainAfterExit=yes",), "", "exited", "success"),
+    ],
+)
+def test_a_main_process_that_ends_ends_no_reload(status, lines, then, sub, result, crash):
+    """service_sigchld_event() of systemd: while a command runs, what the end means has to wait."""
+    machine, request = losing(status, *lines, crash=crash)
+    assert machine.sub(NAME) == "reload"
+    machine.run(5)
+    assert machine.spawns(NAME) == ["daemon", "work 1", "work 2", *then.split()]
+    assert (machine.sub(NAME), machine.state(NAME).result) == (sub, result)
+    if not crash:
+        assert machine.answer(request, NAME) == ("done" if sub == "exited" else "failed")
+    assert len(machine.told("unit.reloaded")) == (1 - status)
+
+
+def test_a_reload_that_fails_of_what_has_crashed_ends_it():
+    machine, _ = losing(3, commands="fails")
+    machine.run(5)
+    assert machine.spawns(NAME) == ["daemon", "fails 1", "after"]
+    assert machine.state(NAME).message.startswith("main process 101 exited with status 3")
+    assert len(machine.told("unit.reload-failed")) == 1
+
+
+def test_what_has_crashed_during_a_reload_is_restarted_after_it():
+    machine, _ = losing(1, "Restart=on-failure")
+    machine.run(5)
+    assert machine.spawns(NAME)[-2:] == ["after", "daemon"]
+    assert machine.sub(NAME) == "running"
+
+
+@pytest.mark.parametrize("kind", ["notify", "notify-reload"])
+def test_nobody_waits_for_the_word_of_who_is_gone(kind):
+    machine = Machine(
+        {NAME: service(f"Type={kind}", "ExecStart=/bin/daemon", "ExecReload=/bin/work")},
+        {"daemon": READY, "work": Program(lasts=1.0)},
+    )
+    machine.run(1)
+    reload(machine)
+    assert said(machine, **at(machine)) == "reload"
+    machine.exit(machine.main(NAME), 1)
+    machine.run(2)
+    assert machine.sub(NAME) == "failed"
 
 
 def test_what_starts_while_a_commit_changes_what_it_has_read_reloads_when_it_is_up():
