@@ -13,6 +13,7 @@ from typing import Any
 
 from gitproc.api.client import Client
 from tests.bench.floor import DEADLINE, Stamps
+from tests.shim.client import children_of
 
 PROJECT = Path(__file__).parents[2]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": "/dev/null"}
@@ -151,23 +152,23 @@ class Constellation:
     def processes(self) -> dict[str, int]:
         """Ours, by role."""
         found = {"shim": self.shim}
-        for pid in _children(self.shim):
+        for pid in children_of(self.shim):
             line = _command_line(pid)
             if b"gitproc-logger" in line:
                 found["logger"] = pid
             elif b"gitprocd" in line:
                 found["manager"] = pid
-                found.update(("git", child) for child in _children(pid))
+                found.update(("git", child) for child in children_of(pid))
         return found
 
     def kill_manager(self) -> tuple[float, float]:
         """Kill -9 it; the instants its successor has been exec'd and answers."""
-        known = {*_children(self.shim)}
+        known = {*children_of(self.shim)}
         os.kill(self.processes()["manager"], signal.SIGKILL)
         deadline = time.monotonic() + DEADLINE
         while True:
             assert time.monotonic() < deadline, (self.root / "output").read_text()
-            fresh = {*_children(self.shim)} - known
+            fresh = {*children_of(self.shim)} - known
             if any(b"gitprocd" in _command_line(pid) for pid in fresh):
                 return time.monotonic(), self.wait_ready()
             time.sleep(0.001)
@@ -211,10 +212,6 @@ class Constellation:
 
 
 _DAEMON = "import sys; from gitproc.cli.main import main; sys.exit(main(sys.argv[1:]))"
-
-
-def _children(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def _command_line(pid: int) -> bytes:

@@ -34,6 +34,11 @@ def children_of(pid: int) -> list[int]:
     return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def open_fds(pid: int) -> int:
+    """How many descriptors a process has open."""
+    return len([*Path(f"/proc/{pid}/fd").iterdir()])
+
+
 def title(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode()

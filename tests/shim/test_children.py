@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gitproc.shim import protocol
-from tests.shim.client import Client, until
+from tests.shim.client import Client, open_fds, until
 
 SLEEP = ("/bin/sleep", "1000")
 
@@ -177,10 +177,7 @@ def test_descriptors_are_placed_from_three_on(client, tmp_path):
 
 
 def test_what_cannot_be_is_refused_and_nothing_leaks(shim, client):
-    def fds():
-        return len([*Path(f"/proc/{shim.pid}/fd").iterdir()])
-
-    before = fds()
+    before = open_fds(shim.pid)
     for spec, step in (
         ({"cgroup": "/no/such/cgroup"}, "CGROUP"),
         ({"output": {"fd": 3}}, "STDOUT"),
@@ -191,7 +188,7 @@ def test_what_cannot_be_is_refused_and_nothing_leaks(shim, client):
         request = client.ask("x", *SLEEP, **spec)
         assert client.expect("refused", request)[2] == step
     assert client.list() == []
-    assert fds() == before
+    assert open_fds(shim.pid) == before
 
 
 def test_garbage_harms_nobody(shim, client):

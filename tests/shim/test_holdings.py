@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import until
+from tests.shim.client import open_fds, until
 
 
 def listener(path):
@@ -50,10 +50,6 @@ def holdings(client):
             return rows, client.fds.pop(("holdings", client.request), []), pages
 
 
-def open_fds(shim):
-    return len(list(Path(f"/proc/{shim.pid}/fd").iterdir()))
-
-
 def connects(path):
     with socket.socket(socket.AF_UNIX) as sock:
         try:
@@ -88,14 +84,14 @@ def test_a_held_socket_outlives_its_manager_and_its_backlog_waits(shim, tmp_path
 
 
 def test_owners_are_kept_apart_and_a_name_is_replaced(shim, client, tmp_path):
-    before = open_fds(shim)
+    before = open_fds(shim.pid)
     pipe = os.pipe()
     hold(client, "a.service", "one", fds=pipe)
     hold(client, "a.service", "two", fds=pipe[:1])
     hold(client, "b.service", "one", fds=pipe[:1])
-    assert open_fds(shim) == before + 4
+    assert open_fds(shim.pid) == before + 4
     hold(client, "a.service", "one", "new", fds=pipe[1:])
-    assert open_fds(shim) == before + 3
+    assert open_fds(shim.pid) == before + 3
     rows, fds, _ = holdings(client)
     assert [row[:2] for row in rows] == [
         ("a.service", "two"), ("b.service", "one"), ("a.service", "one")
@@ -104,7 +100,7 @@ def test_owners_are_kept_apart_and_a_name_is_replaced(shim, client, tmp_path):
     assert drop(client, "a.service", None) == 2
     assert [row[:2] for row in holdings(client)[0]] == [("b.service", "one")]
     assert drop(client, "b.service", None) == 1
-    assert open_fds(shim) == before
+    assert open_fds(shim.pid) == before
     for fd in (*fds, *pipe):
         os.close(fd)
 
@@ -113,11 +109,11 @@ def test_a_re_exec_keeps_them(shim, client, tmp_path):
     sock = listener(tmp_path / "s")
     hold(client, "a.socket", "listen", "n", [sock.fileno()])
     sock.close()
-    before = open_fds(shim)
+    before = open_fds(shim.pid)
     for number in range(3):
         client.send("reexec", 1000 + number)
         client.expect("reexeced", 1000 + number)
-    until(lambda: open_fds(shim) == before)
+    until(lambda: open_fds(shim.pid) == before)
     rows, [fd], _ = holdings(client)
     os.close(fd)
     assert rows == [("a.socket", "listen", "n", 1)]
@@ -144,11 +140,11 @@ def test_many_come_in_pages(shim, client):
     [("a", "n", "", 0), ("", "n", "", 1), ("a", "n" * 5000, "", 1), ("a", "n", "x" * 5000, 1)],
 )
 def test_what_cannot_be_held_is_refused_and_nothing_leaks(shim, client, owner, name, note, count):
-    before = open_fds(shim)
+    before = open_fds(shim.pid)
     pipe = os.pipe()
     message = refused(client, owner, name, note, pipe[:1] * count)
     assert message[2] == "HOLD" and message[4]
-    assert holdings(client)[0] == [] and open_fds(shim) == before
+    assert holdings(client)[0] == [] and open_fds(shim.pid) == before
     for fd in pipe:
         os.close(fd)
 
@@ -157,10 +153,10 @@ def test_what_cannot_be_held_is_refused_and_nothing_leaks(shim, client, owner, n
     "message", [("hold", 1, "a", "b"), ("hold", 1, 2, "b", ""), ("drop", 1, "a", 3), ("holdings",)]
 )
 def test_malformed_requests_are_answered(shim, client, message):
-    before = open_fds(shim)
+    before = open_fds(shim.pid)
     pipe = os.pipe()
     client.send(*message, fds=pipe)
     assert "malformed" in client.expect("error")[1]
-    until(lambda: open_fds(shim) == before)  # the answer goes out first
+    until(lambda: open_fds(shim.pid) == before)  # the answer goes out first
     for fd in pipe:
         os.close(fd)

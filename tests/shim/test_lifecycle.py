@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import SHIM, Client, children_of, title, until
+from tests.shim.client import SHIM, Client, children_of, open_fds, title, until
 
 SLEEP = ("/bin/sleep", "1000")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -58,9 +58,6 @@ def test_a_re_exec_keeps_everything(shim, client, tmp_path):
 def test_many_re_execs_leak_nothing(shim, client):
     client.start("a", *SLEEP)
 
-    def fds():
-        return len([*Path(f"/proc/{shim.pid}/fd").iterdir()])
-
     counts = set()
     for number in range(5):
         logger = shim.logger
@@ -70,7 +67,7 @@ def test_many_re_execs_leak_nothing(shim, client):
         client.list()
         client.send("signal", number, 0, 0)  # answered when the pidfds of the list are closed
         client.expect("signalled", number)
-        counts.add(fds())
+        counts.add(open_fds(shim.pid))
     assert len(counts) == 1
     assert client.run("y", "ls /proc/self/fd | wc -l; ulimit -n")[0].split() == ["4", "1024"]
 

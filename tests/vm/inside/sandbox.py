@@ -1,22 +1,16 @@
 """Inside the machine: systemd itself, held against the sandbox that GitProc's services are held against."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.sandbox_table import API, FAILURES, TREE, Place, cases
+from tests.vm.inside.exec_directives import UNITS, systemctl
 
-UNITS = Path("/run/systemd/system")
 ROOT = Path("/var/tmp/sandbox")
 #: By systemd.exec(5), but not by systemd 252: homes that are read-only; another root's /proc for `+` too.
 DIFFERENT = (("ProtectHome=tmpfs", "touch /root/{unique}", ""), (TREE, API, "+"))
 PASSED_OVER = ("IPCNamespacePath=/no/such",)  # by systemd 252, in silence
-
-
-def systemctl(*words):
-    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
-    return done.stdout
 
 
 @pytest.fixture
