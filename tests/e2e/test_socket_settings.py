@@ -73,9 +73,11 @@ def test_a_service_finds_its_sockets_as_their_units_say(machine):
     units: dict[str, str] = {}
     asked: dict[str, tuple[int, int]] = {}
 
-    def add(name: str, listen: str, setting: str, level: int, option: int) -> None:
+    def add(
+        name: str, listen: str, setting: str, level: int, option: int, owner: str = "probe"
+    ) -> None:
         address = listen.format(port=2000 + len(units), path=machine.root / "nodes" / name)
-        more = f"{setting}\nFileDescriptorName={name}\nService=probe.service"
+        more = f"{setting}\nFileDescriptorName={name}\nService={owner}.service"
         units[f"{name}.socket"] = socket_unit(address, more)
         asked[name] = (level, option)
 
@@ -86,10 +88,12 @@ def test_a_service_finds_its_sockets_as_their_units_say(machine):
     for name in filter(known, PROTOCOLS):
         add(name, PROTOCOLS[name][0], f"SocketProtocol={name}", BASE, socket.SO_PROTOCOL)
     add("backlog", TCP4, "Backlog=3", TCP, socket.TCP_INFO)
+    add("lent", TCP4, "", BASE, socket.SO_TYPE, "lender")  # known to the other by Sockets= alone
     (machine.root / "asked").write_text(json.dumps(asked))
     machine.repository.write({"tell.py": TELL})
     probe = f"{PYTHON} ${{GITPROC_TREE}}/tell.py {machine.root}/asked"
     sockets = f"Sockets={' '.join(units)}"
+    units["lender.service"] = "[Service]\nExecStart=/bin/sleep 1000\n"
     units["probe.service"] = f"[Service]\nType=oneshot\nExecStart={probe}\n{sockets}\n"
     machine.deploy(units)
     assert machine.gitproc("start", "probe").status == 0
@@ -105,6 +109,7 @@ def test_a_service_finds_its_sockets_as_their_units_say(machine):
     assert wrong == []
     protocols = {name: number for name, (_, number) in PROTOCOLS.items() if known(name)}
     assert {name: found[name] for name in protocols} == protocols
+    assert found["lent"] == socket.SOCK_STREAM
 
 
 def test_what_a_service_is_given_may_block_and_how_much_a_fifo_holds(machine):
