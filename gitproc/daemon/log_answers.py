@@ -117,9 +117,15 @@ class LogAnswers:
 
     def tail(self, unit: str, lines: int) -> list[str]:
         """The texts of the last lines of a unit that there is."""
-        definition = self._e.world.wanted_unit(unit)
+        definition = self._definition(unit)
         last = LogReader(self._log_dir, unit).tail(lines)
         return [level_and_text(definition, line.text)[1] for line in last]
+
+    def _definition(self, name: str) -> Unit | None:
+        """Whose settings tell levels: of the log that instances for connections share, the template's."""
+        desired = self._e.world.desired
+        sample = desired.sample(name) if desired is not None else None
+        return sample or self._e.world.wanted_unit(name)
 
     def _teller(self, params: Mapping[str, Any]) -> Callable[[str, LogLine], dict[str, Any]]:
         """How a line is told: with its unit where several may be asked for."""
@@ -127,7 +133,7 @@ class LogAnswers:
 
         def told(unit: str, line: LogLine) -> dict[str, Any]:
             if unit not in definitions:
-                definitions[unit] = self._e.world.wanted_unit(unit)
+                definitions[unit] = self._definition(unit)
             priority, text = level_and_text(definitions[unit], line.text)
             return {"text": text, "time": line.time, "priority": priority}
 

@@ -141,6 +141,7 @@ def test_who_prepares_and_what_is_kept_of_what_is_said(machine):
             "whole.service": service(
                 shell(words), "Type=oneshot\nLogLevelMax=info\nSyslogLevelPrefix=no"
             ),
+            "each@.service": "[Service]\nExecStart=/bin/true\nSyslogLevelPrefix=no\n",
         }
     )
     assert [(who / x).read_text() for x in ("helped", "alone")] == ["0\n", "65534\n"]
@@ -180,6 +181,8 @@ def assert_levels_are_no_text(machine):
     told = [json.loads(line) for line in shown("logs", "whole", "-o", "json")]
     assert {(one["PRIORITY"], one["MESSAGE"]) for one in told} >= {("6", "<3>loud")}
     assert machine.gitproc("status", "whole").out.splitlines()[-1] == "<3>loud"
+    (machine.logs / "each@.log").write_text("<3>loud\n")  # as instances for connections do
+    assert shown("logs", "each@.service") == ["<3>loud"]
 
 
 def test_the_old_names_of_settings(machine):
