@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.loader import UnitSet
+from gitproc.units.names import is_instance
+from gitproc.units.tree import Role, place_of
 from gitproc.units.unit import Unit
 
 NOTES = "refs/notes/gitproc"
@@ -120,9 +122,13 @@ def exposure(before: UnitSet | None, after: UnitSet, most: float) -> list[Diagno
 
 
 def _weighed(units: UnitSet) -> dict[str, Unit]:
-    """An instance of a template may be started that no commit has named."""
+    """An instance of a template may be started that no unit has named; some have drop-ins of their own."""
     samples = ((name, units.sample(name)) for name in units.templates)
-    return {**units.units, **{name: unit for name, unit in samples if unit is not None}}
+    places = (place_of(path) for path in units.files)
+    named = {x.owner for x in places if x.role is Role.DROP_IN and is_instance(x.owner)}
+    instances = ((name, units.resolve(name)) for name in named - units.units.keys())
+    found = {name: unit for name, unit in (*samples, *instances) if unit is not None}
+    return {**units.units, **found}
 
 
 def mass_removal(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gitproc.daemon.push_rules import Update, deployed, judge, mass_removal
+from gitproc.daemon.push_rules import Update, deployed, exposure, judge, mass_removal
+from tests.units.trees import tree
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 MAIN = "refs/heads/main"
@@ -74,3 +75,19 @@ def test_mass_removal(ended, running, refused):
     names = [f"{n}.service" for n in range(ended)]
     assert bool(mass_removal(names, running, [], 5)) is refused
     assert mass_removal(names, running, ["confirm-prune"], 5) == []
+
+
+def test_what_may_be_started_is_weighed_whether_or_not_a_unit_names_it():
+    """Templates, and instances that only drop-ins of theirs tell of."""
+    closed, drop_in = "[Service]\nExecStart=/bin/true\nUser=daemon\n", "[Service]\nUser=root\n"
+    files = {"t@.service": closed, "a.service": closed}
+    before = tree(files, "*")
+    for more, named in (
+        ({}, []),
+        ({"t@.service": closed + "User=root\n"}, ["t@.service"]),
+        ({"t@x.service.d/y.conf": drop_in}, ["t@x.service"]),
+        ({"a@x.service.d/y.conf": drop_in}, []),
+        ({"service.d/y.conf": drop_in}, ["a.service", "t@.service"]),
+    ):
+        found = exposure(before, tree({**files, **more}, "*"), 9.4)
+        assert [x.message.split()[0] for x in found] == named
