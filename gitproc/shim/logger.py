@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 
 _READ = 65536
+_LULL = 0.1  # seconds: a service has ended, and who replaces it has better things to do than to hear of its pipe
+_ENDED_MAX = 64  # of which the shim has not been told
 _PASSES = (
     2  # over all pipes that are ready: what is in them is moved, then those without a writer end
 )
@@ -47,6 +49,9 @@ class Logger:
         self._files: dict[str, LogFile] = {}
         self._streams: dict[int, tuple[int, LogFile]] = {}  # by descriptor
         self._sieves: dict[int, Sieve] = {}  # of the few streams that have rules
+        self._ended: list[
+            int
+        ] = []  # numbers of streams; the shim is told of all at once, when it is quiet
         self._finishing = False
         self._drains: list[tuple[int, int]] = []  # token, passes that are left
 
@@ -74,7 +79,12 @@ class Logger:
         """Until told to end, or until shim and all writers are gone."""
         while self._control is not None or self._streams:
             hurry = self._finishing or self._drains
-            for fd, events in self._epoll.poll(0 if hurry else -1, len(self._streams) + 1):
+            timeout = 0 if hurry else _LULL if self._ended else -1
+            ready = self._epoll.poll(timeout, len(self._streams) + 1)
+            if self._ended and (not ready or len(self._ended) >= _ENDED_MAX):
+                self._tell(("ended", self._ended))
+                self._ended = []
+            for fd, events in ready:
                 if fd in self._streams:
                     if events & select.EPOLLIN:
                         self._move(fd)
@@ -117,7 +127,7 @@ class Logger:
         if not file.users:
             file.reopen()
             del self._files[file.path]
-        self._tell(("ended", number))
+        self._ended.append(number)
 
     def _drained(self) -> None:
         """A pass over all that was ready is over. It is bounded: somebody may write without end."""

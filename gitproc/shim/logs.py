@@ -13,7 +13,7 @@ import time
 from gitproc.shim import logger, process
 from gitproc.shim.clone import clone
 from gitproc.shim.loop import IN, OUT, Loop
-from gitproc.shim.protocol import ProtocolError, encode, receive, send
+from gitproc.shim.protocol import ProtocolError, close_all, encode, receive, send
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
@@ -188,10 +188,11 @@ class Logs:
             except (ProtocolError, OSError):
                 received = None
             match received:
-                case (("ended", number), _):
-                    stream = self._streams.pop(number, None)
-                    if stream is not None:
-                        os.close(stream[0])
+                case (("ended", list(numbers)), _):
+                    gone = [
+                        self._streams.pop(number) for number in numbers if number in self._streams
+                    ]
+                    close_all([stream[0] for stream in gone])
                 case (("warning", text), _):
                     process.say(text)
                     self._tell(("warning", 0, text))

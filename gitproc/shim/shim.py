@@ -150,11 +150,10 @@ class Shim:
     def _reap(self) -> None:
         while True:
             try:
-                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                if info is None:
-                    return
-                pid, status, used = os.wait4(info.si_pid, 0)
+                pid, status, used = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
+                return
+            if not pid:
                 return
             code, value = decode_status(status)
             try:
