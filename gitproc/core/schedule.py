@@ -60,6 +60,7 @@ def converge(world: World) -> dict[str, None]:
     which instances are to be replaced by a new definition, and which starts would be in vain.
     """
     seen: dict[str, None] = {}
+    world.spread()
     if world.knowing:
         world.look_at([other_seat(name) for name in world.updating if name in world.queue])
         for name in tuple(world.queue):
@@ -67,7 +68,8 @@ def converge(world: World) -> dict[str, None]:
             unit = wanted(world, name)
             if unit is not None and state is not None and not state.down and not state.stopping:
                 _adopt_definition(world, state, unit)
-    while world.queue:
+    while world.touched or world.queue:
+        world.spread()
         _note_obstacles(world)
         name = next(iter(world.queue))
         del world.queue[name]

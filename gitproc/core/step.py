@@ -140,7 +140,7 @@ def _settle(world: World, seen: dict[str, None]) -> bool:
         aftermath.act(world)
         if world.updating:
             swapping.act(world)
-    return bool(world.queue)
+    return bool(world.touched or world.queue)
 
 
 def _take_in(world: World, event: Event) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import field
 from hashlib import sha256
 from typing import Any
 
@@ -23,7 +22,7 @@ from gitproc.core.events import CommitMeta, OperatorAsked, Process, Slot, Verb
 from gitproc.core.foreign import Foreign
 from gitproc.core.second_news import kind_of
 from gitproc.core.unit_state import UnitState
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 from gitproc.units.loader import UnitSet
 from gitproc.units.seats import home, is_second, other_seat
 from gitproc.units.unit import Unit
@@ -91,6 +90,7 @@ class World:
     exited: bool = False
     # Work of the present step.
     now: float = 0.0
+    touched: dict[str, None] = field(default_factory=dict)
     queue: dict[str, None] = field(default_factory=dict)
     idlers: dict[str, float] = field(default_factory=dict)  # see `idling.py`
     busy: str = ""
@@ -152,8 +152,17 @@ class World:
         self.actions.append(Announce(kind, unit, message, tuple(sorted(data.items()))))
 
     def touch(self, name: str) -> None:
-        """The state of `name` has changed: record it, and look again at it and at who waits for it."""
-        self.dirty[name] = None
+        """The state of `name` has changed: record it, and look again at it and at who has to do with it."""
+        self.dirty[name] = self.touched[name] = None
+
+    def spread(self) -> None:
+        """Have the rules look at whom it concerns that units have changed."""
+        while self.touched:
+            name = next(iter(self.touched))
+            del self.touched[name]
+            self._spread(name)
+
+    def _spread(self, name: str) -> None:
         self.look_at((name, *self.graph.binds_to.to(name), *self.graph.triggers.to(name)))
         self.look_at(self.graph.upholds.of(name))
         if name in self.updating:

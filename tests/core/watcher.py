@@ -133,7 +133,7 @@ class Watcher(OrderWatcher):
         self.run(60.0)
         world = self.world
         assert world.desired is not None
-        if self.mail or world.queue:
+        if self.mail or world.touched or world.queue:
             self.fail("never comes to rest")
         held = {name for name, state in world.units.items() if state.hold is not None}
         down = self._leaning(held)
