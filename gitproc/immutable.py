@@ -1,16 +1,15 @@
 """Plain things of a few fields, equal if of one class with the same fields: `@immutable` ones, and `@mutable`.
 
 They are `@dataclass(frozen=True, slots=True)` and `@dataclass(slots=True)`, except that comparing, hashing and
-printing are three functions for all classes instead of three compiled for each, and that a constructor is
-compiled when the first object of its class is made. With a hundred and fifty such classes, of which one
-manager uses half, that is 25 ms of every start and a megabyte of memory. What keeps the immutable ones from
-being changed is the type checker.
+printing are three functions for all classes instead of three compiled for each, that a constructor is
+compiled when the first object of its class is made, and that nothing else is kept of a field. With a hundred and
+fifty such classes, of which one manager uses half, that is 30 ms of every start and a megabyte of memory. What
+keeps the immutable ones from being changed is the type checker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
@@ -40,19 +39,37 @@ def replaced(thing: T, **changes: Any) -> T:
     return other
 
 
-def _constructor(made: type[Any]) -> Callable[..., None]:
+class _Made:
+    """A default that is made for each object."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+
+def field(*, default_factory: Callable[[], T]) -> T:
+    """A field whose default is what this returns, called for each object."""
+    made: Any = _Made(default_factory)
+    return made  # type: ignore[no-any-return]
+
+
+_NOT_GIVEN = object()
+
+
+def _constructor(made: type[Any], defaults: dict[str, Any]) -> Callable[..., None]:
     """What assigns all fields, in their order."""
     parameters, lines = ["self"], []
-    known: dict[str, Any] = {"_missing": MISSING}
-    for one in fields(made):
-        value = name = one.name
-        if one.default is not MISSING:
-            known[f"_default_of_{name}"] = one.default
-            parameters.append(f"{name}=_default_of_{name}")
-        elif one.default_factory is not MISSING:
-            known[f"_default_of_{name}"] = one.default_factory
+    known: dict[str, Any] = {"_missing": _NOT_GIVEN}
+    for name in made.__match_args__:
+        value, default = name, defaults.get(name, _NOT_GIVEN)
+        if isinstance(default, _Made):
+            known[f"_default_of_{name}"] = default.make
             parameters.append(f"{name}=_missing")
             value = f"_default_of_{name}() if {name} is _missing else {name}"
+        elif default is not _NOT_GIVEN:
+            known[f"_default_of_{name}"] = default
+            parameters.append(f"{name}=_default_of_{name}")
         else:
             parameters.append(name)
         lines.append(f"    self.{name} = {value}\n")
@@ -63,15 +80,21 @@ def _constructor(made: type[Any]) -> Callable[..., None]:
 
 
 def _plain(cls: type[T], hashed: Callable[[Any], int] | None) -> type[T]:
-    made: Any = dataclass(slots=True, init=False, eq=False, repr=False)(cls)
+    names = tuple(cls.__annotations__)
+    body = {key: value for key, value in vars(cls).items() if key not in _NOT_KEPT}
+    defaults = {name: body.pop(name) for name in names if name in body}
 
     def first(self: Any, *args: Any, **kwargs: Any) -> None:
-        made.__init__ = _constructor(made)
+        made.__init__ = _constructor(made, defaults)
         made.__init__(self, *args, **kwargs)
 
-    made.__init__ = first
-    made.__eq__, made.__hash__, made.__repr__ = _equal, hashed, _show
+    body |= {"__qualname__": cls.__qualname__, "__slots__": names, "__match_args__": names}
+    body |= {"__init__": first, "__eq__": _equal, "__hash__": hashed, "__repr__": _show}
+    made: Any = type(cls.__name__, cls.__bases__, body)
     return made  # type: ignore[no-any-return]
+
+
+_NOT_KEPT = frozenset({"__dict__", "__weakref__"})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))

@@ -7,12 +7,11 @@ signals are numbers and instants are seconds since 1970.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from typing import Any
 
 from gitproc.api.since import parse_since
 from gitproc.errors import UsageError
-from gitproc.immutable import immutable
+from gitproc.immutable import field, immutable
 from gitproc.pattern import pattern
 from gitproc.units.names import mangle
 from gitproc.units.signals import parse_signal

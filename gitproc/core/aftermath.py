@@ -6,10 +6,9 @@ before it has begun, it would be told half the truth, and so is told nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gitproc.core import triggers
 from gitproc.core.world import World
+from gitproc.immutable import replaced
 
 
 def act(world: World) -> bool:
@@ -23,6 +22,6 @@ def act(world: World) -> bool:
             state = world.state(name)
             waiting = state.activation is not None and not state.activation.begun
             if outcome is triggers.Outcome.RUNNING and state.activation is not None and waiting:
-                state.activation = replace(state.activation, variables=())
+                state.activation = replaced(state.activation, variables=())
                 world.touch(name)
     return True

@@ -8,7 +8,6 @@ does not hold, turned round or not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from gitproc.immutable import immutable
@@ -27,6 +26,10 @@ class Finding:
     met: bool
     trigger: bool = False
     problem: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return {name: getattr(self, name) for name in self.__match_args__}
 
     def __str__(self) -> str:
         said = "" if self.text.startswith(_MOUNTS) else " was not met"
@@ -65,7 +68,7 @@ class Checked:
 
     def record(self) -> list[Any]:
         """As JSON."""
-        return [self.realtime, [asdict(x) for x in self.findings]]
+        return [self.realtime, [x.record() for x in self.findings]]
 
 
 def checked_from(record: list[Any] | None) -> Checked | None:

@@ -6,11 +6,10 @@ given at the start, and again by an event whenever the clock is set.
 
 from __future__ import annotations
 
-from dataclasses import field
 from datetime import UTC, tzinfo
 from typing import Any
 
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 from gitproc.units.zones import Zones
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-
 from gitproc.core.events import CommitMeta
-from gitproc.immutable import immutable, mutable
+from gitproc.immutable import field, immutable, mutable
 from gitproc.units.diagnostics import Diagnostic
 
 

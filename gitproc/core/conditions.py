@@ -10,7 +10,6 @@ run then, so no command of the unit runs after it either. ExecCondition= goes on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from gitproc.core import beginning, failing, lifecycle
 from gitproc.core.actions import CheckConditions
@@ -19,6 +18,7 @@ from gitproc.core.events import ConditionsChecked
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
+from gitproc.immutable import replaced
 from gitproc.units.conditions import conditions_of
 
 
@@ -69,6 +69,6 @@ def ask_again(world: World, state: UnitState) -> None:
         # The definition is kept as it was before a commit gave it conditions, which are no change of it.
         # Nothing has run: it begins anew, by what is in force.
         if state.activation is not None:
-            state.activation = replace(state.activation, begun=False)
+            state.activation = replaced(state.activation, begun=False)
         state.starts[-1:] = []
         lifecycle.enter(world, state, SubState.DEAD)

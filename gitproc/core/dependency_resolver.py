@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from itertools import chain
 
 from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
 from gitproc.core.relation import Relation
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 from gitproc.units.control import ROOT
 from gitproc.units.loader import UnitSet
 from gitproc.units.names import template_of

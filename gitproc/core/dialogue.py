@@ -6,10 +6,9 @@ Few units say such things, so a unit has this object only once it has; it belong
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import field, fields
 from typing import Any
 
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 
 RELOADING, STOPPING = "reloading", "stopping"
 
@@ -52,7 +51,7 @@ class Dialogue:
 
 
 def _names(leave_out: Iterable[str]) -> tuple[str, ...]:
-    return tuple(x.name for x in fields(Dialogue) if x.name not in leave_out)
+    return tuple(x for x in Dialogue.__match_args__ if x not in leave_out)
 
 
 _DURABLE = _names({"watchdog_at"})

@@ -11,13 +11,12 @@ again while somebody waits (after one second, then ever more slowly) or is bound
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gitproc.core.actions import AskHostUnits
 from gitproc.core.events import HostUnitsSeen
 from gitproc.core.host_unit import HostUnit
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 from gitproc.units import directives as d
 from gitproc.units.loader import UnitSet
 

@@ -5,11 +5,10 @@ Which sockets a service is given when it starts is said here too; when a socket 
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gitproc.core.states import SubState
-from gitproc.immutable import immutable, mutable
+from gitproc.immutable import field, immutable, mutable
 from gitproc.units import directives as d
 from gitproc.units.seats import home
 

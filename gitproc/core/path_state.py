@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import Any
 
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 
 
 @mutable

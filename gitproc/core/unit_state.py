@@ -5,7 +5,7 @@ All instants are seconds of CLOCK_BOOTTIME but those named `realtime` (seconds s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
 
 from gitproc.core.checked import Checked
 from gitproc.core.clock import TimerState
@@ -24,18 +24,18 @@ from gitproc.core.states import (
     Result,
     SubState,
 )
-from gitproc.immutable import immutable, mutable
+from gitproc.immutable import field, immutable, mutable
 from gitproc.units.unit import Unit
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Running:
     """A process of ours that was ordered and has not been seen to end. `pid` 0: not made yet."""
 
     process: Process
     pid: int = 0
     start_time: int = 0
-    executed: bool = field(default=False, compare=False)  # not recorded
+    executed: bool = dataclasses.field(default=False, compare=False)  # not recorded
     problem: str = ""  # which step of its set-up failed, if one did
 
 

@@ -11,7 +11,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -19,7 +18,7 @@ from gitproc.daemon import config_values as kinds
 from gitproc.daemon.config_values import Converter
 from gitproc.daemon.paths import default_paths
 from gitproc.errors import ConfigError
-from gitproc.immutable import immutable
+from gitproc.immutable import field, immutable
 
 _OUTSIDE = 65534  # the owner of what a container was given from outside, where it has no number
 

@@ -14,7 +14,6 @@ import contextlib
 import gc
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gitproc.core.events import (
@@ -31,7 +30,7 @@ from gitproc.daemon.config import Config
 from gitproc.daemon.host_units import of_commit
 from gitproc.daemon.laid_out import LaidOut
 from gitproc.errors import GitProcError, SourceError
-from gitproc.immutable import immutable
+from gitproc.immutable import immutable, replaced
 from gitproc.units.loader import LoadOptions, UnitSet, load
 from gitproc.units.specifiers import Host
 
@@ -204,7 +203,7 @@ class Desired:
         else:
             loaded = await self._loop.run_in_executor(None, self._read, head, base)
             again = base is None and head == in_force
-            loaded = replace(loaded, again=again, anew=anew and not again)
+            loaded = replaced(loaded, again=again, anew=anew and not again)
         self._seen = sha
         if base is None:
             gc.freeze()  # ten thousand units that stay: a collection that looks at them takes 0.2 s
@@ -309,7 +308,7 @@ class Desired:
             units = load(files, self._host, self.options)
             host = self._host_units(units, None, None)
             loaded = CommitLoaded(commit, units, host_units=host)
-        return replace(loaded, again=True, stand_in=True)
+        return replaced(loaded, again=True, stand_in=True)
 
 
 def _failures(units: Mapping[str, str]) -> list[str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gitproc.core.world import World
 from gitproc.daemon.config import Config
 from gitproc.health.health_monitor import HealthMonitor
+from gitproc.immutable import mutable
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.resource_controller import ResourceController
 from gitproc.kernel.sockets import Sockets
@@ -15,7 +14,7 @@ from gitproc.store.event_log import EventLog
 from gitproc.units.specifiers import Host
 
 
-@dataclass
+@mutable
 class Effects:
     """Whoever carries something out, or answers, is given them."""
 

@@ -16,7 +16,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 from typing import Any, TypeVar
 
 from gitproc.api.caller import Caller
@@ -29,7 +28,7 @@ from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_re
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
 from gitproc.errors import DaemonError, GitProcError, RefusedError, UsageError
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 from gitproc.source.pushed import MAX_OBJECT, MAX_PUSH, LackingError, Pushed
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from gitproc.core.events import Event, Notified, Process
 from gitproc.core.notify import may_speak
 from gitproc.core.overlap import present, sitting
 from gitproc.core.world import World
+from gitproc.immutable import replaced
 from gitproc.kernel import notify_fields, processes, reaped
 from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.resource_controller import ResourceController
@@ -77,7 +77,7 @@ class Senders:
         )
         if problem:
             self._warn(unit, problem)
-        self._post(replace(event, fields=fields))
+        self._post(replaced(event, fields=fields))
 
     def counts(self, event: Notified) -> bool:
         """Whether its unit heeds what this process says."""

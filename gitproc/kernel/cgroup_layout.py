@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 
 from gitproc.errors import HostError
-from gitproc.immutable import immutable
+from gitproc.immutable import field, immutable
 from gitproc.pattern import pattern
 from gitproc.units import names
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from typing import Any
 
-from gitproc.immutable import immutable
+from gitproc.immutable import field, immutable
 from gitproc.kernel.limits import host_memory, host_tasks
 from gitproc.units import directives as d
 from gitproc.units import directives_resources as r

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, NamedTuple
 
 from gitproc.errors import HostError
-from gitproc.immutable import immutable
+from gitproc.immutable import field, immutable
 from gitproc.units.specifiers import Host
 
 

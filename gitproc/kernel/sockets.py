@@ -12,7 +12,6 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import field
 from functools import partial
 from typing import assert_never
 
@@ -29,7 +28,7 @@ from gitproc.core.socket_orders import (
     WatchSocket,
 )
 from gitproc.errors import HostError
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 from gitproc.kernel import socket_nodes
 from gitproc.kernel.accepting import Acceptor
 from gitproc.kernel.fd_store import FdStore

@@ -7,10 +7,9 @@ what no group counts is added up over the members, and then shared memory counts
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
 from typing import TYPE_CHECKING
 
-from gitproc.immutable import immutable
+from gitproc.immutable import field, immutable
 from gitproc.kernel import cgroup_v2, processes
 
 if TYPE_CHECKING:

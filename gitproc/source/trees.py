@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import field
 from typing import NamedTuple
 
 from gitproc.errors import SourceError
-from gitproc.immutable import mutable
+from gitproc.immutable import field, mutable
 from gitproc.pattern import pattern
 from gitproc.source.objects import ObjectSource
 

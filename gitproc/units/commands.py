@@ -7,10 +7,9 @@ name is kept and looked up on the fixed search path when the command runs (syste
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
-from gitproc.immutable import immutable
+from gitproc.immutable import immutable, mutable
 from gitproc.units.paths import is_valid_path, path_simplify
 from gitproc.units.words import COMMAND, WHITESPACE, WordError, extract_word, split_words
 
@@ -30,7 +29,7 @@ class ExecCommand:
     ambient: bool = False
 
 
-@dataclass(slots=True)
+@mutable
 class _Prefixes:
     ignore_failure: bool = False
     no_expand: bool = False

@@ -11,7 +11,6 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,6 +40,7 @@ from gitproc.core.overlap import present
 from gitproc.core.records import restore
 from gitproc.core.step import next_deadline, step
 from gitproc.core.world import Settings, World
+from gitproc.immutable import replaced
 from gitproc.units.loader import LoadOptions, SourceFile, UnitSet, load
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
@@ -194,7 +194,7 @@ class Manager(Surroundings):
 
     def _completed(self, event: Exited) -> Exited:
         empty = self._is_present(event.process) and not self.alive(event.process.unit)
-        return replace(event, tree_empty=empty)
+        return replaced(event, tree_empty=empty)
 
     def _is_present(self, process: Process) -> bool:
         """Whether it is of the unit's present instance."""

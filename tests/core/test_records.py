@@ -27,9 +27,7 @@ FORGOTTEN = {
 def kept(state: UnitState) -> dict[str, object]:
     """Everything of a state that must come back."""
     return {
-        name: getattr(state, name)
-        for name in UnitState.__dataclass_fields__
-        if name not in FORGOTTEN
+        name: getattr(state, name) for name in UnitState.__match_args__ if name not in FORGOTTEN
     }
 
 

@@ -250,9 +250,9 @@ def test_the_shipped_file_shows_every_key_with_its_default(tmp_path):
     file.write_text(text)
     config = load(file)
     expected = load_defaults(file)
-    from dataclasses import replace
+    from gitproc.immutable import replaced
 
-    assert replace(config, on_missing_isolation=None) == expected
+    assert replaced(config, on_missing_isolation=None) == expected
     assert config.on_missing_isolation == "warn"
     shown = set(re.findall(r"^#?([a-z_]+) = ", SHIPPED.read_text(), flags=re.MULTILINE))
     from gitproc.daemon import config as module

@@ -1,8 +1,6 @@
 """Immutable things are equal, hashed, printed and matched by what they hold."""
 
-from dataclasses import field, replace
-
-from gitproc.immutable import immutable
+from gitproc.immutable import immutable, replaced
 
 
 @immutable
@@ -11,7 +9,7 @@ class Point:
 
     x: int
     y: int = 0
-    tags: tuple[str, ...] = field(default=())
+    tags: tuple[str, ...] = ()
 
 
 @immutable
@@ -20,7 +18,7 @@ class Other:
 
     x: int
     y: int = 0
-    tags: tuple[str, ...] = field(default=())
+    tags: tuple[str, ...] = ()
 
 
 def test_they_are_what_they_hold():
@@ -30,7 +28,7 @@ def test_they_are_what_they_hold():
     assert Point(1) != (1, 0, ())  # type: ignore[comparison-overlap]
     assert len({Point(1), Point(1), Point(2), Other(1)}) == 3
     assert repr(Point(1, tags=("a",))) == "Point(x=1, y=0, tags=('a',))"
-    assert replace(Point(1), y=3) == Point(1, 3)
+    assert replaced(Point(1), y=3) == Point(1, 3)
     assert not hasattr(Point(1), "__dict__")
     match Point(1, 2):
         case Point(x, y):
