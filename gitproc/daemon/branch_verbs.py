@@ -19,7 +19,7 @@ from gitproc.daemon.commits import Commits
 from gitproc.daemon.compiling import plan_for, plan_record
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
-from gitproc.daemon.inquiries import heal_limits
+from gitproc.daemon.healing import heal_limits
 from gitproc.errors import RefusedError, SourceError, UsageError
 
 Ask = Callable[[Callable[[int], Event]], Awaitable[dict[str, Any]]]

@@ -241,7 +241,6 @@ class Daemon:
         from gitproc.daemon.desired import Desired
         from gitproc.daemon.handler import RpcHandler
         from gitproc.daemon.host_units import HostUnits
-        from gitproc.daemon.inquiries import resync
         from gitproc.daemon.outcome import Outcomes
 
         desired = Desired(config, world, host, mailbox.post)
@@ -253,6 +252,8 @@ class Daemon:
         outcomes.settled = mailbox.tidy
 
         if config.resync == "heal":
+            from gitproc.daemon.healing import resync
+
             desired.polled = partial(resync, effects, mailbox.post)
         handler = RpcHandler(effects, mailbox, perform, desired)
         handler.units.notes = self._notes(controller.describe())

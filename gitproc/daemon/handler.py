@@ -1,4 +1,7 @@
-"""What the socket's methods do: each goes to the part that answers it, once the commit in force is known."""
+"""What the socket's methods do: each goes to the part that answers it, once the commit in force is known.
+
+Parts that are seldom asked are imported when they are.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,16 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from gitproc.api.caller import Caller
 from gitproc.core.events import Verb
 from gitproc.core.world import World
-from gitproc.daemon import doctor
 from gitproc.daemon.branch_verbs import BranchVerbs
 from gitproc.daemon.commits import Commits
-from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
-from gitproc.daemon.inquiries import Inquiries
-from gitproc.daemon.log_answers import LogAnswers
 from gitproc.daemon.loop import Mailbox
 from gitproc.daemon.perform import Perform
 from gitproc.daemon.push import Pushes
@@ -29,6 +29,10 @@ from gitproc.daemon.unit_answers import UnitAnswers
 from gitproc.daemon.unit_names import UnitNames
 from gitproc.daemon.unit_verbs import UnitVerbs
 from gitproc.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from gitproc.daemon.inquiries import Inquiries
+    from gitproc.daemon.log_answers import LogAnswers
 
 _PATIENCE = 10.0  # seconds
 _LAST_WORDS = 0.1  # seconds
@@ -44,22 +48,19 @@ class RpcHandler:
         self._world: World = effects.world
         self._desired = desired
         self.questions = Questions()
-        names = UnitNames(effects.world, effects.controller)
+        self._names = names = UnitNames(effects.world, effects.controller)
         self._commits = Commits(effects, desired, self.questions)
         self.pushes = Pushes(effects, desired)
         self._verbs = UnitVerbs(effects.world, names, perform, mailbox.post)
         branch = BranchVerbs(effects, desired, self._commits, self._verbs.asked)
-        inquiries = Inquiries(effects, self._commits, self.questions, names.canonical)
-        self._logs = LogAnswers(effects, self.questions, names.canonical, names.matching)
         self.units = UnitAnswers(
-            effects, names, perform.warnings, desired, self._commits, self._logs
+            effects, names, perform.warnings, desired, self._commits, lambda: self._logs
         )
         self._methods = {
             **self.units.methods,
             **self.pushes.methods,
             **branch.methods,
-            **inquiries.methods,
-            **self._logs.methods,
+            "logs": self._log_lines,
             "ping": self._ping,
             "events": self._events,
             "verify": self._verify,
@@ -75,7 +76,20 @@ class RpcHandler:
         await self._commit_known(method, params)
         if method in _VERBS:
             return await self._verbs.carry_out(Verb(method), params, caller)
-        return await self._methods[method](params, caller)
+        answer = self._methods.get(method) or self._inquiries.methods[method]
+        return await answer(params, caller)
+
+    @cached_property
+    def _inquiries(self) -> Inquiries:
+        from gitproc.daemon.inquiries import Inquiries
+
+        return Inquiries(self._e, self._commits, self.questions, self._names.canonical)
+
+    @cached_property
+    def _logs(self) -> LogAnswers:
+        from gitproc.daemon.log_answers import LogAnswers
+
+        return LogAnswers(self._e, self.questions, self._names.canonical, self._names.matching)
 
     async def _commit_known(self, method: str, params: dict[str, Any]) -> None:
         """Wait for the commit in force, which a manager that just came back has yet to read.
@@ -118,6 +132,8 @@ class RpcHandler:
         self.pushes.hung_up(caller)
 
     def _deploy_items(self, params: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
+
         sha = params["sha"]
         limit = min(params.get("limit", DEFAULT_LIMIT), MAX_LIMIT)
         since = self.pushes.accepted.get(sha)
@@ -126,6 +142,9 @@ class RpcHandler:
 
     async def _ping(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         return {"pid": os.getpid()}
+
+    async def _log_lines(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        return await self._logs.lines(params)
 
     async def _events(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         count = params.get("lines", 100)
@@ -148,6 +167,8 @@ class RpcHandler:
         return {"version": 1}
 
     async def _doctor(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        from gitproc.daemon import doctor
+
         found = await self.questions.ask(lambda: doctor.look_at_repository(self._desired))
         return {"version": 1, "checks": doctor.checks(self._e, found)}
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gitproc.api.caller import Caller
 from gitproc.core.dependency_resolver import roots_of
 from gitproc.core.dependency_tree import dependency_tree
-from gitproc.core.drift import Drift, drifts
-from gitproc.core.events import Event, SyncAsked
+from gitproc.core.drift import drifts
 from gitproc.core.properties import unit_file_state
 from gitproc.core.records import commit_record
 from gitproc.core.socket_status import sockets
@@ -21,6 +20,7 @@ from gitproc.daemon.absence import absence
 from gitproc.daemon.accounting import top
 from gitproc.daemon.commits import Commits, files_of
 from gitproc.daemon.effects import Effects
+from gitproc.daemon.healing import differing_limits
 from gitproc.daemon.loop import boottime
 from gitproc.daemon.questions import Questions
 from gitproc.errors import NoSuchUnit
@@ -115,7 +115,9 @@ class Inquiries:
 
     async def diff(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """Where what is differs from what the commit in force wants."""
-        found = sorted([*drifts(self._world), *limits(self._e)], key=lambda x: (x.unit, x.kind))
+        found = sorted(
+            [*drifts(self._world), *differing_limits(self._e)], key=lambda x: (x.unit, x.kind)
+        )
         return {"version": 1, "drifts": [x.as_dict() for x in found]}
 
     async def security(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
@@ -203,35 +205,3 @@ class Inquiries:
 
 def _happening(event: Mapping[str, Any]) -> dict[str, Any]:
     return {key: event[key] for key in ("time", "kind", "message", "who")}
-
-
-def limits(effects: Effects) -> list[Drift]:
-    """Limits of running units that somebody has changed by hand."""
-    found = []
-    for name, state in effects.world.units.items():
-        if state.down or state.unit is None or state.unit.kind not in ("service", "slice"):
-            continue
-        if state.unit.kind == "service" and state.tree_empty:
-            continue
-        differing = effects.controller.differing_limits(state.unit)
-        if differing:
-            found.append(Drift(name, "limit", "; ".join(differing), "gitproc sync"))
-    return found
-
-
-def heal_limits(effects: Effects, who: str) -> Iterable[str]:
-    """Set them again as the commit says; the units."""
-    for drift in limits(effects):
-        unit = effects.world.units[drift.unit].definition
-        problems = effects.controller.set_limits(unit)
-        text = "; ".join(problems) or f"set again as the commit says: {drift.detail}"
-        kind = "unit.limits-failed" if problems else "unit.limits-changed"
-        effects.events.append(kind, drift.unit, text, {}, who, time.time())
-        yield drift.unit
-
-
-def resync(effects: Effects, post: Callable[[Event], None]) -> None:
-    """What `resync = "heal"` has every slow poll do."""
-    for _ in heal_limits(effects, "gitproc"):
-        pass
-    post(SyncAsked(0, "gitproc", thorough=False))

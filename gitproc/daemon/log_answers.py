@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gitproc.api.caller import Caller
 from gitproc.daemon.absence import absence
 from gitproc.daemon.effects import Effects
 from gitproc.daemon.log_levels import level_and_text
@@ -44,7 +43,6 @@ class LogAnswers:
         self._canonical, self._matching = canonical, matching
         self._distrusted_until = 0.0
         self._followed = Shares(FOLLOWED, "logs are followed")
-        self.methods = {"logs": self._logs}
 
     async def caught_up(self) -> None:
         """Wait until what services have written by now can be read; not for long, and not for one that hangs."""
@@ -58,7 +56,8 @@ class LogAnswers:
         except HostError:
             pass  # the shim is gone: there is nobody to wait for
 
-    async def _logs(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    async def lines(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The lines of units, as they are."""
         readers = self._readers(params)
         since, until, last = params.get("since"), params.get("until"), params.get("lines")
         await self.caught_up()

@@ -27,8 +27,6 @@ from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
 from gitproc.daemon.loop import boottime
 from gitproc.errors import GitProcError
-from gitproc.health import http_client
-from gitproc.health.url import check_url
 from gitproc.kernel import heap
 
 log = logging.getLogger(__name__)
@@ -190,6 +188,9 @@ class Outcomes:
         return ""
 
     async def _webhook(self, outcome: Outcome, payload: dict[str, Any]) -> str:
+        from gitproc.health import http_client  # few have one
+        from gitproc.health.url import check_url
+
         url = self._notify.webhook
         headers = {"Content-Type": "application/json", "Idempotency-Key": outcome.delivery}
         try:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from gitproc import __version__
 from gitproc.api.caller import Caller
-from gitproc.core import properties, status
+from gitproc.core import status
 from gitproc.core.records import commit_record
 from gitproc.daemon import accounting
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
-from gitproc.daemon.log_answers import LogAnswers
 from gitproc.daemon.loop import boottime
-from gitproc.daemon.more_properties import more_properties
 from gitproc.daemon.unit_names import UnitNames
 from gitproc.daemon.unit_warnings import UnitWarnings
 from gitproc.kernel import processes
+
+if TYPE_CHECKING:
+    from gitproc.daemon.log_answers import LogAnswers
 
 _TAIL = 10  # log lines that `status UNIT` shows
 _PROCESSES = 100  # that `status UNIT` lists
@@ -35,7 +37,7 @@ class UnitAnswers:
         warnings: UnitWarnings,
         desired: Desired,
         commits: Commits,
-        logs: LogAnswers,
+        logs: Callable[[], LogAnswers],
     ) -> None:
         self._e = effects
         self._world = effects.world
@@ -70,7 +72,7 @@ class UnitAnswers:
         patterns = params.get("units")
         if patterns:
             names = self._names.matching([self._names.owner(x) for x in patterns])
-            await self._logs.caught_up()
+            await self._logs().caught_up()
             units = [await self._detailed(name, params.get("lines", _TAIL)) for name in names]
         else:
             units = [self._unit(name) for name in status.listed(self._world)]
@@ -96,7 +98,7 @@ class UnitAnswers:
             found.update(accounting.details(self._e.controller, state.seat))
             pids = self._e.controller.pids(state.seat)[:_PROCESSES]
             found["processes"] = [{"pid": pid, "title": processes.title(pid)} for pid in pids]
-        found["log"] = self._logs.tail(name, lines)
+        found["log"] = self._logs().tail(name, lines)
         changed = await self._commits.last_change(self._files(name))
         found["commit"] = commit_record(changed)
         return found
@@ -121,6 +123,9 @@ class UnitAnswers:
         }
 
     async def _show(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        from gitproc.core import properties
+        from gitproc.daemon.more_properties import more_properties
+
         wanted = params.get("properties")
         result = {}
         for name in params.get("units") or status.listed(self._world):

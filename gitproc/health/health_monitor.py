@@ -1,11 +1,4 @@
-"""Health probes over the network: one HTTP GET or one TCP connect at a time per instance, never blocking.
-
-Status 200 is healthy, everything else is not, redirects included (a redirect says that somebody else is
-healthy).
-
-Certificates are not verified: a probe asks whether the service answers, sends no secret, and a restart mends
-no expired certificate.
-"""
+"""Health probes over the network: one at a time per instance, never blocking."""
 
 from __future__ import annotations
 
@@ -15,16 +8,10 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from gitproc.core.events import ProbeFailed, ProbeSucceeded
-from gitproc.health import http_client
-from gitproc.health.url import Target, check_address, check_url
 
 Deliver: TypeAlias = Callable[[ProbeSucceeded | ProbeFailed], None]
 
 _log = logging.getLogger(__name__)
-
-
-class _Unhealthy(Exception):
-    """The probe came to a verdict; the text says which."""
 
 
 class HealthMonitor:
@@ -66,21 +53,10 @@ class HealthMonitor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, unit: str, invocation: str, url: str, tcp: str, seconds: float) -> None:
-        detail = ""
+        from gitproc.health.network_probe import fault_of  # few units have one
+
         try:
-            async with asyncio.timeout(seconds):
-                if url:
-                    await self._get(check_url(url))
-                else:
-                    await self._connect_only(check_address(tcp))
-        except TimeoutError:
-            detail = f"{url or tcp}: no answer within {seconds:g} s"
-        except (_Unhealthy, http_client.NoHttp) as verdict:
-            detail = f"{url or tcp}: {verdict}"
-        except ValueError as error:
-            detail = str(error)
-        except OSError as error:
-            detail = f"{url or tcp}: {error.strerror or error}"
+            detail = await fault_of(url, tcp, seconds)
         except Exception as error:
             _log.exception("probe of %s failed in an unforeseen way", unit)
             detail = f"{url or tcp}: {error!r}"
@@ -92,12 +68,3 @@ class HealthMonitor:
             self._deliver(ProbeFailed(unit, invocation, detail))
         else:
             self._deliver(ProbeSucceeded(unit, invocation))
-
-    async def _connect_only(self, target: Target) -> None:
-        _, writer = await http_client.connect(target)
-        writer.transport.abort()
-
-    async def _get(self, target: Target) -> None:
-        status, reason = await http_client.request(target, verify=False)
-        if status != 200:
-            raise _Unhealthy(f"HTTP status {status} {reason}".rstrip())
