@@ -27,6 +27,7 @@ from gitproc.kernel.name_service import Answer, Question, Unanswered, answered
 from gitproc.units import directives as d
 from gitproc.units.directive import Directive
 from gitproc.units.directives_sandbox import DYNAMIC_USER
+from gitproc.units.unit import Unit
 
 _THREADS = 8
 FRESH = 5.0  # seconds for which a start believes what another one has asked
@@ -50,6 +51,11 @@ async def number_of_group(name: str, patience: float = 5.0) -> int | None:
         return None
     found = asking.result()
     return None if found.error else int(found.value.gr_gid)
+
+
+def names_somebody(unit: Unit) -> bool:
+    """Whether a unit says who it runs as: of all others nobody is to be looked up."""
+    return any(unit[each] for each in _WHO)
 
 
 @mutable
@@ -81,7 +87,7 @@ class Lookups:
 
     def postpone(self, order: Spawn) -> bool:
         """Whether an order has to wait. Commands that follow the first believe what that was told."""
-        if not any(order.unit[each] for each in _WHO):
+        if not names_somebody(order.unit):
             return False
         if self._is_local():
             name_service.forget()

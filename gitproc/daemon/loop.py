@@ -122,6 +122,10 @@ class Mailbox:
             self._sync_now()
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
+        if (
+            self._state.wants_checkpoint
+        ):  # not while all units were being stopped: nobody waits for it now
+            self._checkpoint()
         self._disk.shutdown()
 
     def _turn(self) -> None:
@@ -237,7 +241,7 @@ class Mailbox:
                 self._sync_due = self._loop.call_later(_DISK_RETRY, self._sync_now)
             return
         self._performer.acknowledge(sequences)
-        if self._state.wants_checkpoint:
+        if self._state.wants_checkpoint and not self.world.stopping:
             self._checkpoint()
         self._sync()
 

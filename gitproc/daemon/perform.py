@@ -180,7 +180,6 @@ class Perform:
             case GoBack():
                 self.look_again()
             case Announce(kind, name, message):
-                daemon_log.gather()
                 level = logging.WARNING if kind in _LOUD else logging.INFO
                 log.log(level, "%s: %s", name or kind, message)
             case Reply(request, outcomes):
@@ -212,6 +211,7 @@ class Perform:
 
     def tell(self, news: list[Announce]) -> str:
         """Put these into the event log, which is written when the turn ends; a JSON list, as they stand there."""
+        daemon_log.gather()  # they are said there, too
         now, told = time.time(), []
         for one in news:
             data = dict(one.data)

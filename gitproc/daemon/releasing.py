@@ -9,7 +9,7 @@ from gitproc.core.overlap import neighbour, sitting
 from gitproc.daemon.bus_watch import BusWatch
 from gitproc.daemon.effects import Effects
 from gitproc.daemon.limiting import Limiting
-from gitproc.daemon.lookups import Lookups
+from gitproc.daemon.lookups import Lookups, names_somebody
 from gitproc.daemon.surroundings import Surroundings
 from gitproc.kernel import directories, spec_terminal
 from gitproc.kernel.dynamic_users import open_registry
@@ -58,10 +58,11 @@ class Releasing:
             shared=neighbour(self._e.world, unit.name) is not None,
             trash=self._trash,
         )
-        self._lookups.unhurried(
-            lambda: self._release_user(unit, keep=keep_runtime),
-            lambda: (state := sitting(self._e.world, unit.name)) is None or state.down,
-        )
+        if names_somebody(unit):
+            self._lookups.unhurried(
+                lambda: self._release_user(unit, keep=keep_runtime),
+                lambda: (state := sitting(self._e.world, unit.name)) is None or state.down,
+            )
         problems += self._surroundings.leave(unit.name)
         problems += spec_terminal.leave(unit)
         for problem in problems:

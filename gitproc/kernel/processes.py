@@ -180,25 +180,21 @@ def signal_members(
 
     Each is signalled once, by a pidfd after which it was still listed, so a pid that comes again elsewhere
     is never hit; rounds go on until nobody new is found. SIGCONT follows, so that stopped ones see it.
-    `known`: a pid, and a pidfd that is of it.
+    `known`: a pid, and a pidfd that is of it; it comes first, and need not be looked for.
     """
     reached: set[int] = set()
+    if known[0] and known[0] not in spare and _signal(known[1], signo):
+        reached.add(known[0])
     for _ in range(_ROUNDS):
         fresh = [pid for pid in members() if pid not in reached and pid not in spare]
         handles: dict[int, int] = {}
-        pid, handle = known
-        known = (0, -1)  # if it has ended, and its pid has come again, that is not it
-        told = pid in fresh and _signal(handle, signo)
-        if told:
-            reached.add(pid)
-            fresh.remove(pid)
         try:
             for pid in fresh:
                 with suppress(OSError):
                     handles[pid] = os.pidfd_open(pid)
-            if not handles and not told:
+            if not handles:
                 break
-            still = set(members()) if handles else set()
+            still = set(members())
             for pid, handle in handles.items():
                 if pid in still:
                     reached.add(pid)
