@@ -34,9 +34,8 @@ class Questions:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, "question")
         self._shares = Shares(MOST, "questions wait")
-        self._waiting: dict[
-            int | None, deque[_Question]
-        ] = {}  # by who asked, whose turn it is first
+        self._waiting: dict[int | None, deque[_Question]] = {}
+        """By who asked, in the order of their turns."""
         self._busy = 0
         self._busy_for_others = 0  # than root
         self._closed = False
