@@ -7,7 +7,7 @@ does not hold, turned round or not.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gitproc.immutable import immutable
@@ -64,7 +64,10 @@ class Checked:
         return bool(self.missing or self.unmet or self.broken)
 
     def _failed(self, prefix: str) -> tuple[Finding, ...]:
-        return in_the_way(x for x in self.findings if x.text.startswith(prefix))
+        tests = [x for x in self.findings if x.text.startswith(prefix)]
+        group = [x for x in tests if x.trigger]
+        failed = [x for x in tests if not x.trigger and not x.met]
+        return (*failed, *(() if any(x.met for x in group) else group))
 
     def record(self) -> list[Any]:
         """As JSON."""
@@ -77,13 +80,3 @@ def checked_from(record: list[Any] | None) -> Checked | None:
         return None
     findings: list[Mapping[str, Any]] = record[1]
     return Checked(record[0], tuple(Finding(**x) for x in findings))
-
-
-def in_the_way(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Which of these tests say no, all taken together."""
-    tests = list(findings)
-    group = [x for x in tests if x.trigger]
-    failed = [x for x in tests if not x.trigger and not x.met]
-    if group and not any(x.met for x in group):
-        failed += group
-    return tuple(failed)

@@ -30,16 +30,19 @@ def chosen(world: World, name: str, *, held: bool = False) -> Choice:
     What is only wanted, and not required, stays held if an operator has stopped it, unless `held` ones count.
     """
     graph = world.graph
-    along = _closure(world, name, (), held=held)
     left_out: dict[str, str] = {}
-    clash = _clash(world, along)
-    needed: Container[str] = () if clash is None else _closure(world, name, (), wants=False)
-    while clash is not None:
-        out, stays = clash if clash[1] in needed else (clash[1], clash[0])
+    while True:
+        along = _closure(world, name, left_out, held=held)
+        pairs = ((each, other) for each in along for other in graph.rivals(each))
+        clash = next((x for x in pairs if x[1] in along), None) if graph.conflicts else None
+        if clash is None:
+            return Choice(along, left_out)
+        needed = _closure(world, name, (), wants=False)
+        stays, out = clash if graph.conflicts.has(*clash) else clash[::-1]
+        if out in needed:
+            stays, out = out, stays
         if out in needed:
             return Choice({}, {}, clash)
-        if stays not in needed and not graph.conflicts.has(stays, out):
-            out, stays = stays, out
         left_out[out] = f"it conflicts with {stays}"
         todo = [out]
         while todo:
@@ -48,22 +51,12 @@ def chosen(world: World, name: str, *, held: bool = False) -> Choice:
                 if other in along and other not in left_out:
                     left_out[other] = f"it needs {out}, which conflicts with {stays}"
                     todo.append(other)
-        along = _closure(world, name, left_out, held=held)
-        clash = _clash(world, along)
-    return Choice(along, left_out)
 
 
 def tell(world: World, name: str, choice: Choice) -> None:
     """Say what a start of `name` leaves out."""
     for other, why in choice.left_out.items():
         world.tell("unit.left-out", other, f"not started along with {name}: {why}")
-
-
-def _clash(world: World, along: dict[str, None]) -> tuple[str, str] | None:
-    if not world.graph.conflicts:
-        return None
-    pairs = ((each, other) for each in along for other in world.graph.rivals(each))
-    return next((pair for pair in pairs if pair[1] in along), None)
 
 
 def _closure(

@@ -7,6 +7,7 @@ states), never off how it came about, and `schedule.py` acts on them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from gitproc.core import foreign, overlap
 from gitproc.core.states import FINE, SubState
@@ -104,25 +105,24 @@ def closed_gates(world: World, name: str) -> Iterator[str]:
 
 def missed_along(world: World, name: str) -> str | None:
     """What has to be up before whoever took `name` along is back, and `name` with it; None: it may start."""
-    graph, seen = world.graph, {name}
-    leader = _taken_along_by(world, name)
-    while leader is not None and leader not in seen:
+    seen, leader = {name, ""}, _taken_along_by(world, name)
+    while leader not in seen:
         for other in closed_gates(world, leader):
-            if not there(world, other) or not graph.comes_after(other, name):
+            if not there(world, other) or not world.graph.comes_after(other, name):
                 return other
         seen.add(leader)
         leader = _taken_along_by(world, leader)
     return None
 
 
-def _taken_along_by(world: World, name: str) -> str | None:
-    """By whose stop, if that one is not back and is to come back."""
+def _taken_along_by(world: World, name: str) -> str:
+    """By whose stop, if that one is not back and is to come back; else empty."""
     state = world.units.get(name)
     leader = world.units.get(state.taken_along) if state is not None else None
     if leader is None or at_rest(world, leader.name):
-        return None
+        return ""
     back = (leader.up or leader.starting) and not must_stop(world, leader)
-    return None if back or name not in world.graph.follows_stop(leader.name) else leader.name
+    return "" if back or name not in world.graph.follows_stop(leader.name) else leader.name
 
 
 def gate_open(world: World, name: str, other: str) -> bool:
@@ -217,19 +217,12 @@ def _hopeless(world: World, name: str) -> str:
 
 def dead_end(world: World, name: str) -> str | None:
     """The unit at the root of why `name` cannot start; None if nothing is in its way for good."""
-    for other in _all_closed_gates(world, name):
-        root = _hopeless(world, other)
-        if root:
-            return root
-    return None
-
-
-def _all_closed_gates(world: World, name: str) -> Iterator[str]:
-    yield from closed_gates(world, name)
-    yield from filter(None, [missed_along(world, name)])
-    if world.foreign.present:  # nobody here starts those of the host
-        hosts = (x for x in world.graph.requires.of(name) if foreign.has(world, x))
-        yield from (x for x in hosts if not gate_open(world, name, x))
+    hosts = (
+        world.graph.requires.of(name) if world.foreign.present else ()
+    )  # nobody here starts those
+    shut = (x for x in hosts if foreign.has(world, x) and not gate_open(world, name, x))
+    gates = chain(closed_gates(world, name), shut, filter(None, [missed_along(world, name)]))
+    return next(filter(None, (_hopeless(world, x) for x in gates)), None)
 
 
 def restart_is_due(world: World, state: UnitState) -> bool:

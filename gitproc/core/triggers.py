@@ -96,9 +96,9 @@ def withdraw_if_vain(world: World, state: UnitState) -> None:
 def is_due(world: World, state: UnitState) -> bool:
     """Whether its start is wanted already, and only has to wait for others."""
     unit = standing.wanted(world, state.name)
-    if standing.missed_along(world, state.name) is not None:
-        return False  # for how long, nobody knows
-    return state.down and unit is not None and state.done != unit.fingerprint
+    if not state.down or unit is None or state.done == unit.fingerprint:
+        return False
+    return standing.missed_along(world, state.name) is None  # for that, nobody knows how long
 
 
 def _obstacle(world: World, state: UnitState, chosen: choice.Choice) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitproc.core.actions import CheckConditions, Release
-from gitproc.core.checked import Checked, Finding, checked_from, in_the_way
+from gitproc.core.checked import Checked, Finding, checked_from
 from gitproc.core.drift import drifts
 from gitproc.core.events import ConditionsChecked, Verb
 from gitproc.core.status import unit_status
@@ -41,8 +41,8 @@ Y, N = True, False
 )  # fmt: skip
 def test_all_plain_ones_and_one_of_the_group(tests, good):
     marks = tests.replace("|", " |").replace("+", "+ ").replace("-", "- ").split()
-    found = [Finding(f"ConditionHost={x}", x[-1] == "+", x[0] == "|") for x in marks]
-    assert (not in_the_way(found)) is good
+    found = tuple(Finding(f"ConditionHost={x}", x[-1] == "+", x[0] == "|") for x in marks)
+    assert (not Checked(0.0, found).unmet) is good
 
 
 def test_conditions_and_assertions_are_judged_apart_and_kept():
