@@ -6,6 +6,7 @@ import pytest
 
 from gitproc.core.events import Verb
 from tests.core.fake_kernel import Machine, service
+from tests.core.relations_table import CHOICES, OWN_CHOICES, REFUSED
 
 
 def unit(text: str = "", **more: str) -> str:
@@ -28,37 +29,9 @@ def up(machine: Machine) -> str:
     return "".join(name[0] for name, sub in machine.subs().items() if sub == "running")
 
 
-@pytest.mark.parametrize(
-    ("x", "units", "runs", "left"),
-    [
-        # Whom the other one names gives way, whichever of them comes first.
-        ("Wants=a.service b.service", {"a": unit("Conflicts=b.service"), "b": unit()}, "ax", "b"),
-        ("Wants=a.service b.service", {"a": unit(), "b": unit("Conflicts=a.service")}, "bx", "a"),
-        ("Upholds=a.service b.service", {"a": unit("Conflicts=b.service"), "b": unit()}, "ax", "b"),
-        # What is required stays, whoever says that they conflict; so does who was asked for.
-        ("Wants=a.service\nRequires=b.service",
-         {"a": unit("Conflicts=b.service"), "b": unit()}, "bx", "a"),
-        ("Wants=a.service\nRequires=b.service",
-         {"a": unit(), "b": unit("Conflicts=a.service")}, "bx", "a"),
-        ("Wants=a.service\nBindsTo=b.service",
-         {"a": unit("Conflicts=c.service"), "b": unit("Requires=c.service"), "c": unit()}, "bcx", "a"),
-        ("Wants=a.service", {"a": unit("Conflicts=x.service")}, "x", "a"),
-        ("Wants=a.service\nConflicts=a.service", {"a": unit()}, "x", "a"),
-        # With it goes who cannot do without it, and what only that one pulled in.
-        ("Wants=a.service c.service",
-         {"a": unit("Requires=b.service\nWants=d.service"), "b": unit(), "d": unit(),
-          "c": unit("Conflicts=b.service")}, "cx", "ab"),
-        # One that conflicts with what needs itself cannot be.
-        ("Wants=a.service c.service",
-         {"a": unit("Requires=b.service"), "b": unit("Conflicts=a.service"), "c": unit()}, "cx", "a"),
-        # What is left out takes nobody along whom others pull in as well.
-        ("Wants=a.service c.service",
-         {"a": unit("Wants=d.service"), "d": unit(),
-          "c": unit("Conflicts=a.service\nWants=d.service")}, "cdx", "a"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("x", "units", "runs", "left"), CHOICES + OWN_CHOICES)
 def test_of_two_that_conflict_one_that_is_only_wanted_is_left_out(x, units, runs, left):
-    machine, answer = started(x, **units)
+    machine, answer = started(x, **{name: unit(text) for name, text in units.items()})
     assert answer["result"] == "done"
     assert up(machine) == runs
     told = machine.told("unit.left-out")
@@ -66,17 +39,9 @@ def test_of_two_that_conflict_one_that_is_only_wanted_is_left_out(x, units, runs
     assert all("x.service" in line and "conflict" in line for line in told)
 
 
-@pytest.mark.parametrize(
-    ("x", "units"),
-    [
-        ("Requires=a.service b.service", {"a": unit("Conflicts=b.service"), "b": unit()}),
-        ("Requires=a.service", {"a": unit("Conflicts=x.service")}),
-        ("Requires=a.service\nWants=b.service",
-         {"a": unit("BindsTo=c.service"), "c": unit("Conflicts=a.service"), "b": unit()}),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("x", "units"), REFUSED)
 def test_what_cannot_be_done_without_is_refused(x, units):
-    machine, answer = started(x, **units)
+    machine, answer = started(x, **{name: unit(text) for name, text in units.items()})
     assert answer["result"] == "failed"
     assert "conflict" in answer["message"]
     assert machine.spawns() == [] and machine.told("unit.left-out") == []

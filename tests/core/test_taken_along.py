@@ -6,22 +6,11 @@ import pytest
 
 from gitproc.core.events import Verb
 from gitproc.core.why import why
+from tests.core import relations_table
 from tests.core.fake_kernel import PROGRAMS, Machine, Program, service
+from tests.core.relations_table import ALONG, APART
 
-BOUND = service(unit="BindsTo=a.service\nAfter=a.service")
-FAMILY = {
-    "a.service": service(),
-    "b.service": BOUND,
-    "c.service": service(unit="Requires=b.service"),
-    "d.service": service(unit="PartOf=b.service"),
-    "e.service": service(unit="Requires=c.service\nAfter=c.service"),
-    "f.service": service(unit="Requisite=b.service\nAfter=b.service"),
-    "g.service": service(unit="StopPropagatedFrom=b.service"),
-    "h.service": service(unit="Wants=b.service\nAfter=b.service"),
-    "i.service": service(unit="Requires=a.service"),
-}
-ALONG = ("b.service", "c.service", "d.service", "e.service", "f.service", "g.service")
-APART = ("h.service", "i.service")
+FAMILY = {name: service(unit=text) for name, text in relations_table.FAMILY.items()}
 
 
 def family(**more: str) -> Machine:

@@ -56,6 +56,24 @@ def commands(name: str, file: Path) -> str:
     return "\n".join(found)
 
 
+#: The signal that ends a service during its reload -> the commands that run then; how it ends.
+LOST = {
+    "KILL": ("reloaded after", "failed", "signal"),
+    "TERM": ("reloaded stop after", "inactive", "success"),
+}
+
+
+def losing(signal: str, file: Path) -> str:
+    """The lines of [Service] of one whose reload ends its main process and goes on."""
+    gone = "while kill -0 $$MAINPID; do sleep 0.05; done"
+    lines = {
+        "ExecReload": f"kill -{signal} $$MAINPID; {gone}; echo reloaded >>{file}",
+        "ExecStop": f"echo stop >>{file}",
+        "ExecStopPost": f"echo after >>{file}",
+    }
+    return "\n".join(f"{key}=/bin/sh -c '{text}'" for key, text in lines.items())
+
+
 def told(file: Path) -> str:
     """What the commands of a case have written."""
     return " ".join(file.read_text().split()) if file.exists() else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import KEEP, Machine, alive, service, shell, until
+from tests.e2e.life_table import LOST, losing
 
 pytestmark = pytest.mark.root
 
@@ -343,21 +344,12 @@ def test_the_pid_file_comes_from_what_runs_after_the_start(shared, tmp_path):
     assert not file.exists()
 
 
-@pytest.mark.parametrize(
-    ("signal_", "runs"), [("KILL", "reloaded after"), ("TERM", "reloaded stop after")]
-)
-def test_a_reload_runs_to_its_end_though_the_service_ends_meanwhile(shared, signal_, runs):
+@pytest.mark.parametrize("signal_", LOST)
+def test_a_reload_runs_to_its_end_though_the_service_ends_meanwhile(shared, signal_):
     """As in systemd: a crash skips ExecStop=, and both are acted on when the commands are done."""
     name, file = f"loses-{signal_.lower()}", shared.root / f"loses-{signal_}"
-    gone = "while kill -0 $$MAINPID; do sleep 0.05; done"
-    lines = {
-        "ExecReload": f"kill -{signal_} $$MAINPID; {gone}; echo reloaded >>{file}",
-        "ExecStop": f"echo stop >>{file}",
-        "ExecStopPost": f"echo after >>{file}",
-    }
-    settings = "\n".join(f"{key}=/bin/sh -c '{text}'" for key, text in lines.items())
-    shared.deploy({f"{name}.service": service(settings=settings)})
+    runs, state, result = LOST[signal_]
+    shared.deploy({f"{name}.service": service(settings=losing(signal_, file))})
     assert shared.gitproc("reload", name).status != 0
-    shared.wait(name, "failed" if signal_ == "KILL" else "inactive")
+    assert shared.wait(name, state)["result"] == result
     assert file.read_text().split() == runs.split()
-    assert shared.unit(name)["result"] == ("signal" if signal_ == "KILL" else "success")

@@ -37,7 +37,7 @@ inside() {
 
 
 def test_systemd_keeps_to_what_the_unit_file_counts_on():
-    script = f"{INSIDE}inside systemd_mechanics exec_directives life sandbox privileges exposure"
+    script = f"{INSIDE}inside systemd_mechanics exec_directives life relations sandbox privileges exposure"
     assert shown(vm.run(script, timeout=700))
 
 
