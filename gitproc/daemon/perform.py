@@ -90,6 +90,7 @@ class Perform:
             self.warnings.add,
             effects.sockets.store,
             effects.manager.process_of,
+            effects.manager.is_init,
         )
         self.ends = Ends(
             effects.world,

@@ -18,7 +18,7 @@ from gitproc.kernel.resource_controller import ResourceController
 class Senders:
     """Answers from the units' groups; `warn` is told what a unit must not do.
 
-    `process_of` knows by pid what we have made and not heard the end of.
+    `process_of` knows by pid what we have made and not heard the end of, `is_init` the inits that belong to the shim.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class Senders:
         warn: Callable[[str, str], None],
         store: FdStore,
         process_of: Callable[[int], Process | None],
+        is_init: Callable[[int], bool],
     ) -> None:
         self._world = world
         self._controller = controller
@@ -36,6 +37,7 @@ class Senders:
         self._warn = warn
         self._store = store
         self._process_of = process_of
+        self._is_init = is_init
         self.ending: tuple[int, str, str] | None = None
         """Pid, unit and invocation of a process whose end is being taken in: it may have spoken before."""
 
@@ -72,7 +74,7 @@ class Senders:
         fields, problem = notify_fields.translate(
             event.fields,
             event.pid,
-            lambda pid: controller.unit_of(pid) == unit,
+            lambda pid: controller.unit_of(pid) == unit and not self._is_init(pid),
             lambda: controller.pids(unit),
         )
         if problem:

@@ -239,6 +239,10 @@ class ProcessManager:
         known = self._by_process.get(process)
         return known.init_pid if known else 0
 
+    def is_init(self, pid: int) -> bool:
+        """Whether a pid is that of such an init, which is the shim's and no service's."""
+        return any(x.init_pid == pid for x in self._by_process.values())
+
     def pidfd(self, process: Process) -> int:
         """A pidfd of it, valid until its exit is delivered; -1 if there is none."""
         known = self._by_process.get(process)

@@ -61,7 +61,10 @@ def _list(
 # -- namespaces --------------------------------------------------------------------------------------
 
 PRIVATE_PIDS = flag(
-    "Service", "PrivatePIDs", False, "Run in a PID namespace of its own, under a small init."
+    "Service",
+    "PrivatePIDs",
+    False,
+    "Run in a PID namespace of its own, under a small init (not with Type=forking).",
 )
 PRIVATE_NETWORK = _flag("PrivateNetwork", "A network namespace with loopback alone.")
 PRIVATE_IPC = _flag("PrivateIPC", "System V and POSIX IPC of its own.")

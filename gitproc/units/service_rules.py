@@ -71,7 +71,7 @@ _SETTLED_BY = frozenset(
 """What most services do without: where none of it is set, nothing follows, ..."""
 _SAYS_OF = frozenset(
     {
-        *(x.key for x in (*_PACE, *_CHECKS, PID_FILE, KILL_MODE, UPDATE)),
+        *(x.key for x in (*_PACE, *_CHECKS, PID_FILE, KILL_MODE, UPDATE, PRIVATE_PIDS)),
         *exec_rules.SAYS_OF,
         *sandbox_rules.SAYS_OF,
     }
@@ -88,7 +88,7 @@ def derive(values: dict[str, Any], settings: Assignments, *, private_pids: bool 
             values[TYPE.key] = ServiceType.ONESHOT
     if not _SETTLED_BY.isdisjoint(values):
         _settle(values, settings)
-    if private_pids:
+    if private_pids and TYPE.of(values) is not ServiceType.FORKING:
         values.setdefault(PRIVATE_PIDS.key, True)
 
 
@@ -155,6 +155,8 @@ def _verify_others(
     _verify_pace(values, warn)
     if PID_FILE.of(values) and TYPE.of(values) is not ServiceType.FORKING:
         warn(PID_FILE, "not read: only a Type=forking service names its main process by it")
+    if PRIVATE_PIDS.of(values) and TYPE.of(values) is ServiceType.FORKING:
+        refuse(PRIVATE_PIDS, "cannot be used with Type=forking: what stays is not what was started")
     if KILL_MODE.of(values) is KillMode.NONE:
         warn(KILL_MODE, "KillMode=none leaves processes behind at every stop")
     exec_rules.verify(values, warn)

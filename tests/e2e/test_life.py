@@ -209,6 +209,21 @@ def test_access_is_widened_by_who_has_it_and_hostile_messages_are_harmless(share
     assert sorted(shown.splitlines()) == ["NotifyAccess=all", "StatusErrno=5"]
 
 
+def test_the_init_of_a_namespace_is_no_main_process(shared):
+    """It is the shim's; one that made it its unit's would have a unit whose end nobody sees."""
+    settings = "Type=notify\nNotifyAccess=all\nPrivatePIDs=yes"
+    shared.commit({"inner.service": daemon(shared, "inner", settings)})
+    main = shared.wait("inner")["main_pid"]
+    for _ in range(2):
+        sent(shared, "inner", "MAINPID=1")
+        unit = shared.unit("inner")
+        assert (unit["sub_state"], unit["main_pid"]) == ("running", main)
+        assert unit["warnings"] == ["a MAINPID= that is none of its processes was ignored"]
+        shared.kill_manager()
+    sent(shared, "inner", "MAINPID=2")
+    assert shared.unit("inner")["main_pid"] == main
+
+
 def test_systemd_notify_waits_until_it_has_been_heard(shared):
     """systemd-notify ends at once; its BARRIER=1 keeps it there until it can be told whose it is."""
     script = (

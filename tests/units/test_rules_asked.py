@@ -45,6 +45,7 @@ ODD = [
         ("Service", "WatchdogSec=3\nNotifyAccess=none"),
         ("Service", "Type=simple\nPIDFile=/run/x.pid"),
         ("Service", "KillMode=none"),
+        ("Service", "Type=forking\nPrivatePIDs=yes"),
         ("Service", "StandardInputText=x"),
         ("Service", "SystemCallFilter=gone_call"),
         ("Service", "Type=dbus"),

@@ -93,6 +93,7 @@ def test_a_restart_is_asked_for_by_the_signal_of_a_stop_unless_set():
 def test_private_pids_by_the_hosts_default():
     assert service("", private_pids=True)[d.PRIVATE_PIDS]
     assert not service("PrivatePIDs=no\n", private_pids=True)[d.PRIVATE_PIDS]
+    assert not service("Type=forking\n", private_pids=True)[d.PRIVATE_PIDS], "it cannot be had"
 
 
 def test_health_checks_in_both_places():

@@ -18,6 +18,7 @@ REFUSED = {
     "its section's name is another": f"[service]\n{START}",
     "two commands": f"[Service]\n{START}{START}",
     "two commands, forking": f"[Service]\nType=forking\n{START}{START}",
+    "forking, where processes are its own": f"[Service]\nType=forking\nPrivatePIDs=yes\n{START}",
     "two commands, notify": f"[Service]\nType=notify\n{START}{START}",
     "two commands, idle": f"[Service]\nType=idle\n{START}ExecStart=/bin/false\n",
     "a stop alone, simple": "[Service]\nType=simple\nExecStop=/bin/true\n",
