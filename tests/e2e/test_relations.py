@@ -69,6 +69,10 @@ def test_conditions_asserts_and_exec_condition(machines):
     assert machine.gitproc("start", "asserts").status == 1
 
 
+def apart(relations: str) -> str:
+    return f"[Unit]\n{relations}\n[Service]\nExecStart=/bin/sleep 1000\n"
+
+
 def test_what_ends_starts_others_and_what_is_passed_on(machine: Machine):
     told = machine.root / "told"
     told.mkdir(mode=0o777)
@@ -91,6 +95,10 @@ def test_what_ends_starts_others_and_what_is_passed_on(machine: Machine):
             ),
             "back.service": service(settings=f"ExecReload=/bin/touch {told}/reloaded"),
             "fixed.service": service(unit="RefuseManualStop=yes"),
+            "whole.service": apart("Wants=one.service other.service"),
+            "one.service": apart("Conflicts=other.service"),
+            "other.service": apart(""),
+            "both.service": apart("Requires=one.service other.service"),
         }
     )
     pids = machine.pids()
@@ -125,6 +133,19 @@ def test_what_ends_starts_others_and_what_is_passed_on(machine: Machine):
     assert status != 0
     assert "RefuseManualStop=yes" in err
     machine.wait("fixed")
+
+    # Of two that conflict, a start leaves out the one that it can do without.
+    status, out, _ = machine.gitproc("start", "whole")
+    assert (status, "Service started" in out) == (0, True)
+    machine.wait("one")
+    assert machine.unit("other")["active_state"] == "inactive"
+    [left_out] = machine.events("unit.left-out")
+    why = "not started along with whole.service: it conflicts with one.service"
+    assert (left_out["unit"], left_out["message"]) == ("other.service", why)
+    status, _, err = machine.gitproc("start", "both")
+    assert status != 0
+    assert "conflict, and it needs both" in err
+    assert machine.unit("one")["active_state"] == "active"
 
     # A failure that no manager saw is acted on by the next.
     machine.gitproc("start", "victim")
