@@ -207,3 +207,26 @@ def test_an_instance_made_on_demand_asks_for_what_it_requires():
     request = machine.ask(Verb.START, "a@x.service")
     machine.run(1.0)
     assert machine.answer(request, "a@x.service") == "done"
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_who_requires_what_is_bound_goes_and_comes_back_with_it(crash):
+    host = {"srv.mount": ACTIVE}
+    machine = machine_of(
+        host,
+        a=service(unit="BindsTo=srv.mount\nAfter=srv.mount"),
+        b=service(unit="Requires=a.service"),
+        c=service(unit="PartOf=a.service"),
+    )
+    assert set(machine.subs().values()) == {"running"}
+    host["srv.mount"] = INACTIVE
+    machine.run(31.0)
+    if crash:
+        machine.crash()
+        machine.restart()
+        machine.run(31.0)
+    assert set(machine.subs().values()) == {"dead"}
+    host["srv.mount"] = ACTIVE
+    machine.run(61.0)
+    assert set(machine.subs().values()) == {"running"}
+    assert {len(machine.spawns(f"{name}.service")) for name in "abc"} == {2}
