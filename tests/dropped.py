@@ -164,7 +164,7 @@ class Copy:
             )
         except subprocess.TimeoutExpired:
             return Verdict.BROKEN, f"no end within {DEADLINE:.0f} s"
-        said = re.findall(r"^(?:FAILED|ERROR) \S+(?: - (.*))?$", done.stdout, re.MULTILINE)
+        said = re.findall(r"^(?:FAILED|ERROR) .+?(?: - (.*))?$", done.stdout, re.MULTILINE)
         if done.returncode == 1 and said:
             return Verdict.NOTICED if self._met.exists() else Verdict.BROKEN, said[0]
         if done.returncode != 0:
