@@ -37,6 +37,7 @@ class Specifiers(Enum):
     NONE = "none"  # a percent sign is just that (MemoryMax=50%)
     TEXT = "text"  # put in as it is
     ESCAPED = "escaped"  # put in escaped: the parser decodes C escapes, so no value splits a word
+    WHOLE = "whole"  # put in under cover, which the parsed value is rid of: none means anything to the parser
 
 
 class Support(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gitproc.units.directive import Change, Directive
+from gitproc.units.directive import Change, Directive, Specifiers
 from gitproc.units.own_directories import (
     OwnDirectory,
     parse_configuration_directories,
@@ -22,7 +22,7 @@ def parse_preserve(value: str) -> Preserve:
 
 def _directory(name: str, root: str) -> Directive[tuple[OwnDirectory, ...]]:
     doc = f"Folders below {root}, made at start and given to the user; FOLDER:LINK adds a link."
-    return several("Service", name, parse_own_directories, doc)
+    return several("Service", name, parse_own_directories, doc, Change.RESTART, Specifiers.WHOLE)
 
 
 def _mode(name: str) -> Directive[int]:
@@ -38,6 +38,8 @@ CONFIGURATION_DIRECTORY = several(
     "ConfigurationDirectory",
     parse_configuration_directories,
     "Folders below /etc, made at start; they stay the manager's.",
+    Change.RESTART,
+    Specifiers.WHOLE,
 )
 RUNTIME_DIRECTORY_MODE = _mode("RuntimeDirectoryMode")
 STATE_DIRECTORY_MODE = _mode("StateDirectoryMode")

@@ -53,7 +53,7 @@ def _list(
     name: str,
     parse: Callable[[str], tuple[T, ...]],
     doc: str,
-    specifiers: Specifiers = Specifiers.TEXT,
+    specifiers: Specifiers = Specifiers.WHOLE,
 ) -> Directive[tuple[T, ...]]:
     return several("Service", name, parse, doc, Change.RESTART, specifiers)
 

@@ -22,7 +22,7 @@ from gitproc.units.directive import Change, Directive, Repeat, Specifiers, Suppo
 from gitproc.units.directives import SECTIONS, TABLE
 from gitproc.units.directives_sandbox import CAPABILITY_BOUNDING_SET
 from gitproc.units.names import split_name
-from gitproc.units.specifiers import Host, expand
+from gitproc.units.specifiers import Host, bare, expand
 from gitproc.units.spellings import STANDS_FOR
 
 _EMPTY_IS_A_VALUE = frozenset({CAPABILITY_BOUNDING_SET.key})
@@ -51,6 +51,7 @@ class _Rule(NamedTuple):
     parse: Callable[[str], Any]
     expands: bool
     protects: bool
+    covers: bool
     last: bool
     dependency: bool
     traced: bool
@@ -71,9 +72,17 @@ def evaluate(name: str, kind: str, fragment: str, settings: Assignments, host: H
     lists: dict[str, list[Any]] = {}
     rules = _rules_of(kind)
     for index, (key, text) in enumerate(settings.assigned):
-        for target, parse, expands, protects, last, dependency, traced, decides in rules.get(
-            key, ()
-        ):
+        for (
+            target,
+            parse,
+            expands,
+            protects,
+            covers,
+            last,
+            dependency,
+            traced,
+            decides,
+        ) in rules.get(key, ()):
             if not text:
                 if target in _EMPTY_IS_A_VALUE:
                     values[target], texts[target] = (NOTHING,), [""]
@@ -88,7 +97,11 @@ def evaluate(name: str, kind: str, fragment: str, settings: Assignments, host: H
                 text = _fill(text, name)
             try:
                 if expands and "%" in text:
-                    value = parse(expand(text, name, host, fragment=fragment, protect=protects))
+                    value = parse(
+                        expand(text, name, host, fragment=fragment, protect=protects, cover=covers)
+                    )
+                    if covers:
+                        value = bare(value)
                 else:
                     value = _parse_short(parse, text) if len(text) <= _SHORT else parse(text)
             except ValueError as error:
@@ -182,6 +195,7 @@ def _rule(target: str) -> _Rule:
         row.parse,
         expands=row.specifiers is not Specifiers.NONE,
         protects=row.specifiers is Specifiers.ESCAPED,
+        covers=row.specifiers is Specifiers.WHOLE,
         last=row.repeat is Repeat.LAST,
         dependency=dependency,
         traced=dependency or row.section == "Install",

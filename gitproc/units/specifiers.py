@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from gitproc.immutable import immutable
 from gitproc.pattern import pattern
@@ -19,6 +20,9 @@ from gitproc.units.names import split_name
 
 _SPECIFIER = pattern(r"%([A-Za-z%])")
 _PROTECTED = pattern(r"[ \t\n\r\\'\";]")
+#: What cuts words, or what is in them, and the character of no meaning that stands for it meanwhile.
+_COVERS = {ord(char): 0xE000 + ord(char) for char in " '\"\\:,"}
+_BARE = {cover: char for char, cover in _COVERS.items()}
 
 
 @immutable
@@ -88,17 +92,36 @@ _OF_HOST: dict[str, Callable[[Host], str]] = {
 }
 
 
-def expand(text: str, name: str, host: Host, *, fragment: str = "", protect: bool = False) -> str:
+def expand(
+    text: str,
+    name: str,
+    host: Host,
+    *,
+    fragment: str = "",
+    protect: bool = False,
+    cover: bool = False,
+) -> str:
     """`text` with the specifiers of unit `name` replaced; `fragment` is its file (`%y`, `%Y`).
 
     With `protect` what is put in is C-escaped where needed, so that a value whose words are cut and
     unescaped only afterwards (command lines, Environment=) gets it as one piece and unharmed. It is
-    not for lists whose words keep their backslashes: names of units and paths.
+    not for lists whose words keep their backslashes: names of units and paths. For those `cover` has
+    what is put in keep out of their syntax, until `bare` takes the covers from what was parsed.
     ValueError for an unknown specifier, or one this unit has nothing for.
     """
     if "%" not in text:
         return text
-    return _SPECIFIER.sub(partial(_replacement, name, host, fragment, protect), text)
+    return _SPECIFIER.sub(partial(_replacement, name, host, fragment, protect, cover), text)
+
+
+def bare(value: Any) -> Any:
+    """A value that was parsed from text under cover, with the characters that were meant."""
+    if isinstance(value, str):
+        return value.translate(_BARE)
+    if not isinstance(value, tuple):
+        return value
+    items = [bare(item) for item in value]
+    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
 
 
 def of_instance(text: str) -> bool:
@@ -106,7 +129,9 @@ def of_instance(text: str) -> bool:
     return any(match[1] in "dfiInN" for match in _SPECIFIER.finditer(text))
 
 
-def _replacement(name: str, host: Host, fragment: str, protect: bool, match: re.Match[str]) -> str:
+def _replacement(
+    name: str, host: Host, fragment: str, protect: bool, cover: bool, match: re.Match[str]
+) -> str:
     letter = match[1]
     if letter == "%":
         return "%"
@@ -114,6 +139,10 @@ def _replacement(name: str, host: Host, fragment: str, protect: bool, match: re.
     value = of_host(host) if of_host else _of_unit(letter, name, host, fragment)
     if protect:
         value = _PROTECTED.sub(lambda char: f"\\x{ord(char[0]):02x}", value)
+    if cover:
+        if any(char in value for char in "\t\n\r"):
+            raise ValueError(f"%{letter} stands for more than one line, or a tabulator")
+        value = value.translate(_COVERS)
     return value
 
 

@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitproc.units.commands import parse_command
+from gitproc.units.mounts import BindMount, EmptyMount, MarkedPath
 from gitproc.units.names import escape
+from gitproc.units.own_directories import OwnDirectory
 from gitproc.units.specifiers import Host, expand
 from tests.units.facts import cases, table
+from tests.units.trees import tree
 
 HOST = Host(
     hostname="web1.example.org", machine_id="0" * 32, kernel_release="6.1.0", os_id="debian"
@@ -83,3 +86,30 @@ def test_a_protected_value_stays_one_word_and_unharmed(text):
         text,
         escape(text),
     )
+
+
+@pytest.mark.parametrize("instance", ["a:b", "a b", "a b:c,d", "a /etc", "a'b", 'a"b', "a\\b"])
+def test_what_an_instance_is_called_means_nothing_in_lists_of_paths(instance):
+    """A path is cut before its specifiers are put in: none adds a path, a place or an option."""
+    wanted_of = {
+        "ReadWritePaths=/v/%I /w": (MarkedPath(f"/v/{instance}"), MarkedPath("/w")),
+        "BindPaths=-/v/%I:/m/%I": (BindMount(f"/v/{instance}", f"/m/{instance}", True),),
+        "TemporaryFileSystem=/v/%I:ro,size=1M": (EmptyMount(f"/v/{instance}", "ro,size=1M"),),
+        "RuntimeDirectory=x/%I:y": (OwnDirectory(f"x/{instance}", "y"),),
+    }
+    name = f"t@{escape(instance)}.service"
+    lines = "".join(f"{line}\n" for line in wanted_of)
+    units = tree({"t@.service": f"[Service]\nExecStart=/bin/true\n{lines}"}, "*")
+    unit = units.resolve(name)
+    assert unit is not None
+    assert units.misfits(name) == ()
+    for line, wanted in wanted_of.items():
+        found = unit.values[f"Service.{line.partition('=')[0]}"]
+        assert (found, list(map(type, found))) == (wanted, list(map(type, wanted)))
+
+
+def test_an_instance_that_is_more_than_one_line_does_not_fit_into_a_list_of_paths():
+    units = tree({"t@.service": "[Service]\nExecStart=/bin/true\nReadWritePaths=/v/%I\n"}, "*")
+    assert units.resolve("t@a\\x0a-etc.service") is None
+    [problem] = units.misfits("t@a\\x0a-etc.service")
+    assert "more than one line" in problem.message
