@@ -76,8 +76,10 @@ def test_a_user_of_its_own_with_what_it_keeps(machine, unique):
         assert not Path("/run", unique).is_symlink()
         assert not Path("/run/private", unique).exists()
     finally:
-        state.unlink(missing_ok=True)
-        shutil.rmtree(private, ignore_errors=True)
+        if state.is_symlink():
+            state.unlink()
+        for folder in (state, private):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_user_that_is_there_is_taken(machine):
