@@ -60,7 +60,7 @@ TRIED = {
 GIVEN = {
     _SANDBOX: named(*(more for _, more, _ in sandbox_table.GRANTED)),
     "e2e/test_exec.py::test_each_process_finds_what_its_unit_says": named(
-        *(x for x, _ in exec_table.WISHES)
+        *(x for x, _ in (*exec_table.WISHES, *exec_table.KEYRINGS, *exec_table.REAL_TIME))
     ),
 }
 #: Of all of these.
@@ -76,7 +76,6 @@ SHOWN = {
     "BlockIOWeight": "kernel/test_disk_weights.py::test_disks_are_shared_as_weighted",
     "CPUQuota": "vm/inside/limits.py::test_a_cpu_quota_is_kept_within_a_tenth",
     "CPUQuotaPeriodSec": "kernel/test_processor_shares.py::test_a_quota_of_a_longer_period_makes_longer_pauses",
-    "CPUSchedulingPriority": "shim/test_scheduling.py::test_policies",
     "CPUShares": "kernel/test_processor_shares.py::test_units_share_the_processor_as_old_weights_say",
     "CPUWeight": "kernel/test_slices.py::test_slices_share_the_processor_as_weighted",
     "DefaultMemoryLow": "vm/inside/knobs.py::test_what_is_asked_for_is_what_the_kernel_has",
@@ -98,7 +97,6 @@ SHOWN = {
     "IPAddressDeny": "e2e/test_limits.py::test_guards_hold_change_live_and_survive_the_manager",
     "IPCNamespacePath": "e2e/test_sandbox.py::test_what_an_instance_shares_and_who_joins_it",
     "ImportCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
-    "KeyringMode": "shim/test_keyring.py",
     "LimitNICE": "vm/inside/limits.py::test_limits_that_are_raised",
     "LimitRTPRIO": "vm/inside/limits.py::test_limits_that_are_raised",
     "LoadCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
@@ -126,8 +124,8 @@ NO_MORE = {
 }
 
 
-#: What the shim calls these, whose tests have no unit.
-_WORDS = {"KeyringMode": "keyring", "MemoryKSM": "ksm", "CPUSchedulingPriority": "priority"}
+#: What the shim calls what has no unit in its test.
+_WORDS = {"MemoryKSM": "ksm"}
 
 
 def test_every_directive_that_confines_has_a_test():

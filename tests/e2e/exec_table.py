@@ -17,6 +17,11 @@ DAEMON = pwd.getpwnam("daemon")
 GAMES = grp.getgrnam("games").gr_gid
 PROBE = """
 import ctypes, json, os, resource, sys
+def shares():  # whether the user's keyring is linked into the session's
+    call, keyctl = ctypes.CDLL(None).syscall, 250 if os.uname().machine == 'x86_64' else 219
+    linked = (ctypes.c_int32 * 50)()
+    count = call(keyctl, 11, ctypes.c_int(-3), linked, 200) // 4
+    return call(keyctl, 0, ctypes.c_int(-4), 1) in linked[:max(count, 0)]
 status = dict(x.split(':', 1) for x in open('/proc/self/status').read().splitlines())
 print(json.dumps({
     'env': dict(x.split('=', 1) for x in open('/proc/self/environ').read().split(chr(0)) if x),
@@ -24,7 +29,8 @@ print(json.dumps({
     'cwd': os.getcwd(), 'umask': status['Umask'].strip(), 'pid': os.getpid(), 'sid': os.getsid(0),
     'nice': os.getpriority(os.PRIO_PROCESS, 0),
     'oom': int(open('/proc/self/oom_score_adj').read()),
-    'policy': os.sched_getscheduler(0), 'cpus': sorted(os.sched_getaffinity(0)),
+    'policy': os.sched_getscheduler(0), 'priority': os.sched_getparam(0).sched_priority, 'shares': shares(),
+    'cpus': sorted(os.sched_getaffinity(0)),
     'io': ctypes.CDLL(None).syscall(252 if os.uname().machine == 'x86_64' else 31, 1, 0),
     'locks': [x.split()[3:5] for x in open('/proc/self/limits') if x.startswith('Max file locks')][0],
     'dump': int(open('/proc/self/coredump_filter').read(), 16),
@@ -173,6 +179,12 @@ NODES = [
     ("NUMAPolicy=local\nNUMAMask=0", {"memory": "local"}),
 ]
 NODES_FAILURES = [("NUMAPolicy=bind", 242), ("NUMAPolicy=bind\nNUMAMask=1000", 242)]
+
+#: The same where the kernel has keyrings, and where it has real time for whoever may have it.
+KEYRINGS = [("", {"shares": False}), ("KeyringMode=shared", {"shares": True})]
+REAL_TIME = [
+    ("CPUSchedulingPolicy=rr\nCPUSchedulingPriority=7", {"policy": os.SCHED_RR, "priority": 7}),
+]
 
 #: Settings that cannot be had, and the exit status of their step.
 FAILURES = [

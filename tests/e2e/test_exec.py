@@ -16,14 +16,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.exec_table import FAILURES, NODES, NODES_FAILURES, PROBE, WISHES, Place
+from tests.e2e.exec_table import (
+    FAILURES,
+    KEYRINGS,
+    NODES,
+    NODES_FAILURES,
+    PROBE,
+    REAL_TIME,
+    WISHES,
+    Place,
+)
 from tests.e2e.harness import service, shell, until
 
 pytestmark = pytest.mark.root
 
 NOBODY = pwd.getpwnam("nobody")
 HAS_NODES = Path("/proc/self/numa_maps").exists()
-WISHED = [*WISHES, *(NODES if HAS_NODES else ())]
+HAS_KEYRINGS = Path("/proc/keys").exists()
+CHRT = ["chrt", "--rr", "7", "true"]
+HAS_REAL_TIME = bool(shutil.which("chrt")) and not subprocess.run(CHRT, check=False).returncode
+WISHED = [
+    *WISHES,
+    *(NODES if HAS_NODES else ()),
+    *(KEYRINGS if HAS_KEYRINGS else ()),
+    *(REAL_TIME if HAS_REAL_TIME else ()),
+]
 FAILING = [*FAILURES, *(NODES_FAILURES if HAS_NODES else ())]
 
 
