@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.harness import PAUSE
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 OWN_STATUS = 7  # of a witness that was asked to end by SIGUSR1
 PEACE = 25.0  # seconds until everything must be as the branch says
 _BESIDE = frozenset({"multi-user.target", "basic.target", "sysinit.target", "default.target"})
+PLACES = {
+    "-.slice": "",
+    "s.slice": "s.slice/",
+    "s-t.slice": "s.slice/s-t.slice/",
+    "u.slice": "u.slice/",
+}
 _EXIT = re.compile(r"main process (\d+) ")
 
 
@@ -96,7 +103,7 @@ def _problems(soak: Soak, held: set[str]) -> list[str]:
         for name, unit in units.items()
         if (name not in soak.wanted or name in held)
         and unit["active_state"] not in ("inactive", "failed")
-        and name not in _BESIDE
+        and name not in _BESIDE | PLACES.keys()
     ]
     for name, value in soak.wanted.items():
         unit, pids, lives = units.get(name, {}), running.get(name, []), soak.books.lives[name]
@@ -105,9 +112,36 @@ def _problems(soak: Soak, held: set[str]) -> list[str]:
         if len(pids) != 1 or unit.get("sub_state") != "running" or unit.get("main_pid") != pids[0]:
             shown = {key: unit.get(key) for key in ("sub_state", "main_pid", "hold", "reason")}
             found.append(f"{name}: {pids}, {shown}")
+        elif wrong := _misplaced(soak, name, pids[0]):
+            found.append(f"{name}: {wrong}")
         elif not lives or lives[-1].value != value or lives[-1].token != token_of(pids[0]):
             found.append(f"{name}: {lives[-1:]} instead of {value}")
     return found
+
+
+def _misplaced(soak: Soak, name: str, pid: int) -> str:
+    """What is not so of its slice, of its limit, or of its going on."""
+    lies_in, tasks = soak.limits[name]
+    try:
+        text = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii")
+    except OSError as error:
+        return str(error)
+    ours = {
+        x.partition(f"/{soak.machine.group}/")[2] for x in text.split() if soak.machine.group in x
+    }
+    if ours != {PLACES[lies_in] + name}:
+        return f"is in {ours} and belongs in {lies_in}"
+    groups = [x for x in soak.machine.groups() if x.name == name]
+    if len({str(x).partition(soak.machine.group)[2] for x in groups}) != 1:
+        return f"has groups at {[*map(str, groups)]}"
+    for group in groups:
+        frozen = group / "cgroup.events"
+        if frozen.exists() and "frozen 1" in frozen.read_text(encoding="ascii"):
+            return "is frozen"
+        limit = group / "pids.max"
+        if limit.exists() and limit.read_text(encoding="ascii") != f"{tasks}\n":
+            return f"may have {limit.read_text(encoding='ascii')} tasks and not {tasks}"
+    return ""
 
 
 def _ended(soak: Soak) -> dict[str, list[Life]]:

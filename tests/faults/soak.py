@@ -30,6 +30,7 @@ from tests.faults.books import Books
 CONFIG = 'settle_seconds = 0.2\npoll_interval = 2.0\n[logs]\nmax_bytes = "1G"\n'
 PAUSE = 0.03  # seconds between a witness's lines
 VERBS = ("stop", "stop", "restart", "try-restart", "start", "kill", "reset-failed")
+SLICES = ("-.slice", "s.slice", "s-t.slice", "u.slice")
 BROKEN = "[Service]\nExecStrat=/bin/true\n"
 
 
@@ -59,6 +60,7 @@ class Soak:
             self.machine.mounts.append(mount)
         self.books = Books(notes, self.machine.logs)
         self.wanted: dict[str, str] = {}  # witness -> the value it must have been started with
+        self.limits: dict[str, tuple[str, int]] = {}  # witness -> its slice, and TasksMax=
         self.maybe_held: set[str] = set()
         self.orphans: list[int] = []  # loggers whose shim was killed
         self.settled: Counter[str] = Counter()  # lives whose end has been asked about
@@ -81,6 +83,7 @@ class Soak:
         self.slain: dict[str, list[int]] = defaultdict(list)
         self.verbs: list[tuple[str, str, Future[Any]]] = []
         self.changed: set[str] = set()
+        self.moved: set[str] = set()
         self.exits_unseen = self.events_lost = self.lines_lost = self.forgotten = False
 
     def close(self) -> None:
@@ -136,6 +139,8 @@ class Soak:
         settings = (
             "Restart=always\nRestartSec=0.05\nLimitCORE=0\nTimeoutStopSec=5\nTimeoutStartSec=8\n"
         )
+        lies_in, tasks = self.limits.setdefault(name, (SLICES[0], 50))
+        settings += f"Slice={lies_in}\nTasksMax={tasks}\n"
         settings += {"ready": "Type=notify\n", "hidden": "PrivatePIDs=yes\n"}.get(
             name.rstrip("0123456789"), ""
         )
@@ -168,9 +173,12 @@ class Soak:
     def commit(self) -> None:
         """A commit of any kind."""
         names = sorted(self.wanted)
-        kind = self.dice.choice(["change", "change", "add", "remove", "words", "break"])
+        kind = self.dice.choice(["change", "limits", "limits", "add", "remove", "words", "break"])
         if kind == "change":
             self._commit(dict.fromkeys(self.dice.sample(names, 2)))
+        elif kind == "limits":
+            asked = {unit for _, unit, _ in self.verbs}  # another definition would end a hold
+            self.commit_limits([x for x in self.dice.sample(names, 4) if x not in asked])
         elif kind == "add" and len(names) < 20:
             self._commit({self._new_witness(): None})
         elif kind == "remove" and len(names) > 8:
@@ -188,6 +196,19 @@ class Soak:
             text = f"# words {self._next}\n{self._unit(name, self.wanted[name])}"
             self._commit_files({f"{name}.service": text})
 
+    def commit_limits(self, names: list[str]) -> None:
+        """Others limits, other slices: live, so it brings no start."""
+        files: dict[str, str | None] = {
+            name: f"[Slice]\nTasksMax={self.dice.randrange(500, 600)}\n"
+            for name in self.dice.sample(SLICES[1:], 1)
+        }
+        for name in names:
+            self.moved.add(name)
+            self.limits[name] = self.dice.choice(SLICES), self.dice.randrange(50, 90)
+            files[f"{name}.service"] = self._unit(name, self.wanted[name])
+        self._commit_files(files)
+        self.count("live changes", len(files))
+
     def mend(self) -> None:
         """The last commit must be one that can be applied."""
         if self._broken:
@@ -197,7 +218,7 @@ class Soak:
     def verb(self) -> None:
         """An operator asks for something; the answer is looked at in peace."""
         name = self.dice.choice(sorted(self.wanted))
-        if name in {unit for _, unit, _ in self.verbs}:
+        if name in {unit for _, unit, _ in self.verbs} | self.moved:
             return
         verb = self.dice.choice(VERBS)
         self.allowed[name] += 1
