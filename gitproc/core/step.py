@@ -84,6 +84,10 @@ from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.service_types import OOMPolicy
 
+_LATE = 0.25  # seconds; a loop is seldom that late by itself
+_GRACE = 2.0  # seconds in which what has waited in sockets is taken in
+_SPELL = 10.0  # seconds; who is late again before that is just slow, and nothing more waits for it
+
 
 def step(world: World, event: Event, now: float) -> list[Action]:
     """Take in one fact; return what is to be done about it, in order. `now`: seconds, CLOCK_BOOTTIME."""
@@ -301,22 +305,36 @@ def _adopt_main(world: World, state: UnitState) -> None:
         world.touch(state.name)
 
 
+def _times_out(world: World, state: UnitState) -> None:
+    if state.deadline is not None and state.deadline <= world.now:
+        state.deadline = None
+        failing.timed_out(world, state)
+    if late := job_timeout.overdue(world, state):
+        operator.tired_of(world, state, *late)
+    if watchdog.barked(world, state):
+        failing.hung(world, state, "no sign of life for longer than WatchdogSec=")
+
+
 def _alarms(world: World) -> dict[str, None]:
-    """Act on every deadline that has passed; names whose alarms rang."""
+    """Act on every deadline that has passed; names whose alarms rang.
+
+    Where they ring late the manager was away, or the machine was: what was said in time, and who ended in time, is
+    on its way, and comes first.
+    """
     due: dict[str, None] = {}
+    late = bool(world.alarms) and world.alarms[0][0] < world.now - _LATE
+    if late and world.now > world.grace + _SPELL:
+        world.grace = world.now + _GRACE
     while world.alarms and world.alarms[0][0] <= world.now:
         due[heapq.heappop(world.alarms)[1]] = None
     for name in due:
         state = world.units.get(name)
         if state is None:
             continue
-        if state.deadline is not None and state.deadline <= world.now:
-            state.deadline = None
-            failing.timed_out(world, state)
-        if late := job_timeout.overdue(world, state):
-            operator.tired_of(world, state, *late)
-        if watchdog.barked(world, state):
-            failing.hung(world, state, "no sign of life for longer than WatchdogSec=")
+        if world.now < world.grace:
+            world.alarm(world.grace, name)
+        else:
+            _times_out(world, state)
         if state.find_main_at is not None and state.find_main_at <= world.now:
             state.find_main_at = None
             world.do(FindMain(state.definition, state.invocation))

@@ -9,6 +9,7 @@ reboot, when nothing of the old world runs any more.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
@@ -85,6 +86,7 @@ class World:
     updating: dict[str, None] = field(default_factory=dict)  # see `overlap.py`
     ends: list[End] = field(default_factory=list)  # see `relations.py`
     signalled: float = 0.0  # up to when the former manager is known to have sent its signals
+    grace: float = -math.inf  # no deadline passes before: the manager was away
     adopting: bool = False
     stopping: bool = False
     exited: bool = False

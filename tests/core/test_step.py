@@ -24,7 +24,7 @@ from gitproc.core.events import (
     Verb,
 )
 from gitproc.core.step import next_deadline
-from tests.core.fake_kernel import Machine, service
+from tests.core.fake_kernel import Machine, Program, service
 from tests.core.histories import history
 
 OLD = Process("a.service", "0" * 32, Slot.MAIN, 3, "")
@@ -129,3 +129,28 @@ def test_a_shutdown_ends_automatic_restarts_and_starts_under_way():
     assert machine.exited
     assert not machine.alive()
     assert machine.spawns("c.service") == []
+
+
+def test_what_was_said_in_time_counts_however_late_it_is_heard():
+    """The manager stood still past a deadline: two seconds for what waits, and no more if it is late again."""
+
+    def stands_still(machine, seconds):
+        machine.now += seconds
+        machine.post(Tick())
+        machine.deliver()
+
+    late = Program(ready=None)
+    machine = Machine({"a.service": service("Type=notify\nTimeoutStartSec=5")}, {"run": late})
+    machine.run(1)
+    stands_still(machine, 10)
+    assert machine.sub("a.service") == "start"
+    machine.say(machine.main("a.service"), READY="1")
+    machine.run(5)
+    assert machine.sub("a.service") == "running"
+
+    machine = Machine({"a.service": service("Type=notify\nTimeoutStartSec=5")}, {"run": late})
+    machine.run(1)
+    stands_still(machine, 10)
+    assert machine.sub("a.service") == "start"
+    stands_still(machine, 3)
+    assert machine.sub("a.service") != "start", "it is slow rather than away"

@@ -373,3 +373,45 @@ def test_nothing_runs_twice_when_the_state_directory_is_lost_with_the_shim(machi
     until(lambda: len((group / "cgroup.procs").read_text().split()) == 2, "two processes")
     assert not old & set((group / "cgroup.procs").read_text().split())
     assert not any(alive(int(pid)) for pid in old)
+
+
+#: Says that it is ready once it may, and that it has.
+IN_TIME = """
+import os, pathlib, socket, time
+root = pathlib.Path(os.environ["ROOT"])
+while not (root / "go").exists():
+    time.sleep(0.02)
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+(root / "told").touch()
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGCONT])
+def test_what_happens_in_time_counts_however_late_the_manager_hears_of_it(machine, end):
+    """It is away for longer than TimeoutStartSec=: what was said and who ended meanwhile comes first."""
+    (machine.root / "ready.py").write_text(IN_TIME)
+    late = f"TimeoutStartSec=1500ms\nEnvironment=ROOT={machine.root}\n"
+    wait = f"/bin/sh -c 'until [ -e {machine.root}/told ]; do sleep 0.02; done'"
+    sha = machine.commit(
+        {
+            "ready.service": service(
+                f"/usr/bin/python3 -I -S {machine.root}/ready.py", f"{late}Type=notify"
+            ),
+            "once.service": service(wait, f"{late}Type=oneshot\nRemainAfterExit=yes"),
+        }
+    )
+    machine.wait("ready", "activating")
+    machine.wait("once", "activating")
+    manager, began = machine.manager, time.monotonic()
+    os.kill(manager, signal.SIGSTOP)
+    (machine.root / "go").touch()
+    until((machine.root / "told").exists, "it has said that it is ready")
+    until(lambda: time.monotonic() > began + 2, "the time is up")
+    os.kill(manager, end)
+    until(lambda: alive(manager) is (end == signal.SIGCONT), "the manager is back, or gone")
+    machine.ready()
+    machine.verdict(sha)
+    assert machine.unit("ready")["sub_state"] == "running"
+    assert machine.unit("once")["sub_state"] == "exited"
+    assert "timed out" not in machine.said()
