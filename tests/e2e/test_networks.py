@@ -16,6 +16,7 @@ from tests.e2e.harness import service, until
 pytestmark = pytest.mark.root
 ADDRESS, PEER = "192.0.2.7", "192.0.2.1"
 UP = 1
+LINK_LOCAL = "fe80:"  # the kernel adds such a one when the link has come up, some time after that
 #: What a program finds around it, without netlink.
 PROBE = """
 import fcntl, json, socket, struct, time
@@ -34,13 +35,14 @@ RUN = "/usr/bin/python3 -I -S ${GITPROC_TREE}/probe.py"
 
 
 def interfaces(network: str) -> dict[str, tuple[bool, set[str]]]:
-    """The interfaces of a network (a name, or a path): whether up, and their addresses."""
+    """The interfaces of a network (a name, or a path): whether up, and the addresses given to them."""
     with NetNS(network, flags=0) as there:
         found: dict[int, tuple[str, bool, set[str]]] = {
             x["index"]: (x.get_attr("IFLA_IFNAME"), bool(x["flags"] & UP), set()) for x in there.get_links()
         }  # fmt: skip
         for each in there.get_addr():
-            found[each["index"]][2].add(each.get_attr("IFA_ADDRESS"))
+            if not (address := each.get_attr("IFA_ADDRESS")).startswith(LINK_LOCAL):
+                found[each["index"]][2].add(address)
     return {name: (up, addresses) for name, up, addresses in found.values()}
 
 
