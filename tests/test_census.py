@@ -60,7 +60,8 @@ TRIED = {
 GIVEN = {
     _SANDBOX: named(*(more for _, more, _ in sandbox_table.GRANTED)),
     "e2e/test_exec.py::test_each_process_finds_what_its_unit_says": named(
-        *(x for x, _ in (*exec_table.WISHES, *exec_table.KEYRINGS, *exec_table.REAL_TIME))
+        *(x for x, _ in exec_table.WISHES),
+        *(x for x, _ in (*exec_table.KEYRINGS, *exec_table.MERGING, *exec_table.REAL_TIME)),
     ),
 }
 #: Of all of these.
@@ -101,7 +102,6 @@ SHOWN = {
     "LimitRTPRIO": "vm/inside/limits.py::test_limits_that_are_raised",
     "LoadCredential": "e2e/test_credentials.py::test_what_is_given_is_found_by_the_service_alone",
     "MemoryHigh": "vm/inside/knobs.py::test_who_is_above_memory_high_is_slowed_down",
-    "MemoryKSM": "shim/test_scheduling.py::test_merging_of_pages_is_done_or_said",
     "MemoryLow": "vm/inside/reclaim.py::test_what_is_protected_stays_beside_a_glutton",
     "MemoryMax": "kernel/test_resource_controller.py::test_a_hog_is_killed_and_counted",
     "MemoryMin": "vm/inside/reclaim.py::test_what_is_protected_stays_beside_a_glutton",
@@ -124,10 +124,6 @@ NO_MORE = {
 }
 
 
-#: What the shim calls what has no unit in its test.
-_WORDS = {"MemoryKSM": "ksm"}
-
-
 def test_every_directive_that_confines_has_a_test():
     assert [x for x in CENSUS if x not in TABLES | SET | SHOWN.keys()] == []
     assert SHOWN.keys() | NO_MORE <= {*CENSUS}
@@ -148,4 +144,4 @@ def source_of(test: str) -> str:
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_the_tests_that_are_named_are_there(name):
-    assert _WORDS.get(name, f"{name}=") in source_of(SHOWN[name])
+    assert f"{name}=" in source_of(SHOWN[name])

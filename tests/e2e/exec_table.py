@@ -30,6 +30,7 @@ print(json.dumps({
     'nice': os.getpriority(os.PRIO_PROCESS, 0),
     'oom': int(open('/proc/self/oom_score_adj').read()),
     'policy': os.sched_getscheduler(0), 'priority': os.sched_getparam(0).sched_priority, 'shares': shares(),
+    'merged': ctypes.CDLL(None).prctl(68, 0, 0, 0, 0),
     'cpus': sorted(os.sched_getaffinity(0)),
     'io': ctypes.CDLL(None).syscall(252 if os.uname().machine == 'x86_64' else 31, 1, 0),
     'locks': [x.split()[3:5] for x in open('/proc/self/limits') if x.startswith('Max file locks')][0],
@@ -180,8 +181,9 @@ NODES = [
 ]
 NODES_FAILURES = [("NUMAPolicy=bind", 242), ("NUMAPolicy=bind\nNUMAMask=1000", 242)]
 
-#: The same where the kernel has keyrings, and where it has real time for whoever may have it.
+#: The same where the kernel has keyrings, where it merges equal pages, and where it has real time for whoever may.
 KEYRINGS = [("", {"shares": False}), ("KeyringMode=shared", {"shares": True})]
+MERGING = [("", {"merged": 0}), ("MemoryKSM=yes", {"merged": 1})]
 REAL_TIME = [
     ("CPUSchedulingPolicy=rr\nCPUSchedulingPriority=7", {"policy": os.SCHED_RR, "priority": 7}),
 ]

@@ -12,6 +12,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from tests.e2e.exec_table import (
     FAILURES,
     KEYRINGS,
+    MERGING,
     NODES,
     NODES_FAILURES,
     PROBE,
@@ -33,12 +35,16 @@ pytestmark = pytest.mark.root
 NOBODY = pwd.getpwnam("nobody")
 HAS_NODES = Path("/proc/self/numa_maps").exists()
 HAS_KEYRINGS = Path("/proc/keys").exists()
+_MERGE = "import ctypes, sys; sys.exit(ctypes.CDLL(None).prctl(67, 1, 0, 0, 0) != 0)"
+MERGES = [sys.executable, "-I", "-S", "-c", _MERGE]
+HAS_MERGING = subprocess.run(MERGES, check=False).returncode == 0
 CHRT = ["chrt", "--rr", "7", "true"]
 HAS_REAL_TIME = bool(shutil.which("chrt")) and not subprocess.run(CHRT, check=False).returncode
 WISHED = [
     *WISHES,
     *(NODES if HAS_NODES else ()),
     *(KEYRINGS if HAS_KEYRINGS else ()),
+    *(MERGING if HAS_MERGING else ()),
     *(REAL_TIME if HAS_REAL_TIME else ()),
 ]
 FAILING = [*FAILURES, *(NODES_FAILURES if HAS_NODES else ())]
