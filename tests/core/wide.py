@@ -184,6 +184,7 @@ class WideWatcher(Watcher):
             return False
         seen.add(name)
         others = self.oracle.needs[name] | self.oracle.after[name]
+        others |= {self.state(name).taken_along} - {""}
         return any(self._leans_on_host(other, seen) for other in others)
 
     def _excusable(self, name: str, seen: set[str]) -> bool:
