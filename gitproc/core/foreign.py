@@ -42,6 +42,7 @@ class Foreign:
     states: dict[str, HostUnit] = field(default_factory=dict)
     seen: float = float("-inf")
     asking: bool = False
+    silent: bool = False  # it has not answered when it was last asked
     due: float | None = None
     pause: float = _SHORTEST
 
@@ -99,6 +100,7 @@ def seen(world: World, event: HostUnitsSeen) -> None:
     foreign = world.foreign
     foreign.asking = False
     foreign.due = None
+    foreign.silent = bool(event.problem)
     if event.problem:
         if foreign.pause <= _SHORTEST:
             world.tell("host.silent", "", f"the host's systemd cannot be asked: {event.problem}")
@@ -199,7 +201,7 @@ def blocker(world: World, name: str) -> tuple[str | None, str]:
     for other in needed:
         foreign.states.setdefault(other, _UNKNOWN)  # required by an instance made on demand
     if world.now - foreign.seen > FRESH or _UNKNOWN in map(foreign.states.get, needed):
-        if foreign.due is None or foreign.due <= world.now:  # else it has just not answered
+        if not foreign.silent or foreign.due is None or foreign.due <= world.now:
             _ask(world)
         return [*needed, *before][0], "the host's systemd is asked about"
     for other in needed:

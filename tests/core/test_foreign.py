@@ -230,3 +230,20 @@ def test_who_requires_what_is_bound_goes_and_comes_back_with_it(crash):
     machine.run(61.0)
     assert set(machine.subs().values()) == {"running"}
     assert {len(machine.spawns(f"{name}.service")) for name in "abc"} == {2}
+
+
+def test_a_start_does_not_wait_until_systemd_is_asked_for_another():
+    """Of what one is bound to it is asked every ten seconds; who starts in between has it asked at once."""
+    host = {"pg.service": ACTIVE, "srv.mount": ACTIVE}
+    machine = machine_of(
+        host,
+        a=service(unit="BindsTo=pg.service"),
+        b=service(unit="Requires=srv.mount", install=False),
+    )
+    asked = machine.host_asked
+    while machine.host_asked == asked:
+        machine.run(0.5)
+    machine.run(4.0)
+    request = machine.ask(Verb.START, "b.service")
+    machine.run(0.5)
+    assert machine.answer(request, "b.service") == "done"
