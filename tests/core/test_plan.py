@@ -145,6 +145,19 @@ def test_what_ended_is_started_again_only_if_it_changes():
     }
 
 
+def test_what_has_ended_is_not_started_again_for_being_wanted_again():
+    machine, files = machine_of(
+        a=service(unit="Wants=b.service"), b=service("ExecStart=/bin/false", install=False)
+    )
+    machine.commit({**files, "a.service": service()})
+    machine.run(10)
+    ended = machine.state("b.service").invocation
+    assert planned(machine, files) == {"a.service": "none: Wants"}
+    machine.commit(files)
+    machine.run(10)
+    assert machine.state("b.service").invocation == ended
+
+
 def test_what_an_operator_started_gives_way():
     machine, files = machine_of(a=service(install=False))
     machine.ask(Verb.START, "a.service")
