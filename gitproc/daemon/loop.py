@@ -122,9 +122,8 @@ class Mailbox:
             self._sync_now()
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
-        if (
-            self._state.wants_checkpoint
-        ):  # not while all units were being stopped: nobody waits for it now
+        # Not while all units were being stopped: by now nobody waits for it.
+        if self._state.wants_checkpoint:
             self._checkpoint()
         self._disk.shutdown()
 
