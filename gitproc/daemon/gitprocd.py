@@ -10,7 +10,9 @@ import contextlib
 import ctypes
 import gc
 import sys
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
 _HERE = __file__.rpartition("/gitproc/")[0]
 if _HERE and _HERE not in sys.path:
@@ -28,9 +30,15 @@ with contextlib.suppress(AttributeError):  # another libc
 # asyncio takes all of OpenSSL along if it finds `ssl`: two megabytes and 9 ms of every start. Nothing here
 # speaks TLS through asyncio (see `gitproc/health/tls.py`).
 sys.modules["ssl"] = None  # type: ignore[assignment]
+
+# Nor is a parser of Python needed, half a megabyte that asyncio takes along by way of `inspect`: should somebody
+# use it after all, it is there.
+_syntax = sys.modules["ast"] = ModuleType("ast")
+_syntax.NodeVisitor = object  # type: ignore[attr-defined]
+_syntax.__getattr__ = lambda name: getattr(import_module("ast"), name)  # type: ignore[method-assign]
 import asyncio  # noqa: E402, F401
 
-del sys.modules["ssl"]
+del sys.modules["ssl"], sys.modules["ast"]
 
 # Nor is OpenSSL needed for a few digests: the interpreter's own are as good, a megabyte smaller, and there at
 # once. (A distribution may have left them out.)
