@@ -9,8 +9,9 @@ keeps the immutable ones from being changed is the type checker.
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable
-from typing import Any, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
@@ -107,3 +108,21 @@ def immutable(cls: type[T]) -> type[T]:
 def mutable(cls: type[T]) -> type[T]:
     """The same for what changes, and is no key therefore."""
     return _plain(cls, None)
+
+
+if TYPE_CHECKING:
+    from typing import NamedTuple as NamedTuple  # noqa: PLC0414 (so that it counts as ours to give)
+else:
+
+    class _Named(type):
+        """As in `typing`, but for compiling the text of each annotation: 4 ms of every start of the manager."""
+
+        def __new__(cls, name: str, _: tuple[type, ...], body: dict[str, Any]) -> type:
+            fields = body.get("__annotations__", {})
+            defaults = [body.pop(field) for field in fields if field in body]
+            made = namedtuple(name, fields, defaults=defaults, module=body.pop("__module__"))
+            for key, value in body.items():
+                setattr(made, key, value)
+            return made
+
+    NamedTuple = type.__new__(_Named, "NamedTuple", (), {})

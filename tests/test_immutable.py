@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from gitproc.immutable import field, immutable, mutable, replaced
+from gitproc.immutable import NamedTuple, field, immutable, mutable, replaced
 
 
 @immutable
@@ -94,3 +95,29 @@ def test_they_are_copied_and_changed_like_dataclasses():
     match Point(3, 4):
         case Point(x, y):
             assert (x, y) == (3, 4)
+
+
+class Pair(NamedTuple):
+    """What `typing.NamedTuple` makes, too."""
+
+    left: int
+    right: str = "r"
+
+    @property
+    def both(self) -> str:
+        """A member that is no field."""
+        return f"{self.left}{self.right}"
+
+
+def test_a_named_tuple_is_one_of_the_usual_kind():
+    pair = Pair(1)
+    assert (pair, pair.both, repr(pair)) == ((1, "r"), "1r", "Pair(left=1, right='r')")
+    assert pair._replace(right="s") == Pair(left=1, right="s")
+    assert (Pair.__name__, Pair.__qualname__, Pair.__module__) == ("Pair", "Pair", __name__)
+    assert Pair.__doc__ == "What `typing.NamedTuple` makes, too."
+    assert pickle.loads(pickle.dumps(pair)) == pair
+    with pytest.raises(TypeError):
+        Pair()  # type: ignore[call-arg]
+    match pair:
+        case Pair(left, right):
+            assert (left, right) == pair

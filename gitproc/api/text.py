@@ -7,7 +7,7 @@ One renderer for both, so that they cannot disagree. Exit statuses are systemctl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gitproc.api.methods import LIFECYCLE
 from gitproc.api.text_changes import apply, history, plan, rollback, sync
@@ -22,6 +22,7 @@ from gitproc.api.text_style import Style, counted, moment, number, safe
 from gitproc.api.text_timers import timers
 from gitproc.api.text_top import top
 from gitproc.errors import GitProcError, NoSuchUnit
+from gitproc.immutable import NamedTuple
 
 __all__ = ["Rendered", "Style", "event_line", "failure", "render"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gitproc.api.text_style import Style, number, safe, size, table
+from gitproc.immutable import NamedTuple
 
 HEADS = ("UNIT", "TASKS", "%CPU", "MEMORY", "SWAP", "READ/s", "WRITE/s", "OOM")
 KEYS = ("cpu", "memory", "tasks", "io", "name")

@@ -7,8 +7,9 @@ knows one direction of each relation only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from gitproc.immutable import NamedTuple
 from gitproc.units import directives as d
 from gitproc.units.control import slices_of
 from gitproc.units.diagnostics import Location

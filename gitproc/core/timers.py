@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import NamedTuple
 
 from gitproc.core import failing, lifecycle, records, standing, triggers
 from gitproc.core.clock import TimerState
@@ -19,6 +18,7 @@ from gitproc.core.states import ActiveState, Result, SubState
 from gitproc.core.triggers import Outcome
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
+from gitproc.immutable import NamedTuple
 from gitproc.units import directives_timer as t
 from gitproc.units.calendar import Calendar
 from gitproc.units.elapse import next_elapse

@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gitproc.daemon import config as configuration
 from gitproc.daemon.config import Config
+from gitproc.immutable import NamedTuple
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 SHIM_SOCKET = "shim.sock"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from gitproc.immutable import NamedTuple
 
 RECEIVE_PACK_SOCKET = "receive-pack.sock"  # in run_dir
 HOOKS = "hooks"  # in state_dir

@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from gitproc.daemon.shares import Shares
 from gitproc.errors import DaemonError
+from gitproc.immutable import NamedTuple
 
 T = TypeVar("T")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
+
+from gitproc.immutable import NamedTuple
 
 _PORTS = {"http": 80, "https": 443}
 

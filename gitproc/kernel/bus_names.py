@@ -13,7 +13,8 @@ import os
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+
+from gitproc.immutable import NamedTuple
 
 SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 _BUS = "org.freedesktop.DBus"

@@ -9,8 +9,8 @@ import os
 import stat
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.device_access import DeviceRule
 
 _PSEUDO = (

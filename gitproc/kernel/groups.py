@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
 
 from gitproc.errors import HostError
+from gitproc.immutable import NamedTuple
 from gitproc.kernel import cgroup_base, cgroup_v2, guards
 from gitproc.kernel.accounts import account_of
 from gitproc.kernel.bpf import Hook

@@ -11,8 +11,8 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.kernel import bpf
 from gitproc.kernel.bpf import Assembler, Hook, Kind
 from gitproc.kernel.device_nodes import Node, Nodes, nodes_of

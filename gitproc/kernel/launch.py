@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gitproc.errors import HostError
-from gitproc.immutable import field, immutable
+from gitproc.immutable import NamedTuple, field, immutable
 from gitproc.units.specifiers import Host
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from gitproc.immutable import NamedTuple
 from gitproc.kernel import cgroup_v2
 from gitproc.kernel.knobs import NO_RATE, Knob
 

@@ -14,7 +14,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
+
+from gitproc.immutable import NamedTuple
 
 T = TypeVar("T")
 Question = tuple[Callable[..., Any], tuple[Any, ...]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 from ipaddress import IPv6Address
-from typing import NamedTuple
+
+from gitproc.immutable import NamedTuple
 
 _CREDENTIALS = struct.Struct("3i")
 

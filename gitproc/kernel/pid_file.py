@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from typing import NamedTuple
 
 from gitproc.errors import HostError
+from gitproc.immutable import NamedTuple
 from gitproc.kernel import processes, safe_path
 
 _SIZE_MAX = 64

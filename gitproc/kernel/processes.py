@@ -12,7 +12,8 @@ import signal
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import cache
-from typing import NamedTuple
+
+from gitproc.immutable import NamedTuple
 
 #: Signals that a following SIGCONT would undo, or that need none.
 _NOT_CONTINUED = frozenset(

@@ -13,7 +13,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+
+from gitproc.immutable import NamedTuple
 
 _LINKS_MAX = 32
 _PATH_ONLY = os.O_PATH | os.O_CLOEXEC

@@ -12,9 +12,9 @@ import ctypes
 import errno
 import os
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 from gitproc.errors import HostError
+from gitproc.immutable import NamedTuple
 
 ALLOW = 0x7FFF0000
 LOG = 0x7FFC0000

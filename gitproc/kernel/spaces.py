@@ -12,8 +12,9 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from gitproc.immutable import NamedTuple
 from gitproc.kernel.directories import remove_tree
 from gitproc.kernel.launch import LaunchError
 

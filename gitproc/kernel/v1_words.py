@@ -6,7 +6,8 @@ What v1 has nothing like (memory.high, swap alone) is not there: the unit is tol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+
+from gitproc.immutable import NamedTuple
 
 CONTROLLER = {"io": "blkio"}
 """What a controller of the unified tree is called in v1, where that differs."""

@@ -8,9 +8,9 @@ import select
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from gitproc.errors import SourceError
+from gitproc.immutable import NamedTuple
 from gitproc.source.trust import Trust
 
 _PATIENCE = 60.0  # seconds a single git command may take

@@ -11,9 +11,10 @@ import contextlib
 import fcntl
 import select
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Protocol
 
 from gitproc.errors import SourceError
+from gitproc.immutable import NamedTuple
 
 _PATIENCE_MS = 20_000  # without a byte of an answer that is due
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import posixpath
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from gitproc.core.events import CommitMeta
 from gitproc.errors import SourceError
+from gitproc.immutable import NamedTuple
 from gitproc.pattern import pattern
 from gitproc.source.history import parse_commit
 from gitproc.source.objects import GitObject, ObjectSource

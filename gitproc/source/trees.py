@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from gitproc.errors import SourceError
-from gitproc.immutable import field, mutable
+from gitproc.immutable import NamedTuple, field, mutable
 from gitproc.pattern import pattern
 from gitproc.source.objects import ObjectSource
 

@@ -17,9 +17,10 @@ import os
 import threading
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gitproc.errors import StateError
+from gitproc.immutable import NamedTuple
 
 
 class Reading(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.pattern import pattern
 
 LINE_BYTES = 64 << 10

@@ -19,9 +19,10 @@ import logging
 import threading
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gitproc.errors import StateError
+from gitproc.immutable import NamedTuple
 from gitproc.pattern import pattern
 from gitproc.store import files, journal
 from gitproc.store.journal import Journal

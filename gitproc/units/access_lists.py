@@ -8,8 +8,8 @@ it allows or denies, and to which later ones add or from which they take away (`
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.words import split_words
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from sys import intern
-from typing import NamedTuple
 
-from gitproc.immutable import immutable
+from gitproc.immutable import NamedTuple, immutable
 from gitproc.units import overlap_rules, socket_rules, trigger_rules, unit_rules
 from gitproc.units.assignments import Assignments, Setting
 from gitproc.units.builtin_targets import BUILTIN

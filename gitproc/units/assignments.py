@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from sys import intern
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.diagnostics import Location
 
 Assigned: TypeAlias = tuple[str, str]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from gitproc.immutable import NamedTuple
 from gitproc.pattern import pattern
 from gitproc.units.paths import parse_path
 from gitproc.units.words import split_words

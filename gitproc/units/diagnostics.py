@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from gitproc.immutable import immutable
+from gitproc.immutable import NamedTuple, immutable
 
 Severity = Literal["error", "warning"]
 

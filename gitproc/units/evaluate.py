@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
+from gitproc.immutable import NamedTuple
 from gitproc.pattern import pattern
 from gitproc.units import directives_path, directives_timer
 from gitproc.units.access_lists import NOTHING

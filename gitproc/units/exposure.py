@@ -8,9 +8,9 @@ is not enforced here counts as if it were not set.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from gitproc.immutable import immutable
+from gitproc.immutable import NamedTuple, immutable
 from gitproc.units import directives as d
 from gitproc.units import directives_resources as resources
 from gitproc.units import directives_sandbox as sandbox

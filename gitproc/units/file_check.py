@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain, islice
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.assignments import Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directives import SECTIONS, TABLE, suggest

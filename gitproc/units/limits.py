@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.scalars import parse_unsigned
 from gitproc.units.sizes import parse_size
 from gitproc.units.timespan import parse_microseconds

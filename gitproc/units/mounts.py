@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.paths import is_normalized, parse_path
 from gitproc.units.words import split_words
 

@@ -7,8 +7,8 @@ Whatever cannot be told (two files of one name, a link that leads nowhere) is re
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET, DEFAULT_TARGET_IS
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.names import (

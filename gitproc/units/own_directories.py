@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from gitproc.immutable import NamedTuple
 from gitproc.units.paths import is_normalized, is_valid_path, path_simplify
 from gitproc.units.words import is_text, split_words
 

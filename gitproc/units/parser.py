@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from sys import intern
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.assignments import Assigned, Assignments
 from gitproc.units.diagnostics import Diagnostic, Location
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+from gitproc.immutable import NamedTuple
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.directive import Directive
 from gitproc.units.mounts import MarkedPath

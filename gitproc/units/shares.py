@@ -7,8 +7,9 @@ of today by `weight_of_shares` and `weight_of_block_io`, as systemd does on a un
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.names import is_valid_slice
 from gitproc.units.paths import is_normalized, parse_path
 from gitproc.units.scalars import parse_boolean, parse_unsigned

@@ -10,8 +10,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple
 
+from gitproc.immutable import NamedTuple
 from gitproc.units.names import UNIT_SUFFIXES, is_valid_name
 
 NULL_DEVICE = "/dev/null"
