@@ -186,9 +186,9 @@ KINDS: Mapping[str, str] = {
 """What can be tested -> what it says, for the reference."""
 
 RESET_TOGETHER: Mapping[str, tuple[str, ...]] = {
-    f"Unit.{prefix}{kind}": tuple(f"Unit.{prefix}{other}" for other in KINDS)
-    for prefix in (CONDITION, ASSERT)
-    for kind in KINDS
+    key: keys
+    for keys in (tuple(f"Unit.{prefix}{kind}" for kind in KINDS) for prefix in (CONDITION, ASSERT))
+    for key in keys
 }
 """An empty assignment of one condition starts all conditions over, and so with assertions."""
 
