@@ -47,6 +47,7 @@ class _Known:
     init_pid: int = 0
     pidfd: int = -1
     waiting: tuple[int, ...] = ()  # signals to send once it exists
+    executed: bool = False  # it is set up
 
 
 class ProcessManager:
@@ -152,8 +153,8 @@ class ProcessManager:
         return process in self._by_process
 
     def launching(self, unit: str) -> bool:
-        """Whether a process of a unit has been ordered and is not known to be made; it looks through all."""
-        return any(not x.id and x.process.unit == unit for x in self._by_process.values())
+        """Whether a process of a unit has been ordered and is not set up yet; it looks through all."""
+        return any(not x.executed and x.process.unit == unit for x in self._by_process.values())
 
     def adopt(self, process: Process, pid: int, start_time: int) -> None:
         """Have a process watched that the shim did not spawn, as if it had been.
@@ -275,6 +276,7 @@ class ProcessManager:
                 self._started(request, (id, pid, start_time, init_pid), fds)
             case ("executed", id):
                 if id in self._by_id:
+                    self._by_id[id].executed = True
                     self._emit(Executed(self._by_id[id].process))
             case ("exited", *_):
                 self._exited(message)
@@ -362,7 +364,7 @@ class ProcessManager:
                     process, {}
                 )  # its cookie alone is looked at: an answer once it is announced
                 continue
-            known = _Known(process, row.id, row.pid, row.init_pid, pidfd)
+            known = _Known(process, row.id, row.pid, row.init_pid, pidfd, executed=row.executed)
             self._by_id[row.id] = self._by_process[process] = known
         protocol.close_all(fds)
 

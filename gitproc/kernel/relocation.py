@@ -107,7 +107,7 @@ class Relocation:
             timer.cancel()
 
     def _go_back(self, unit: str, old: str, new: str) -> None:
-        everybody = [pid for path in (new, old) for pid in cgroup_v2.pids(f"{self._tree}/{path}")]
+        everybody = [*self._left(new), *self._left(old)]
         with suppress(OSError):
             _carry(everybody, self._ways(new, old))
         self._places.leave(unit, new)
@@ -116,20 +116,28 @@ class Relocation:
 
     def _move(self, old: str, new: str) -> None:
         """Move every process from one place to the other, in all hierarchies. OSError."""
-        source, ways = f"{self._tree}/{old}", self._ways(old, new)
-        if not cgroup_v2.pids(source):
+        if not self._left(old):
             return
+        ways = self._ways(old, new)
         self._freeze(old, True)
         try:
             for number in range(_ROUNDS):
-                _carry(cgroup_v2.pids(source), ways)
-                if not cgroup_v2.pids(source):
+                _carry(self._left(old), ways)
+                if not self._left(old):
                     return
                 if number:
                     time.sleep(_ROUND_SECONDS)  # who is about to freeze gets to it
             raise OSError(errno.EAGAIN, "its processes are born faster than they can be moved")
         finally:
             self._freeze(old, False)
+
+    def _left(self, path: str) -> list[int]:
+        """Who is at a place, in any hierarchy: a process that is being set up joins one after the other."""
+        found = dict.fromkeys(cgroup_v2.pids(f"{self._tree}/{path}"))
+        if self._v1 is not None:
+            for controller in self._v1.joined(path):
+                found |= dict.fromkeys(cgroup_v2.pids(self._v1.path(controller, path)))
+        return [*found]
 
     def _freeze(self, path: str, frozen: bool) -> None:
         if self._unified:

@@ -152,20 +152,27 @@ def test_groups_that_it_has_made_itself_are_its_own_no_more(made, up):
 def test_a_launch_under_way_may_still_arrive_at_the_former_place(made, up, parts):
     controller = made.controller
     up("", "a.slice")
-    controller.create(unit("", NAME))
+    limited = "TasksMax=50\n" if controller._limits.has("pids") else ""
+    controller.create(unit(limited, NAME))
     first = made.start(NAME, SLEEP)
     paths = controller.paths(NAME)
     parts[2].append(NAME)
-    assert controller.set_limits(unit("Slice=a.slice", NAME)) == []
+    assert controller.set_limits(unit(f"{limited}Slice=a.slice", NAME)) == []
     files = [*paths.procs, f"{paths.directory}/cgroup.procs" if paths.directory else ""]
     assert all(Path(x).exists() for x in files if x)
     late = made.start(NAME, SLEEP)
     for path in filter(None, files):
         Path(path).write_text(str(late.pid))
+    between = made.start(
+        NAME, SLEEP
+    )  # moved while it was being set up: it joins the other hierarchies later
+    for path in paths.procs:
+        Path(path).write_text(str(between.pid))
     parts[2].clear()
     controller.attach(NAME, "0" * 32, late.pid)
-    assert sorted(controller.pids(NAME)) == sorted([first.pid, late.pid])
-    assert set(groups_of(made, late.pid).values()) == {"a.slice/x"}
+    assert sorted(controller.pids(NAME)) == sorted([first.pid, late.pid, between.pid])
+    for each in (late, between):
+        assert set(groups_of(made, each.pid).values()) == {"a.slice/x"}
     assert groups_left(made, "x") == []
 
 
