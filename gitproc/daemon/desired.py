@@ -139,7 +139,8 @@ class Desired:
     async def looked(self, patience: float) -> None:
         """Returns when the first look is over, or after `patience` seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._looked.wait(), patience)
+            async with asyncio.timeout(patience):  # `wait_for` may lose that we are cancelled
+                await self._looked.wait()
 
     async def _start_monitor(self) -> None:
         before, self._monitor, self._stale = self._monitor, None, False
