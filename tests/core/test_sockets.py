@@ -402,3 +402,18 @@ def test_it_is_watched_again_when_what_its_service_needs_is_held_no_more():
     machine.run(1)
     connect(machine)
     assert machine.sub("a.service") == "running"
+
+
+def test_a_socket_that_waits_for_others_to_stop_starts_nothing_any_more():
+    machine = machine_of(
+        b=service("ExecStart=/bin/slow", unit="Requires=a.socket\nAfter=a.socket"),
+    )
+    machine.run(5)
+    machine.ask(Verb.STOP, "a.socket")
+    machine.run(1)
+    assert (machine.sub("b.service"), machine.sub("a.socket")) == ("stop-sigterm", "listening")
+    assert "a.socket" not in machine.sockets.watched
+    connect(machine)
+    assert not machine.spawns("a.service")
+    machine.run(5)
+    assert machine.sub("a.socket") == "dead"
