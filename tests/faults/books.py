@@ -69,18 +69,30 @@ class Books:
         self.lost: list[str] = []
         self.doubled: list[str] = []
         self.torn: list[str] = []
+        self._cut = b""
 
     def _new(self, path: Path) -> list[bytes]:
         return self._tails.setdefault(path, Tail(path)).lines()
 
+    def forgive(self) -> None:
+        """A full disk may tear lines."""
+        self.torn.clear()
+        self._cut = b""
+
     def events(self) -> list[dict[str, Any]]:
-        """New entries of the event log."""
+        """New entries of the event log.
+
+        A kill may cut a write(2) where a page ends: the next manager writes that line again, whole.
+        """
         found = []
-        for line in self._new(self._logs / "events.log"):
+        for line in filter(None, self._new(self._logs / "events.log")):
+            if self._cut and not line.startswith(self._cut):  # a full disk's: the next begins anew
+                self.torn.append(f"events: {self._cut[:100]!r}")
+            self._cut = b""
             try:
                 found.append(json.loads(line))
-            except ValueError:  # a full disk tears one line, and the next begins anew
-                self.torn += [f"events: {line[:100]!r}"] if line else []
+            except ValueError:
+                self._cut = line
         return found
 
     def read(self) -> None:

@@ -216,7 +216,7 @@ def _lines(soak: Soak, ended: dict[str, list[Life]]) -> None:
     assert not books.doubled, books.doubled
     if soak.lines_lost:
         books.lost.clear()
-        books.torn.clear()
+        books.forgive()
     assert not books.lost, books.lost
     assert not books.torn, books.torn
     for name, lives in ended.items():
