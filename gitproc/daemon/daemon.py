@@ -222,8 +222,13 @@ class Daemon:
         for signo in asked:
             self._terminate(mailbox.post, signo)
         await adopt(effects, perform.surroundings, mailbox.post, same_shim=same_shim)
-        perform.limiting.resume(world.recorded.get(LIMITED, ()))
-        state.put(LIMITED, None)
+        interrupted = world.recorded.get(LIMITED, ())
+
+        def resume() -> None:
+            perform.limiting.resume(interrupted)
+            state.put(LIMITED, None)
+
+        mailbox.after(resume)  # a record may be older than what the shim says
         senders = perform.senders
         notify = NotifySocket(
             welcome.notify_fd,

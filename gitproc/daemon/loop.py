@@ -170,7 +170,10 @@ class Mailbox:
         self._performer.turn_ends()
         self._sync()
         while self._callbacks and self._callbacks[0][0] <= self._taken:
-            self._callbacks.popleft()[1]()
+            try:
+                self._callbacks.popleft()[1]()
+            except Exception:
+                log.exception("cannot go on after what was taken in")
         if self._events and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)

@@ -141,6 +141,8 @@ class ResourceController:
         A group that is there already is taken over as it is. HostError if it cannot be made.
         """
         self._removal.cancel(unit.name)
+        if not self._places.at_home(unit) and os.path.isdir(self._directory(unit.name)):
+            self._places.leave(unit.name, self._places.path(unit.name))  # an earlier instance's
         self._places.put(unit)
         if self.layout.kind is Kind.NONE:
             return self._groups.limit(unit, fresh=True)

@@ -284,6 +284,20 @@ def test_a_unit_without_a_group_gets_none(made, up):
     assert groups_left(made, "a.slice/x")
 
 
+def test_what_an_earlier_instance_left_elsewhere_is_found_by_the_next(made, up, parts):
+    """Nobody knew of it but its group: who lives there is a stranger of this instance, and the group goes."""
+    up("", "a.slice")
+    made.controller.create(unit("", NAME))
+    child = made.start(NAME, SLEEP)
+    again = ResourceController(made.layout, os.getpid(), made.name, parts[1].get)
+    again.prepare()
+    again.create(unit("Slice=a.slice", NAME))
+    assert not again.is_empty(NAME)
+    assert again.pids(NAME) == [child.pid]
+    assert groups_left(made, "x") == []
+    made.controller = again
+
+
 def test_a_running_unit_is_handed_its_group(made):
     """Delegate= is live: who runs is put into the group that is named for it; nobody else moves them later."""
     controller = made.controller
