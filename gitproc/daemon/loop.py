@@ -75,6 +75,7 @@ class Mailbox:
         self.world = world
         self._state = state
         self._performer = performer
+        self._unkept: dict[str, Keep] = {}
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
         self._taken = 0  # events so far
@@ -156,7 +157,7 @@ class Mailbox:
         if news:  # they are in the journal before they are in their log: see `recover.load_world`
             self._state.put_text(TOLD, self._performer.tell(news))
         # A unit that the journal knows by a definition that is not there could only be ended after a crash.
-        self._carry_out([x for x in orders if isinstance(x, Keep)])
+        self._keep([x for x in orders if isinstance(x, Keep)])
         limited = [action.unit.name for action in orders if _limits(action)]
         if limited:
             self._state.put(LIMITED, limited)
@@ -178,6 +179,20 @@ class Mailbox:
             self._scheduled = True
             self._loop.call_soon(self._turn)
         self._set_alarm()
+
+    def _keep(self, fresh: Sequence[Keep]) -> None:
+        """Keep definitions; what a full disk refuses is tried again with each turn, before the journal is."""
+        self._unkept |= {action.unit.fingerprint: action for action in fresh}
+        for fingerprint, action in [*self._unkept.items()]:
+            try:
+                self._performer.perform(action)
+            except StateError as error:
+                if fresh:
+                    log.error("%s; going on, and trying again", error.message)
+                return
+            except Exception:
+                log.exception("cannot carry out %r", action)
+            del self._unkept[fingerprint]
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
         for action in actions:

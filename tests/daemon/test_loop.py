@@ -11,6 +11,7 @@ from gitproc.core.actions import Keep, SetLimits
 from gitproc.core.events import CommitLoaded, CommitMeta, SyncAsked, Tick
 from gitproc.core.world import World
 from gitproc.daemon.loop import LIMITED, TOLD, Mailbox
+from gitproc.errors import StateError
 from gitproc.store.event_log import EventLog
 from gitproc.store.state_manager import StateManager
 from gitproc.units.loader import load
@@ -191,3 +192,35 @@ def test_units_whose_limits_are_being_set_are_kept_first_and_in_the_journal_unti
     state.close()
     if isinstance(performer, Frail):
         assert performer.kept["s.slice"] is False
+
+
+def test_a_definition_that_a_full_disk_refuses_is_kept_with_a_later_turn(tmp_path):
+    """Else the next manager would end what runs by it."""
+    tried, full = [], [True]
+
+    class Full(Performer):
+        def perform(self, action):
+            if isinstance(action, Keep):
+                tried.append(action.unit.name)
+                if full[0]:
+                    raise StateError("No space left on device")
+
+    async def live():
+        state = StateManager(tmp_path / "state")
+        state.load()
+        mailbox = Mailbox(World(), state, Full(EventLog(tmp_path), mortal=False))
+        wants = "[Install]\nWantedBy=multi-user.target\n"
+        files = {"s.slice": "[Slice]\n", "x.service": f"{SERVICE}Slice=s.slice\n{wants}"}
+        mailbox.post(commit("a" * 40, files))
+        await asyncio.sleep(0)
+        before, full[0] = len(tried), False
+        mailbox.post(Tick())
+        mailbox.post(Tick())
+        await mailbox.close()
+        state.close()
+        return before
+
+    before = asyncio.run(live())
+    assert before == 1, "a disk that is full for one is full for all"
+    assert "s.slice" in tried[1:]
+    assert len(tried[1:]) == len({*tried[1:]}), "once it has been kept it is not kept again"
