@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class Books:
         self.written: dict[tuple[str, str], int] = {}  # (name, token) -> last number in the log
         self.lines = 0
         self.lost: list[str] = []
-        self.doubled: list[str] = []
+        self.doubled: list[tuple[str, str, str]] = []  # name, token, what
         self.torn: list[str] = []
         self._cut = b""
 
@@ -78,6 +78,11 @@ class Books:
         """A full disk may tear lines."""
         self.torn.clear()
         self._cut = b""
+
+    def allow_repeated(self) -> None:
+        """Who lost the record of a start, and of the end after it, orders it again: two lives of one token."""
+        begun = Counter((name, life.token) for name, lives in self.lives.items() for life in lives)
+        self.doubled = [x for x in self.doubled if begun[x[:2]] < 2]
 
     def events(self) -> list[dict[str, Any]]:
         """New entries of the event log.
@@ -123,7 +128,7 @@ class Books:
                 key = (name, words[0].decode())
                 number, last = int(words[1]), self.written.get(key, -1)
                 if number <= last:
-                    self.doubled.append(f"{name}: {words[0].decode()} {number} after {last}")
+                    self.doubled.append((*key, f"{number} after {last}"))
                     continue
                 if number > last + 1:
                     self.lost.append(f"{name}: {words[0].decode()} {last + 1} to {number - 1}")

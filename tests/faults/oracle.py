@@ -213,6 +213,8 @@ def _lines(soak: Soak, ended: dict[str, list[Life]]) -> None:
             break
         assert time.monotonic() < deadline, [(k, noted[k], books.written.get(k)) for k in short]
         time.sleep(5 * PAUSE)
+    if soak.forgotten:
+        books.allow_repeated()
     assert not books.doubled, books.doubled
     if soak.lines_lost:
         books.lost.clear()
@@ -221,4 +223,5 @@ def _lines(soak: Soak, ended: dict[str, list[Life]]) -> None:
     assert not books.torn, books.torn
     for name, lives in ended.items():
         for life in lives:
-            books.forget(name, life.token)
+            if life.token != books.lives[name][-1].token or name not in soak.wanted:
+                books.forget(name, life.token)
