@@ -15,6 +15,7 @@ from gitproc.api.caller import Caller
 from gitproc.core import status, verdicts
 from gitproc.core.events import ApplyAsked, CommitMeta, Event, SyncAsked
 from gitproc.core.records import commit_record
+from gitproc.daemon.behind import behind
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.compiling import plan_for, plan_record
 from gitproc.daemon.desired import Desired
@@ -53,11 +54,7 @@ class BranchVerbs:
         for name in healed:
             state = self._world.units[name].active.value
             result["units"].setdefault(name, {"result": "done", "active_state": state})
-        warnings = [shown["error"]] if shown["error"] else []
-        if shown["failed"]:
-            sha = shown["failed"]["sha"][:12]
-            warnings.append(f"{sha} is held back: `gitproc apply` tries it again")
-        if warnings:
+        if warnings := behind(self._world, self._desired.head, but_refused=True):
             result["warnings"] = warnings
         if shown["refused"]:
             result["diagnostics"] = shown["diagnostics"]

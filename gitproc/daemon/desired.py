@@ -116,11 +116,12 @@ class Desired:
         if self._hinted is None:
             self._hinted = self._loop.call_later(_DEBOUNCE, self._look_soon)
 
-    def _look_soon(self, chore: Callable[[], None] | None = None) -> None:
+    def _look_soon(self, chore: Callable[[], None] | None = None) -> asyncio.Task[None]:
         self._hinted = None
         task = self._loop.create_task(self.look(chore=chore))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _poll_again(self) -> None:
         self._poll = self._loop.call_later(self._config.poll_interval, self._polled)
@@ -141,6 +142,10 @@ class Desired:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):  # `wait_for` may lose that we are cancelled
                 await self._looked.wait()
+
+    async def glance(self, patience: float) -> None:
+        """Look, but wait no longer than `patience` seconds: git's disk may hang."""
+        await asyncio.wait({self._look_soon()}, timeout=patience)
 
     async def _start_monitor(self) -> None:
         before, self._monitor, self._stale = self._monitor, None, False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gitproc.api.caller import Caller
 from gitproc.core.events import Verb
 from gitproc.core.world import World
+from gitproc.daemon.behind import behind
 from gitproc.daemon.branch_verbs import BranchVerbs
 from gitproc.daemon.commits import Commits
 from gitproc.daemon.desired import Desired
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from gitproc.daemon.log_answers import LogAnswers
 
 _PATIENCE = 10.0  # seconds
+_GLANCE = 2.0  # seconds
 _LAST_WORDS = 0.1  # seconds
 
 
@@ -75,7 +77,13 @@ class RpcHandler:
         asked_by(caller)
         await self._commit_known(method, params)
         if method in _VERBS:
-            return await self._verbs.carry_out(Verb(method), params, caller)
+            outcome = await self._verbs.carry_out(Verb(method), params, caller)
+            if method in _STARTS:
+                outcome["warnings"] = [
+                    *outcome.get("warnings", ()),
+                    *behind(self._world, self._desired.head),
+                ]
+            return outcome
         answer = self._methods.get(method) or self._inquiries.methods[method]
         return await answer(params, caller)
 
@@ -94,13 +102,16 @@ class RpcHandler:
     async def _commit_known(self, method: str, params: dict[str, Any]) -> None:
         """Wait for the commit in force, which a manager that just came back has yet to read.
 
-        Units that were adopted can be looked at before.
+        Units that were adopted can be looked at before. A verb finds all that was committed before it: who types
+        `git commit && gitproc restart` is faster than the hint of the first.
         """
         if method in _LOOKS:
             names = params.get("units") or filter(None, [params.get("unit")])
             if all(name in self._world.units for name in names):
                 return
         await self._desired.looked(_PATIENCE)
+        if method in _JOBS:
+            await self._desired.glance(_GLANCE)
         if self._world.undecided and method in _VERBS:
             raise SourceError("the commit in force cannot be read now; see `gitproc status`")
 
@@ -174,6 +185,8 @@ class RpcHandler:
 
 
 _VERBS = frozenset(verb.value for verb in Verb)
+_JOBS = _VERBS - {Verb.KILL.value, Verb.RESET_FAILED.value}  # these are not about definitions
+_STARTS = _JOBS - {Verb.STOP.value}
 _LOOKS = frozenset(
     {"ping", "status", "list", "is-active", "is-failed", "show", "logs", "events", "doctor"}
 )

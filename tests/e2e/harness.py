@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -326,17 +326,27 @@ class Machine:
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """The whole answer to one request. OSError if nobody answers."""
+        with self.asking(method, **params) as answer:
+            return answer()
+
+    @contextmanager
+    def asking(self, method: str, **params: Any) -> Iterator[Callable[[], dict[str, Any]]]:
+        """A request that has been sent; what waits for its whole answer. OSError if nobody answers."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(DEADLINE)
             connection.connect(str(self.socket))
             connection.sendall(json.dumps(request).encode() + b"\n")
-            with connection.makefile("rb") as answers:
-                line = answers.readline()
-        if not line:
-            raise ConnectionResetError("hung up")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+
+            def answer() -> dict[str, Any]:
+                with connection.makefile("rb") as answers:
+                    line = answers.readline()
+                if not line:
+                    raise ConnectionResetError("hung up")
+                found: dict[str, Any] = json.loads(line)
+                return found
+
+            yield answer
 
     def rpc(self, method: str, **params: Any) -> Any:
         """The result of one request. OSError if nobody answers."""

@@ -56,6 +56,39 @@ def test_a_hold_ends_with_a_commit_that_changes_the_unit(two):
     assert two.unit("b")["active_state"] == "active"
 
 
+def test_a_verb_finds_what_was_committed_before_it(two):
+    """Of a commit and a verb right after it the manager hears at once, but of the commit by a hint alone."""
+    before = two.pids()
+    os.kill(two.manager, signal.SIGSTOP)
+    files = {"b.service": service("/bin/sleep 2000"), "new.service": service()}
+    sha = two.repository.commit(files)
+    with two.asking("start", units=["new"]) as start, two.asking("stop", units=["b"]) as stop:
+        os.kill(two.manager, signal.SIGCONT)
+        answers = [start(), stop()]
+    results = [outcome["result"] for x in answers for outcome in x["result"]["units"].values()]
+    assert results == ["done", "done"], answers
+    two.verdict(sha)
+    assert two.unit("b")["hold"]["by"].startswith(
+        "root"
+    )  # the commit came first and does not end it
+    assert two.unit("new")["active_state"] == "active"
+    assert two.pids()["a"] == before["a"]
+
+
+def test_who_starts_something_hears_that_the_branch_is_not_in_force(two):
+    assert two.gitproc("restart", "b").err == ""
+    bad = two.repository.commit({"b.service": "[Service]\nExecStrat=/bin/true\n"})
+    status, out, err = two.gitproc("restart", "b")
+    assert (status, out) == (0, f"Service restarted (PID: {two.pids()['b']})\n")
+    assert err == f"gitproc: warning: {bad[:12]} is refused: see `gitproc status`\n"
+    assert two.gitproc("stop", "b").err == ""
+    two.repository.path.rename(two.root / "aside")
+    found = two.gitproc("start", "b")
+    (two.root / "aside").rename(two.repository.path)
+    assert found.status == 0
+    assert "repository" in found.err.splitlines()[0]
+
+
 def test_stop_takes_along_who_requires_it(two):
     assert two.gitproc("stop", "a").status == 0
     until(lambda: two.unit("b")["active_state"] == "inactive", "b follows")
