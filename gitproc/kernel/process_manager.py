@@ -26,6 +26,7 @@ from gitproc.core.events import (
 from gitproc.errors import HostError
 from gitproc.immutable import mutable
 from gitproc.kernel.shim_line import ShimLine
+from gitproc.kernel.shim_requests import ShimRequests
 from gitproc.kernel.shim_table import TableEntry, Welcome
 from gitproc.shim import protocol
 
@@ -56,9 +57,8 @@ class ProcessManager:
     def __init__(self, deliver: Callable[[Event], None]) -> None:
         self._deliver = deliver
         self._line = ShimLine(self._handle, self._lost)
-        self._requests: dict[int, _Known] = {}
-        self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._next = 1
+        self._ordered: dict[int, _Known] = {}
+        self._requests = ShimRequests(self._line)
         self._by_id: dict[int, _Known] = {}
         self._by_process: dict[Process, _Known] = {}
         self._rows: Rows = []
@@ -100,11 +100,8 @@ class ProcessManager:
     def close(self) -> None:
         """Hang up (the shim and its processes go on)."""
         self._line.close()
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(HostError("the connection to the shim is lost"))
-        self._answers.clear()
-        self._requests.clear()
+        self._requests.broken()
+        self._ordered.clear()
         protocol.close_all([known.pidfd for known in self._by_process.values() if known.pidfd >= 0])
         self._by_id.clear()
         self._by_process.clear()
@@ -128,7 +125,7 @@ class ProcessManager:
         """
         self._rows, self._row_fds, self._held = [], [], []
         try:
-            rows: Rows = await self._ask("list")
+            rows: Rows = await self._requests.ask("list")
         except BaseException:
             self._held = None
             raise
@@ -141,8 +138,8 @@ class ProcessManager:
         Delivers Spawned or SpawnFailed, then Executed or SetupFailed, then Exited. Without a line to the
         shim nothing happens: `list` after the next `connect` shows that it was never made.
         """
-        request = self._number()
-        self._requests[request] = self._by_process.setdefault(process, _Known(process))
+        request = self._requests.number()
+        self._ordered[request] = self._by_process.setdefault(process, _Known(process))
         try:
             self._line.send(("spawn", request, process.cookie(), spec), fds)
         except ValueError as error:  # a value that does not travel, an enum say
@@ -163,8 +160,8 @@ class ProcessManager:
         `start_time` 0: whichever process has the pid.
         """
         known = self._by_process.setdefault(process, _Known(process))
-        request = self._number()
-        self._requests[request] = known
+        request = self._requests.number()
+        self._ordered[request] = known
         self._line.send(("adopt", request, process.cookie(), pid, start_time))
 
     def signal(self, process: Process, signo: int) -> None:
@@ -180,7 +177,7 @@ class ProcessManager:
         except ProcessLookupError:
             pass
         except OSError:  # no pidfd, or no right to: the shim is the parent
-            self._line.send(("signal", self._number(), known.id, signo))
+            self._line.send(("signal", self._requests.number(), known.id, signo))
 
     def acknowledge(self, sequences: Sequence[int]) -> None:
         """These exits are safe on disk: the shim may forget them."""
@@ -198,33 +195,33 @@ class ProcessManager:
             refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             refused.set_exception(HostError("the shim is older: run `gitproc daemon-reexec`"))
             return refused
-        return self._request("hold", owner, name, note, fds=fds)
+        return self._requests.ask("hold", owner, name, note, fds=fds)
 
     def drop(self, owner: str, name: str | None = None) -> None:
         """Have the shim close what it keeps by this name, or all of the owner."""
-        self._line.send(("drop", self._number(), owner, name))
+        self._line.send(("drop", self._requests.number(), owner, name))
 
     async def holdings(self) -> tuple[Held, Fds]:
         """All the shim keeps: (owner, name, note, how many descriptors), and those one after the other,
         now the caller's. HostError if the line breaks."""
         self._kept = [], []
         if self._holds:
-            await self._ask("holdings")
+            await self._requests.ask("holdings")
         return self._kept
 
     async def reexec(self) -> None:
         """Have the shim replace its program in place. HostError if it cannot."""
-        await self._ask("reexec")
+        await self._requests.ask("reexec")
 
     async def reopen_logs(self) -> None:
         """Have the logger close its files and open them by name again. HostError if the line breaks."""
-        await self._ask("reopen")
+        await self._requests.ask("reopen")
 
     async def drain_logs(self) -> None:
         """Have the logger write down what services have written by now. Never returns if the logger dies over
         it; at once if the shim is older. HostError if the line breaks."""
         if self._drains:
-            await self._ask("drain")
+            await self._requests.ask("drain")
 
     def pid(self, process: Process) -> int:
         """Its pid; 0 if it is not known or has ended."""
@@ -251,25 +248,6 @@ class ProcessManager:
 
     # ------------------------------------------------------------ answers
 
-    def _number(self) -> int:
-        self._next += 1
-        return self._next
-
-    async def _ask(self, operation: str) -> Any:
-        return await self._request(operation)
-
-    def _request(
-        self, operation: str, *arguments: str, fds: Sequence[int] = ()
-    ) -> asyncio.Future[Any]:
-        answer = asyncio.get_running_loop().create_future()
-        if not self._line.connected:
-            answer.set_exception(HostError("there is no connection to the shim"))
-            return answer
-        request = self._number()
-        self._answers[request] = answer
-        self._line.send((operation, request, *arguments), fds)
-        return answer
-
     def _handle(self, message: protocol.Message, fds: Fds) -> None:
         match message:
             case ("started", request, id, pid, start_time, init_pid):
@@ -285,12 +263,12 @@ class ProcessManager:
                 self._row_fds.extend(fds)
                 if last:
                     self._adopt()
-                    self._answer(request, self._rows)
+                    self._requests.answered(request, self._rows)
             case ("holdings", request, _, last, rows):
                 self._kept[0].extend(rows)
                 self._kept[1].extend(fds)
                 if last:
-                    self._answer(request, None)
+                    self._requests.answered(request, None)
             case ("setup_failed", id, step, number, text):
                 if id in self._by_id:
                     self._emit(SetupFailed(self._by_id[id].process, step, number, text))
@@ -306,18 +284,13 @@ class ProcessManager:
                 request,
                 *_,
             ):
-                self._answer(request, None)
+                self._requests.answered(request, None)
             case _:
                 protocol.close_all(fds)
                 self.on_warning(None, f"the shim says: {message[1:]!r}")
 
-    def _answer(self, request: int, result: Any) -> None:
-        answer = self._answers.pop(request, None)
-        if answer is not None and not answer.done():
-            answer.set_result(result)
-
     def _started(self, request: int, what: tuple[int, int, int, int], fds: Fds) -> None:
-        known = self._requests.pop(request, None)
+        known = self._ordered.pop(request, None)
         if known is None:
             protocol.close_all(fds)
             return
@@ -332,7 +305,7 @@ class ProcessManager:
             self.signal(known.process, signo)
 
     def _refused(self, request: int, step: str, text: str) -> None:
-        known = self._requests.pop(request, None)
+        known = self._ordered.pop(request, None)
         if known is not None:
             if not known.id:
                 self._by_process.pop(known.process, None)
@@ -341,9 +314,7 @@ class ProcessManager:
             else:
                 self._emit(SpawnFailed(known.process, step, text))
             return
-        answer = self._answers.pop(request, None)
-        if answer is not None and not answer.done():
-            answer.set_exception(HostError(f"the shim refuses: {text}"))
+        self._requests.refused(request, text)
 
     def _adopt(self) -> None:
         fds, self._row_fds = self._row_fds, []
