@@ -39,6 +39,8 @@ def check(soak: Soak, before: dict[str, int]) -> None:
     """AssertionError says what is not true."""
     held = _held(soak)
     _until_peace(soak, held)
+    if soak.forgotten:  # that an earlier hold had ended
+        soak.maybe_held |= {x["name"].removesuffix(".service") for x in _units(soak) if x["hold"]}
     for name in sorted(soak.maybe_held & soak.wanted.keys()):
         answer = soak.machine.rpc("start", units=[name])
         outcome = answer["units"][f"{name}.service"]
@@ -81,6 +83,11 @@ def _until_peace(soak: Soak, held: set[str]) -> None:
         time.sleep(5 * PAUSE)
 
 
+def _units(soak: Soak) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = soak.machine.rpc("status")["units"]
+    return found
+
+
 def _problems(soak: Soak, held: set[str]) -> list[str]:
     head = soak.machine.git("rev-parse", "HEAD")
     try:
@@ -107,7 +114,8 @@ def _problems(soak: Soak, held: set[str]) -> list[str]:
     ]
     for name, value in soak.wanted.items():
         unit, pids, lives = units.get(name, {}), running.get(name, []), soak.books.lives[name]
-        if name in held or (name in soak.maybe_held and not pids and unit.get("hold")):
+        perhaps = soak.forgotten or name in soak.maybe_held
+        if name in held or (perhaps and not pids and unit.get("hold")):
             continue
         if len(pids) != 1 or unit.get("sub_state") != "running" or unit.get("main_pid") != pids[0]:
             shown = {key: unit.get(key) for key in ("sub_state", "main_pid", "hold", "reason")}
