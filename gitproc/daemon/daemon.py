@@ -249,7 +249,7 @@ class Daemon:
         from gitproc.daemon.outcome import Outcomes
 
         desired = Desired(config, world, host, mailbox.post)
-        perform.publish = desired.laid_out.publish
+        perform.publish = publish = desired.laid_out.publish
         perform.ask_host_units = HostUnits(mailbox.post, user_mode=config.user_mode).ask
         perform.look_again = desired.hint
         outcomes = Outcomes(effects, desired, mailbox.post)
@@ -266,9 +266,12 @@ class Daemon:
         server = Server(config.socket, handler, access)
         await server.start()
 
+        from gitproc.daemon.lost_state import LostState
         from gitproc.daemon.receive_pack import ReceivePack, write_hooks
 
-        desired.chore = partial(write_hooks, config, again=True)
+        prepare = partial(prepare_directories, config)
+        lost = LostState(effects, state, perform.launching, prepare, publish)
+        desired.chores += [lost.look, partial(write_hooks, config, again=True)]
         door = ReceivePack(config, desired, access, handler.pushes.pushers)
         door.start()
         await loop.run_in_executor(None, write_hooks, config)

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gitproc.core.events import (
@@ -52,6 +52,11 @@ class _Base:
     known: frozenset[str] = frozenset()  # names that the host's systemd has been asked about
 
 
+def load_options(config: Config) -> LoadOptions:
+    """What the host's configuration says about loading units."""
+    return LoadOptions(frozenset(config.allow_unenforced), config.default_private_pids)
+
+
 class Desired:
     """Brings the branch's commits to the world. `post` is the mailbox's; used from the loop's thread."""
 
@@ -75,7 +80,7 @@ class Desired:
         self._looked = asyncio.Event()
         self.polled: Callable[[], None] = lambda: None
         """Called at each slow poll."""
-        self.chore: Callable[[], None] = lambda: None
+        self.chores: list[Callable[[], None]] = []
         """Called at each slow poll, in the thread that then looks: two would wake each other in turns."""
         self.laid_out = LaidOut(self.git, config, world)
         """The files of commits, of which units may read those that are no unit files."""
@@ -116,9 +121,9 @@ class Desired:
         if self._hinted is None:
             self._hinted = self._loop.call_later(_DEBOUNCE, self._look_soon)
 
-    def _look_soon(self, chore: Callable[[], None] | None = None) -> asyncio.Task[None]:
+    def _look_soon(self, chores: Sequence[Callable[[], None]] = ()) -> asyncio.Task[None]:
         self._hinted = None
-        task = self._loop.create_task(self.look(chore=chore))
+        task = self._loop.create_task(self.look(chores=chores))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -127,7 +132,7 @@ class Desired:
         self._poll = self._loop.call_later(self._config.poll_interval, self._polled)
 
     def _polled(self) -> None:
-        self._look_soon(self.chore)
+        self._look_soon(self.chores)
         self.polled()
         self._poll_again()
 
@@ -166,16 +171,16 @@ class Desired:
 
     # -- looks -----------------------------------------------------------------------------------
 
-    async def look(self, *, anew: bool = False, chore: Callable[[], None] | None = None) -> None:
+    async def look(self, *, anew: bool = False, chores: Sequence[Callable[[], None]] = ()) -> None:
         """Resolve the branch and post what is new. `anew`: its commit, even if nothing is new.
 
-        `chore` is done first, in the same thread.
+        `chores` are done first, in the same thread.
         """
         async with self._lock:
             if self._monitor is None:
                 await self._start_monitor()
             try:
-                await self._look(anew=anew, chore=chore)
+                await self._look(anew=anew, chores=chores)
             except GitProcError as error:
                 self._post(SourceFailed(error.message))
             except Exception as error:
@@ -188,8 +193,8 @@ class Desired:
             if self._world.undecided or astray(self._world) is not None:
                 await self._fall_back()
 
-    async def _look(self, *, anew: bool, chore: Callable[[], None] | None) -> None:
-        head = await self._loop.run_in_executor(None, self._resolve, chore)
+    async def _look(self, *, anew: bool, chores: Sequence[Callable[[], None]]) -> None:
+        head = await self._loop.run_in_executor(None, self._resolve, chores)
         if head is not None and await self._reverted(head):
             head = await self._loop.run_in_executor(None, self._resolve)
         self.head = head
@@ -237,8 +242,8 @@ class Desired:
             return False
         return True
 
-    def _resolve(self, chore: Callable[[], None] | None = None) -> str | None:
-        if chore is not None:
+    def _resolve(self, chores: Sequence[Callable[[], None]] = ()) -> str | None:
+        for chore in chores:
             chore()
         git = self.git()
         self._stale = self._monitor is not None and self._monitor.is_stale()
@@ -281,9 +286,7 @@ class Desired:
     @property
     def options(self) -> LoadOptions:
         """What the host's configuration says about loading units."""
-        return LoadOptions(
-            frozenset(self._config.allow_unenforced), self._config.default_private_pids
-        )
+        return load_options(self._config)
 
     async def _fall_back(self) -> None:
         """The branch cannot be had, or is refused: the commit last in force stays so, over restarts.

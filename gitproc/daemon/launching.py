@@ -6,7 +6,7 @@ What systemd finds out in the child and we before there is one ends as it does t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gitproc.core.actions import Spawn
 from gitproc.core.events import Event, ExitCode, Exited, Process, SetupFailed, SpawnFailed
@@ -96,6 +96,13 @@ class Launching:
         if self._kept.get(unit.fingerprint) != settings:
             self._e.definitions.put(unit.fingerprint, unit.freeze())
             self._kept[unit.fingerprint] = settings
+
+    def keep_anew(self, units: Iterable[Unit]) -> None:
+        """The file of definitions was taken away: these are the ones that it must have."""
+        self._e.definitions.close()
+        self._kept.clear()
+        for unit in units:
+            self.keep(unit)
 
     def forget(self, unit: Unit) -> None:
         """Nothing of this definition runs, or will be stopped by it, any more."""

@@ -107,14 +107,14 @@ class Perform:
             self.warnings.add,
             post,
         )
-        self._launching = Launching(effects, post, self.limiting, self.surroundings, self.warnings)
-        self._opening = Opening(effects.world, self._launching.lookups, effects.sockets.perform)
+        self.launching = Launching(effects, post, self.limiting, self.surroundings, self.warnings)
+        self._opening = Opening(effects.world, self.launching.lookups, effects.sockets.perform)
         self._releasing = Releasing(
             effects,
             self.limiting,
             self.surroundings,
             self.bus,
-            self._launching.lookups,
+            self.launching.lookups,
             self.trash,
         )
         self.publish: Callable[[str], None] = lambda _: None
@@ -136,9 +136,9 @@ class Perform:
             return
         match action:
             case Spawn():
-                self._launching.spawn(action)
+                self.launching.spawn(action)
             case Signal(process, signal):
-                if not self._launching.called_off(process, signal):
+                if not self.launching.called_off(process, signal):
                     self._e.manager.signal(process, signal)
             case SignalTree(unit, _, signal, spare):
                 self._signal_tree(unit, signal, spare)
@@ -155,13 +155,13 @@ class Perform:
                     process, pid, start_time or self.senders.identity(process.unit, pid)
                 )
             case Keep(unit=definition):
-                self._launching.keep(definition)
+                self.launching.keep(definition)
             case SetLimits(unit=definition, invocation=invocation):
                 self.limiting.change(definition, invocation)
             case Release(unit=definition, keep_runtime=keep_runtime, forget=forget):
                 self._releasing.release(definition, keep_runtime=keep_runtime)
                 if forget:
-                    self._launching.forget(definition)
+                    self.launching.forget(definition)
             case Probe(unit=definition, invocation=invocation):
                 self._e.health.probe(
                     definition.name,

@@ -60,7 +60,8 @@ class Layouts:
                 entries = {
                     entry.path: entry for entry in Trees(objects).compare(None, tree).entries
                 }
-                if final not in self._sound and not _is_sound(final, entries):
+                known = final in self._sound and final.is_dir()
+                if not known and not _is_sound(final, entries):
                     self._make(objects, final, tree, entries)
                 self._sound.add(final)
                 self._latest = (final, tree)

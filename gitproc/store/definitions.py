@@ -89,6 +89,11 @@ class Definitions:
             self._compact()
         return len(unneeded) + self._take_over(keep)
 
+    @property
+    def lost(self) -> bool:
+        """Whether somebody has taken the file away; `close`, and all are to be put again."""
+        return self._fd >= 0 and not files.stands(self._path, self._fd)
+
     def close(self) -> None:
         """Give the file back; it is opened again when it is needed."""
         if self._fd >= 0:

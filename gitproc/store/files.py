@@ -41,6 +41,15 @@ def replace(path: Path, data: bytes, *, durable: bool, mode: int = 0o600) -> Non
         sync_directory(path.parent)
 
 
+def stands(path: Path, fd: int) -> bool:
+    """Whether an open file is still the one that its path names: nobody has moved or removed it."""
+    try:
+        found, ours = path.stat(), os.fstat(fd)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

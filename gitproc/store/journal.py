@@ -21,6 +21,7 @@ from typing import Any
 
 from gitproc.errors import StateError
 from gitproc.immutable import NamedTuple
+from gitproc.store.files import stands
 
 
 class Reading(NamedTuple):
@@ -117,6 +118,11 @@ class Journal:
         except OSError as error:
             raise StateError(f"cannot truncate {self.path}: {error.strerror}") from error
         self._ragged = False
+
+    @property
+    def stands(self) -> bool:
+        """Whether who reads its path would find what is appended."""
+        return stands(self.path, self._fd)
 
     def append(self, line: bytes) -> None:
         """Write one encoded record. StateError if the disk refuses: then nothing of it counts as

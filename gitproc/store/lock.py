@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from gitproc.errors import StateError
+from gitproc.store.files import stands
 
 
 class Lock:
@@ -40,6 +41,11 @@ class Lock:
         with contextlib.suppress(OSError):  # on a full disk nobody learns who holds it: it is held
             os.ftruncate(fd, 0)
             os.write(fd, b"%d\n" % os.getpid())
+
+    @property
+    def stands(self) -> bool:
+        """Whether who comes next would find the file that is locked."""
+        return stands(self._path, self._fd)
 
     def release(self) -> None:
         """Let the next one in; the file stays."""

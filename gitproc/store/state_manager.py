@@ -267,6 +267,28 @@ class StateManager:
                 with contextlib.suppress(OSError):  # it is replayed in vain, no more
                     self._journal_path(generation).unlink()
 
+    @property
+    def lost(self) -> bool:
+        """Whether somebody has taken the files away: what is put is in memory only until `renew`."""
+        with self._lock:
+            if self._journal is None:
+                return False
+            whole = self._state.exists() or not self._state_generation
+            return not (whole and self._holder.stands and self._journal.stands)
+
+    def renew(self) -> None:
+        """Write all that is remembered into the directory, whatever is there now; for a thread.
+
+        StateError if the disk refuses, or another manager has taken the place.
+        """
+        with self._lock:
+            self._holder.release()
+            self._holder.acquire()
+            if not self._writer().stands:
+                self._pending.clear()  # nobody will read it there
+            self._suspect = True
+            self._checkpoint()
+
     def close(self) -> None:
         """Flush if the disk lets us, release the lock. `load` may be called again."""
         with self._lock:

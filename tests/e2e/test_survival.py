@@ -357,6 +357,37 @@ def test_a_manager_that_stands_still_is_no_obstacle_when_the_shim_has_died(machi
         assert machine.wait(name, "failed")["exec_main_code"] in ("killed", "lost")
 
 
+def test_a_state_directory_that_is_taken_away_is_written_anew(machines):
+    machine = machines(config=f"{CONFIG}poll_interval = 1.0\n")
+    reads = shell("read line <$GITPROC_TREE/beside; exec sleep 1000")
+    sha = machine.deploy(
+        {
+            "a.service": service(),
+            "held.service": service(),
+            "reads.service": service(reads),
+            "beside": "text\n",
+        }
+    )
+    machine.rpc("stop", units=["held"])
+    pids = machine.pids()
+    machine.state.rename(machine.root / "aside")
+    tree = machine.state / "trees/current"
+    until((tree / "beside").exists, "the commit's files are there again")
+    until(lambda: [*machine.state.glob("journal.*")], "and the journal")
+    assert "are written anew" in (machine.logs / "daemon.log").read_text()
+    machine.kill_manager()
+    assert machine.pids() == pids
+    assert machine.unit("held")["hold"]["by"].startswith("root")
+    assert machine.rpc("status")["commit"]["applied"]["sha"] == sha
+    assert machine.rpc("restart", units=["reads"])["units"]["reads.service"]["result"] == "done"
+    assert machine.shim is not None
+    machine.shim.kill()
+    machine.shim.wait()
+    machine.start()
+    assert machine.pids()["a"] == pids["a"]
+    assert not machine.events("unit.stray")
+
+
 def test_nothing_runs_twice_when_the_state_directory_is_lost_with_the_shim(machine):
     """Nobody knows the old instance any more: what is left of it ends before the new one begins."""
     machine.deploy({"a.service": service(shell("sleep 1000 & exec sleep 1000"))})

@@ -357,6 +357,50 @@ def test_two_managers_do_not_share_a_directory(manager):
     subprocess.run([sys.executable, "-c", code, str(manager.directory)], check=True)
 
 
+@pytest.mark.parametrize("gone", ["", "lock", "journal.*", "state.json"])
+def test_what_was_taken_away_is_written_anew(manager, gone):
+    manager.put("a", {"x": 1})
+    manager.checkpoint()
+    manager.put("b", 2)
+    manager.flush()
+    assert not manager.lost
+    directory = manager.directory
+    for path in directory.glob(gone) if gone else ():
+        path.unlink()
+    if not gone:
+        shutil.rmtree(directory)
+    assert manager.lost
+    manager.put("c", 3)  # as long as nobody has noticed
+    manager.flush()
+    manager.put("d", 4)
+    directory.mkdir(exist_ok=True)
+    manager.renew()
+    assert not manager.lost
+    with pytest.raises(StateError, match="in use by"):
+        StateManager(directory).load()
+    manager.put("e", 5)
+    manager.flush()
+    crash(manager)
+    assert reload(directory) == {"a": {"x": 1}, "b": 2, "c": 3, "d": 4, "e": 5}
+
+
+def test_a_place_that_another_has_taken_is_not_taken_back(manager):
+    manager.put("a", 1)
+    shutil.rmtree(manager.directory)
+    other = StateManager(manager.directory)
+    other.load()
+    try:
+        assert manager.lost
+        with pytest.raises(StateError, match="in use by"):
+            manager.renew()
+        assert manager.lost
+    finally:
+        other.close()
+    manager.renew()
+    crash(manager)
+    assert reload(manager.directory) == {"a": 1}
+
+
 def test_a_failed_load_releases_the_directory(tmp_path):
     directory = tmp_path / "state"
     directory.mkdir()
