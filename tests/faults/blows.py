@@ -242,6 +242,21 @@ def state_cut(soak: Soak) -> None:
     manager_killed(soak)
 
 
+def state_taken(soak: Soak) -> None:
+    """All files of the state directory are removed: the manager writes them anew, and nothing is forgotten."""
+    state = soak.machine.state
+    for path in [*state.iterdir()]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)  # it may be writing them by now
+        else:
+            path.unlink(missing_ok=True)
+    soak.count("state taken")
+    soak.meanwhile(3)
+    files = ("lock", "state.json", "journal.*", "definitions/kept", "hooks/*")
+    until(lambda: all(any(state.glob(x)) for x in files), "all is there again")
+    manager_killed(soak)
+
+
 def burst(soak: Soak) -> None:
     """Fifty commits as fast as git makes them."""
     for _ in range(50):
@@ -308,6 +323,7 @@ BLOWS: dict[Callable[[Soak], None], int] = {
     objects_away: 1,
     commit_damaged: 1,
     state_cut: 1,
+    state_taken: 1,
     burst: 1,
     noise: 1,
 }
