@@ -44,6 +44,13 @@ class Tail:
             found += self._read(self.path)
         return found
 
+    def unfinished(self) -> bytes:
+        """The beginning of a line, at the end of the file."""
+        with suppress(FileNotFoundError), self.path.open("rb") as file:
+            file.seek(self._at)
+            return file.read().rpartition(b"\n")[2]
+        return b""
+
     def _read(self, path: Path) -> list[bytes]:
         with path.open("rb") as file:
             self._inode = os.fstat(file.fileno()).st_ino
@@ -63,21 +70,26 @@ class Books:
         self._logs = logs
         self._tails: dict[Path, Tail] = {}
         self.lives: dict[str, list[Life]] = defaultdict(list)
+        self.steps: dict[tuple[str, str], list[str]] = defaultdict(list)  # of (name, token)
         self.twice: list[str] = []
         self.written: dict[tuple[str, str], int] = {}  # (name, token) -> last number in the log
         self.lines = 0
         self.lost: list[str] = []
         self.doubled: list[tuple[str, str, str]] = []  # name, token, what
         self.torn: list[str] = []
-        self._cut = b""
+        self._cut = self._forgiven = b""
 
     def _new(self, path: Path) -> list[bytes]:
-        return self._tails.setdefault(path, Tail(path)).lines()
+        return self._tail(path).lines()
+
+    def _tail(self, path: Path) -> Tail:
+        return self._tails.setdefault(path, Tail(path))
 
     def forgive(self) -> None:
-        """A full disk may tear lines."""
+        """A full disk may tear lines, and the last of them is seen to end with the next one."""
         self.torn.clear()
         self._cut = b""
+        self._forgiven = self._tail(self._logs / "events.log").unfinished()
 
     def allow_repeated(self) -> None:
         """Who lost the record of a start, and of the end after it, orders it again: two lives of one token."""
@@ -97,7 +109,7 @@ class Books:
             try:
                 found.append(json.loads(line))
             except ValueError:
-                self._cut = line
+                self._cut = line if line != self._forgiven else b""
         return found
 
     def read(self) -> None:
@@ -106,7 +118,10 @@ class Books:
             name = path.stem
             for line in self._new(path):
                 token, word, *rest = line.decode().split()
-                if word == "begin":
+                token = token[:16]
+                if word == "step":
+                    self.steps[name, token].append(rest[0])
+                elif word == "begin":
                     self.lives[name].append(Life(token, int(rest[0]), rest[1]))
                 elif word == "twice":
                     self.twice.append(f"{name}: {token} began while another ran")

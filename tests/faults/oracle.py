@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.e2e.harness import PAUSE
 from tests.faults.books import Life, token_of
+from tests.faults.witnesses import STEPS, kind_of
 
 if TYPE_CHECKING:
     from tests.faults.soak import Soak
@@ -58,6 +59,7 @@ def check(soak: Soak, before: dict[str, int]) -> None:
         assert len(new) <= soak.allowed[name], text
     ended = _ended(soak)
     _events(soak, before, ended)
+    _steps(soak)
     _lines(soak, ended)
 
 
@@ -169,11 +171,14 @@ def _events(soak: Soak, before: dict[str, int], ended: dict[str, list[Life]]) ->
     starts: dict[str, int] = defaultdict(int)
     for event in soak.books.events():
         name = event["unit"].removesuffix(".service")
+        if event["time"] < soak.told_until:
+            continue  # a full disk did not take it; the next manager told it
         if event["kind"] == "unit.main-exited":
             told[name].append(event)
         elif event["kind"] == "unit.starting":
             starts[name] += 1
     if soak.events_lost:
+        soak.told_until = time.time()
         return
     for name in {*told, *ended}:
         left = list(told[name])
@@ -183,6 +188,8 @@ def _events(soak: Soak, before: dict[str, int], ended: dict[str, list[Life]]) ->
                 how = (stray["data"]["code"], stray["data"]["status"])
                 early = how in {("killed", 9), ("killed", 15), ("killed", 6), ("killed", 10)}
                 assert early or soak.exits_unseen, f"{name}: {stray} is told of no life"
+            if not left and kind_of(name) == "forks":
+                break  # it ended before it was found to be the main process
             assert left, f"{name}: the end of {life} is not told in {told[name]}"
             left.pop(0)
         for stray in left:
@@ -194,10 +201,30 @@ def _events(soak: Soak, before: dict[str, int], ended: dict[str, list[Life]]) ->
     soak.count("exits told", sum(map(len, ended.values())))
 
 
+def _steps(soak: Soak) -> None:
+    """Every command of a life was run at most once, in order; what tidies up after it was."""
+    killed = {name for verb, name, _ in soak.verbs if verb == "kill"}
+    books = soak.books
+    for (name, token), steps in [*books.steps.items()]:
+        lives = books.lives[name]
+        if name in soak.wanted and lives[-1].token == token:
+            continue
+        del books.steps[name, token]
+        if soak.forgotten:
+            continue
+        places = [STEPS.index(step) for step in steps]
+        assert places == sorted(set(places)), f"{name}: {token} went through {steps}"
+        begun = any(life.token == token for life in lives)
+        assert not begun or "pre-done" in steps, f"{name}: {token} began after {steps}"
+        tidied = steps[-1] == STEPS[-1] or name in killed or soak.exits_unseen
+        assert tidied, f"{name}: {token} ended with {steps}"
+        soak.count("steps", len(steps))
+
+
 def _tells(soak: Soak, name: str, life: Life, event: dict[str, Any]) -> bool:
     said = _EXIT.match(event["message"])
     pids = (life.pid, 0) if soak.exits_unseen else (life.pid,)  # 0: its birth was in no record yet
-    if said and not name.startswith("hidden") and int(said[1]) not in pids:
+    if said and kind_of(name) != "hidden" and int(said[1]) not in pids:
         return False
     how = (event["data"]["code"], event["data"]["status"])
     right = {("killed", 9), ("killed", 6), ("killed", 15), ("killed", 10)}

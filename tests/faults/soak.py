@@ -23,12 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.e2e.harness import Machine, alive, service
-from tests.faults import blows, oracle
+from tests.e2e.harness import Machine, alive
+from tests.faults import blows, oracle, witnesses
 from tests.faults.books import Books
 
 CONFIG = 'settle_seconds = 0.2\npoll_interval = 2.0\n[logs]\nmax_bytes = "1G"\n'
-PAUSE = 0.03  # seconds between a witness's lines
 VERBS = ("stop", "stop", "restart", "try-restart", "start", "kill", "reset-failed")
 SLICES = ("-.slice", "s.slice", "s-t.slice", "u.slice")
 BROKEN = "[Service]\nExecStrat=/bin/true\n"
@@ -64,6 +63,7 @@ class Soak:
         self.maybe_held: set[str] = set()
         self.orphans: list[int] = []  # loggers whose shim was killed
         self.settled: Counter[str] = Counter()  # lives whose end has been asked about
+        self.told_until = 0.0  # seconds since 1970: of what came before, events were lost
         self._pool = ThreadPoolExecutor(4)
         self._next = 0
         self._broken = False
@@ -130,22 +130,14 @@ class Soak:
             self._committing = True
 
     def _new_witness(self) -> str:
-        kind = self.dice.choice(["plain", "plain", "plain", "ready", "hidden"])
+        kind = self.dice.choice(witnesses.KINDS)
         self._next += 1
         return f"{kind}{self._next}"
 
     def _unit(self, name: str, value: str) -> str:
-        root = self.machine.root
-        settings = (
-            "Restart=always\nRestartSec=0.05\nLimitCORE=0\nTimeoutStopSec=5\nTimeoutStartSec=8\n"
-        )
         lies_in, tasks = self.limits.setdefault(name, (SLICES[0], 50))
-        settings += f"Slice={lies_in}\nTasksMax={tasks}\n"
-        settings += {"ready": "Type=notify\n", "hidden": "PrivatePIDs=yes\n"}.get(
-            name.rstrip("0123456789"), ""
-        )
-        command = f"/usr/bin/python3 -I -S {root}/witness.py {root}/notes {name} {PAUSE}"
-        return service(command, f"{settings}Environment=VALUE={value}", "StartLimitIntervalSec=0")
+        more = f"Slice={lies_in}\nTasksMax={tasks}\nEnvironment=VALUE={value}\n"
+        return witnesses.unit(self.machine.root, name, more)
 
     def _commit(self, changes: dict[str, str | None]) -> str:
         """Give witnesses another value (None: a new one), in one commit; its id."""

@@ -1,6 +1,6 @@
 """A service that keeps its own books, so that its manager's can be held against them.
 
-`witness.py NOTES NAME PAUSE`. It notes each life's beginning and end, writes numbered lines to standard output
+`witness.py NOTES NAME PAUSE [fork]`. It notes each life's beginning and end, writes numbered lines to standard output
 and how far it has come, and holds a lock that shows if a second instance ever runs at the same time. Run by
 path with `-I -S`.
 """
@@ -13,6 +13,8 @@ import sys
 import time
 
 NOTES, NAME, PAUSE = sys.argv[1], sys.argv[2], float(sys.argv[3])
+if "fork" in sys.argv and os.fork():
+    os._exit(0)
 OWN_STATUS = 7
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
