@@ -229,7 +229,7 @@ def _tells(soak: Soak, name: str, life: Life, event: dict[str, Any]) -> bool:
     how = (event["data"]["code"], event["data"]["status"])
     right = {("killed", 9), ("killed", 6), ("killed", 15), ("killed", 10)}
     if life.end:
-        right = {("exited", 0 if life.end == "term" else OWN_STATUS), ("killed", 9)}
+        right = {("exited", 0 if life.end == "term" else OWN_STATUS), ("killed", 9), ("killed", 6)}
     return how in right or (soak.exits_unseen and how[0] == "lost")
 
 

@@ -37,9 +37,9 @@ try:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except BlockingIOError:
     note("twice")
+note("begin", os.getpid(), os.environ["VALUE"])
 signal.signal(signal.SIGTERM, lambda *_: leave("term", 0))
 signal.signal(signal.SIGUSR1, lambda *_: leave("own", OWN_STATUS))
-note("begin", os.getpid(), os.environ["VALUE"])
 if "NOTIFY_SOCKET" in os.environ:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         while True:  # between two shims nobody listens
