@@ -144,18 +144,27 @@ class Rollback:
         return {**result, "GIT_CONFIG_COUNT": str(number)}
 
     def _refuse_dirty(self, work_tree: Mapping[str, str], head: str, tree: str) -> None:
-        """RefusedError naming each file that the rollback would write and that is not as committed."""
+        """RefusedError naming each file that the rollback would write and that is not as committed.
+
+        A file that is staged as it would be written is no work that could be lost: it is what a rollback
+        leaves that was cut off before the branch moved.
+        """
         self._command.run("update-index", "-q", "--refresh", environment=work_tree, accept=(0, 1))
         touched = self._names("diff-tree", "-r", "-z", "--name-only", head, tree)
         dirty = self._names(
             "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--ignored",
             environment=work_tree,
         )  # fmt: skip
+        others = self._names(
+            "diff-index", "--cached", "-z", "--name-only", tree, environment=work_tree
+        )
         in_the_way = []
         for record in sorted(dirty, key=lambda record: record[3:]):
             state, name = record[:2], record[3:]
             path = name.rstrip("/")
             if not any(_collide(path, other) for other in touched):
+                continue
+            if state[0] in "AMDT" and state[1] == " " and path not in others:
                 continue
             untracked = state in {"??", "!!"}
             message = "not in git and in the way" if untracked else "has uncommitted changes"

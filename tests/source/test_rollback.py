@@ -44,6 +44,24 @@ class TestWithWorkTree:
             "Reason: it broke",
         ]
 
+    def test_one_that_was_cut_off_before_the_branch_moved_is_finished(self, repo, source, history):
+        first, second = history
+        repo.git("read-tree", "-m", "-u", second, first)
+        repo.write("a.service", "being edited\n")
+        git = source(repo)
+        with pytest.raises(RefusedError) as caught:
+            git.rollback(first, "root")
+        assert [d["file"] for d in caught.value.data["diagnostics"]] == ["a.service"]
+        repo.write("a.service", "one\n")
+        new = git.rollback(first, "root")
+        assert git.head() == new
+        assert repo.git("status", "--porcelain") == ""
+        assert sorted(x.name for x in repo.path.iterdir() if x.name != ".git") == [
+            "a.service",
+            "gone.service",
+            "untouched.conf",
+        ]
+
     def test_uncommitted_work_refuses(self, repo, source, history):
         first, second = history
         repo.write("a.service", "being edited\n")
