@@ -1,7 +1,7 @@
 """What may befall a machine: each blow strikes, lets life go on for a while, and leaves the host as it was.
 
-`BLOWS` are functions of a running `Soak`. Flags that a blow sets say what may be lost in its round; what no flag
-names must hold.
+Each is a function of a running `Soak`; `weights.py` has them all. Flags that a blow sets say what may be lost
+in its round; what no flag names must hold.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,59 +174,6 @@ def log_disk_full(soak: Soak) -> None:
     soak.count("log disk full")
 
 
-def repository_away(soak: Soak) -> None:
-    """Moved, and moved back."""
-    path = soak.machine.repository.path
-    aside = path.with_name("aside")
-    with soak.no_commits():
-        path.rename(aside)
-        try:
-            soak.meanwhile(3)
-            if soak.dice.random() < 0.4:
-                manager_killed(soak)
-        finally:
-            if path.exists():  # by a git that was running: it makes the folders of a reference
-                shutil.rmtree(path)
-            aside.rename(path)
-    soak.count("repository away")
-
-
-def objects_away(soak: Soak) -> None:
-    """The object database is empty for a while."""
-    objects = soak.machine.repository.path / ".git/objects"
-    aside = objects.with_name("aside")
-    with soak.no_commits():
-        objects.rename(aside)
-        objects.mkdir()
-        try:
-            soak.meanwhile(3)
-            if soak.dice.random() < 0.4:
-                manager_killed(soak)
-        finally:
-            shutil.rmtree(objects)
-            aside.rename(objects)
-    soak.count("objects away")
-
-
-def commit_damaged(soak: Soak) -> None:
-    """The object of a new commit is garbage at first."""
-    repository = soak.machine.repository
-    with soak.no_commits():
-        pid = soak.machine.manager
-        os.kill(pid, signal.SIGSTOP)
-        sha = soak.commit_change()
-        loose = repository.path / ".git/objects" / sha[:2] / sha[2:]
-        data = loose.read_bytes()
-        loose.chmod(0o644)
-        loose.write_bytes(soak.dice.randbytes(len(data)))
-        os.kill(pid, signal.SIGCONT)
-        try:
-            soak.meanwhile(3)
-        finally:
-            loose.write_bytes(data)
-    soak.count("commit damaged")
-
-
 def state_cut(soak: Soak) -> None:
     """Journal or checkpoint end somewhere: what was recorded last is forgotten, what runs must be sorted out."""
     machine, dice = soak.machine, soak.dice
@@ -255,12 +202,6 @@ def state_taken(soak: Soak) -> None:
     files = ("lock", "state.json", "journal.*", "definitions/kept", "hooks/*")
     until(lambda: all(any(state.glob(x)) for x in files), "all is there again")
     manager_killed(soak)
-
-
-def burst(soak: Soak) -> None:
-    """Fifty commits as fast as git makes them."""
-    for _ in range(50):
-        soak.commit_change()
 
 
 def noise(soak: Soak) -> None:
@@ -306,27 +247,3 @@ def clock_moved(soak: Soak) -> None:
     finally:
         time.clock_settime(time.CLOCK_REALTIME, time.time() - step)
     soak.count("clock moved")
-
-
-BLOWS: dict[Callable[[Soak], None], int] = {
-    manager_killed: 4,
-    manager_steps_aside: 1,
-    manager_stands_still: 2,
-    logger_killed: 2,
-    both_killed: 2,
-    shim_killed: 3,
-    shim_replaced: 2,
-    daemon_restarted: 1,
-    state_disk_full: 1,
-    log_disk_full: 1,
-    repository_away: 1,
-    objects_away: 1,
-    commit_damaged: 1,
-    state_cut: 1,
-    state_taken: 1,
-    burst: 1,
-    noise: 1,
-}
-"""And how often each comes up."""
-if os.environ.get("GITPROC_FAULTS_CLOCK"):
-    BLOWS[clock_moved] = 2

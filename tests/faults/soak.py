@@ -17,20 +17,24 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from tests.e2e.harness import Machine, alive
-from tests.faults import blows, oracle, witnesses
+from tests.faults import oracle, witnesses
 from tests.faults.books import Books
+from tests.faults.weights import BLOWS
 
 CONFIG = 'settle_seconds = 0.2\npoll_interval = 2.0\n[logs]\nmax_bytes = "1G"\n'
 VERBS = ("stop", "stop", "restart", "try-restart", "start", "kill", "reset-failed")
 SLICES = ("-.slice", "s.slice", "s-t.slice", "u.slice")
 BROKEN = "[Service]\nExecStrat=/bin/true\n"
+
+
+T = TypeVar("T")
 
 
 class Soak:
@@ -74,7 +78,7 @@ class Soak:
     def start(self) -> Soak:
         """Start the daemon and give it its witnesses."""
         self.machine.start()
-        self._commit({self._new_witness(): None for _ in range(self._witnesses)})
+        self._commit([self._new_witness() for _ in range(self._witnesses)])
         oracle.check(self, {})
         return self
 
@@ -139,18 +143,21 @@ class Soak:
         more = f"Slice={lies_in}\nTasksMax={tasks}\nEnvironment=VALUE={value}\n"
         return witnesses.unit(self.machine.root, name, more)
 
-    def _commit(self, changes: dict[str, str | None]) -> str:
-        """Give witnesses another value (None: a new one), in one commit; its id."""
-        files: dict[str, str | None] = {}
+    def changes(self, changes: Iterable[str]) -> dict[str, str]:
+        """Give witnesses another value, or their first: the files that a commit must have then."""
+        files = {}
         for name in changes:
             self._next += 1
             self.wanted[name] = str(self._next)
             self.allowed[name] += 1
             self.changed.add(name)
             files[f"{name}.service"] = self._unit(name, self.wanted[name])
-        return self._commit_files(files)
+        return files
 
-    def _commit_files(self, files: dict[str, str | None]) -> str:
+    def _commit(self, changes: Iterable[str]) -> str:
+        return self._commit_files(self.changes(changes))
+
+    def _commit_files(self, files: Mapping[str, str | None]) -> str:
         repository = self.machine.repository
         repository.write(files)
         repository.git("add", "-A")
@@ -160,19 +167,19 @@ class Soak:
 
     def commit_change(self) -> str:
         """A commit that changes one witness; its id."""
-        return self._commit({self.dice.choice(sorted(self.wanted)): None})
+        return self._commit([self.dice.choice(sorted(self.wanted))])
 
     def commit(self) -> None:
         """A commit of any kind."""
         names = sorted(self.wanted)
         kind = self.dice.choice(["change", "limits", "limits", "add", "remove", "words", "break"])
         if kind == "change":
-            self._commit(dict.fromkeys(self.dice.sample(names, 2)))
+            self._commit(self.dice.sample(names, 2))
         elif kind == "limits":
             asked = {unit for _, unit, _ in self.verbs}  # another definition would end a hold
             self.commit_limits([x for x in self.dice.sample(names, 4) if x not in asked])
         elif kind == "add" and len(names) < 20:
-            self._commit({self._new_witness(): None})
+            self._commit([self._new_witness()])
         elif kind == "remove" and len(names) > 8:
             name = self.dice.choice(names)
             del self.wanted[name]
@@ -216,9 +223,13 @@ class Soak:
         self.allowed[name] += 1
         self.maybe_held.add(name)
         more = {"signal": self.dice.choice([9, 15])} if verb == "kill" else {}
-        done = self._pool.submit(self.machine.ask, verb, units=[name], **more)
+        done = self.aside(self.machine.ask, verb, units=[name], **more)
         self.verbs.append((verb, name, done))
         self.count("verbs")
+
+    def aside(self, act: Callable[..., T], *args: Any, **more: Any) -> Future[T]:
+        """Do it while other things happen."""
+        return self._pool.submit(act, *args, **more)
 
     def wait_for_verbs(self) -> None:
         """All have been answered, or hung up on."""
@@ -246,7 +257,7 @@ class Soak:
         self._clear()
         before = oracle.remember(self)
         if blow is None:
-            blow = self.dice.choices([*blows.BLOWS], [*blows.BLOWS.values()])[0]
+            blow = self.dice.choices([*BLOWS], [*BLOWS.values()])[0]
         self.figures["rounds"] += 1
         try:
             self.meanwhile(self.dice.randrange(4))
@@ -281,7 +292,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--only", metavar="BLOW", help="this blow, every round")
     options = parser.parse_args()
-    only = next((x for x in blows.BLOWS if x.__name__ == options.only), None)
+    only = next((x for x in BLOWS if x.__name__ == options.only), None)
     print(f"seed {options.seed}", flush=True)
     soak = Soak(options.seed)
     try:

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from tests.faults.blows import BLOWS
 from tests.faults.soak import Soak
+from tests.faults.weights import BLOWS
 
 pytestmark = pytest.mark.root
 
