@@ -11,7 +11,7 @@ from gitproc.units.diagnostics import Diagnostic
 class Deploy:
     """A commit in force that has not settled yet. `pending`: touched units that have not proved themselves.
 
-    `restarts`: how often touched units had been restarted before.
+    `restarts`: how often touched units had been restarted before. `ups`: when they have come up since.
     """
 
     commit: CommitMeta
@@ -20,6 +20,7 @@ class Deploy:
     pending: set[str]
     failed: dict[str, str] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
+    ups: dict[str, list[float]] = field(default_factory=dict)
 
 
 @mutable

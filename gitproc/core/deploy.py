@@ -236,7 +236,7 @@ def look(world: World, name: str) -> None:
     if deploy is None or name not in deploy.pending:
         return
     state = world.units.get(name)
-    failure = _failure(world, name, state)
+    failure = _failure(world, name, state) or _unsteady(world, deploy, state)
     if failure:
         deploy.failed[name] = failure
         settle(world, "failed", f"{name}: {failure}")
@@ -280,6 +280,17 @@ def _failure(world: World, name: str, state: UnitState | None) -> str:
     if count >= world.settings.start_limit_burst:
         return f"restarted {count} times: {state.message or state.result}"
     return ""
+
+
+def _unsteady(world: World, deploy: Deploy, state: UnitState | None) -> str:
+    """Who is taken along by another's restarts each time fails by none of its own, and never proves itself."""
+    if state is None or not state.up or state.active_since is None:
+        return ""
+    ups = deploy.ups.setdefault(state.name, [])
+    if state.active_since not in ups:
+        ups.append(state.active_since)
+    often = len(ups) > world.settings.start_limit_burst
+    return f"came up {len(ups)} times, and never for {world.settings.settle:g} s" if often else ""
 
 
 def _proved(world: World, name: str, state: UnitState | None) -> bool:

@@ -70,6 +70,20 @@ def test_restarts_before_the_commit_are_not_held_against_it():
     assert machine.verdict(sha) == "good"
 
 
+def test_a_unit_that_another_takes_along_again_and_again_is_judged_some_day():
+    """It fails by nothing of its own, so no restart of it is counted."""
+    flaps = service("ExecStart=/bin/crash", "Restart=always", "RestartSec=4")
+    machine = machine_of(60, a=flaps)
+    sha = machine.commit(
+        {"a.service": flaps, "b.service": service(unit="BindsTo=a.service\nAfter=a.service")}
+    )
+    machine.run(15)
+    assert machine.verdict(sha) is None
+    machine.run(30)
+    assert machine.verdict(sha) == "failed"
+    assert "b.service: came up 6 times, and never for 5 s" in machine.told("commit.failed")[-1]
+
+
 def test_work_that_is_done_is_done_whatever_changes_in_a_running_process():
     """A migration must not run twice because somebody gave it more memory, or described it better."""
     lines = ("Type=oneshot", "ExecStart=/bin/true")
