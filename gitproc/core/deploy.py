@@ -34,6 +34,7 @@ from gitproc.core.verdicts import describe, settle
 from gitproc.core.world import World
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.loader import UnitSet
+from gitproc.units.names import comes_on_demand
 from gitproc.units.unit import Unit
 
 GOODS_KEPT = 50
@@ -112,9 +113,9 @@ def _guests(world: World, units: UnitSet) -> dict[str, Unit]:
     """Instances that somebody asked for, and that `units` has a template for but does not mention."""
     found = {}
     for name, state in world.units.items():
-        if state.connection is not None:
+        if state.connection is not None or name in units.units:
             continue
-        if "@" in name and name not in units.units and (state.demanded or state.hold is not None):
+        if comes_on_demand(name) and (state.demanded or state.hold is not None):
             unit = units.resolve(name)
             if unit is not None:
                 found[name] = unit

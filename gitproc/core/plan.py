@@ -26,6 +26,7 @@ from gitproc.units.directive import Change
 from gitproc.units.directives_resources import LIVE
 from gitproc.units.evaluate import targets_of
 from gitproc.units.loader import UnitSet
+from gitproc.units.names import comes_on_demand
 from gitproc.units.seats import is_second
 from gitproc.units.service_types import ServiceType, Update
 from gitproc.units.timespan import format_span
@@ -221,7 +222,7 @@ def compute(
 
 def _definition(units: UnitSet, name: str) -> Unit | None:
     """What `units` says of `name`; of an instance that it does not mention, too."""
-    return units.units.get(name) or (units.resolve(name) if "@" in name else None)
+    return units.units.get(name) or (units.resolve(name) if comes_on_demand(name) else None)
 
 
 def _demanded(world: World, units: UnitSet, graph: DependencyResolver) -> set[str]:

@@ -25,6 +25,7 @@ from gitproc.core.second_news import kind_of
 from gitproc.core.unit_state import UnitState
 from gitproc.immutable import field, mutable
 from gitproc.units.loader import UnitSet
+from gitproc.units.names import comes_on_demand
 from gitproc.units.seats import home, is_second, other_seat
 from gitproc.units.unit import Unit
 
@@ -129,7 +130,7 @@ class World:
         if self.desired is None:
             return None
         unit = self.desired.units.get(name)
-        if unit is None and "@" in name and not is_second(name):
+        if unit is None and comes_on_demand(name) and not is_second(name):
             state = self.units.get(name)
             if state is not None and state.connection is not None:
                 return state.connection.unit

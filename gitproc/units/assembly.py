@@ -13,13 +13,13 @@ from sys import intern
 from gitproc.immutable import NamedTuple, immutable
 from gitproc.units import overlap_rules, socket_rules, trigger_rules, unit_rules
 from gitproc.units.assignments import Assignments, Setting
-from gitproc.units.builtin_targets import BUILTIN
 from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.directive import Directive, Specifiers
 from gitproc.units.directives import RELOAD_TRIGGERS, RESTART_TRIGGERS, TABLE, UPDATE
 from gitproc.units.dropins import all_owners, choose
 from gitproc.units.evaluate import judge, targets_of
 from gitproc.units.file_check import CheckedFile, check_file
+from gitproc.units.implicit import needs_no_file, without_file
 from gitproc.units.names import is_valid_name, split_name, template_of
 from gitproc.units.naming import Names
 from gitproc.units.service_rules import verify
@@ -98,7 +98,7 @@ class Assembler:
     def gather(self, name: str) -> Parts | None:
         """What unit `name` is made of; None if nothing defines it."""
         path = self.names.fragment_of(name)
-        if path is None and name not in BUILTIN:
+        if path is None and not needs_no_file(name):
             return None
         if path == "":
             return Parts(None, masked=True)
@@ -138,7 +138,7 @@ class Assembler:
         if parts.fragment and len(files) == 1 and not parts.needs and not parts.installs:
             settings = files[0].settings  # as it is: nothing is copied
         else:
-            own = [] if parts.fragment else [BUILTIN[name]]
+            own = [] if parts.fragment else [without_file(name)]
             links = [Setting(k, link.rpartition("/")[2], link, 0) for k, link in parts.needs]
             files_too = (file.settings for file in files)
             settings = Assignments.of([*chain(*own, *files_too, links, parts.installs)])

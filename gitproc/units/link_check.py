@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Collection, Iterator
 
 from gitproc.units.diagnostics import Diagnostic, Location
-from gitproc.units.names import is_valid_name, template_of
+from gitproc.units.names import is_valid_name, is_valid_slice, template_of
 from gitproc.units.tree import (
     NULL_DEVICE,
     Role,
@@ -41,7 +41,8 @@ def check_folders(tree: Tree, known: Collection[str]) -> Iterator[Diagnostic]:
         if "." not in owner or owner.rpartition(".")[0].endswith("-") or "-@" in owner:
             continue  # for a type or a prefix: none may match yet
         if owner not in known and template_of(owner) not in known:
-            message = f"for {owner}, which is not in the tree: has no effect"
+            lack = "no unit is in" if is_valid_slice(owner) else "is not in the tree"
+            message = f"for {owner}, which {lack}: has no effect"
             for path in paths:
                 yield _problem(path, "warning", message)
     for paths in tree.needs.values():

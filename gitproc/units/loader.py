@@ -9,9 +9,11 @@ The outcome never depends on the way: an updated set equals one loaded from scra
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from gitproc.units.assembly import LoadOptions
 from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET
+from gitproc.units.control import ROOT, slices_of
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.link_check import check_folders, check_links
 from gitproc.units.names import instantiate, is_valid_name, split_name, template_of
@@ -50,6 +52,7 @@ class UnitSet:
         if self._diagnostics is None:
             work = self._work
             known = {*self.units, *self.aliases, *work.names.fragments, *BUILTIN}
+            known.update(chain.from_iterable(map(slices_of, work.templates.values())))
             found = [
                 *(problem for problems in work.names.diagnostics.values() for problem in problems),
                 *(problem for problems in work.found.values() for problem in problems),
@@ -221,7 +224,7 @@ def _under(work: WorkingSet, owner: str) -> set[str]:
         if not prefix.endswith("-") and instance != "":
             return {work.names.canonical(owner)}
         start = prefix if prefix.endswith("-") else f"{prefix}@"
-    everything = (*work.units, *work.templates, *work.names.aliases)
+    everything = (*work.units, *work.templates, *work.names.aliases, ROOT)
     found = {
         work.names.canonical(name)
         for name in everything

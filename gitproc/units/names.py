@@ -13,6 +13,7 @@ __all__ = [
     "RESERVED",
     "UNIT_SUFFIXES",
     "bare_name",
+    "comes_on_demand",
     "escape",
     "instantiate",
     "is_instance",
@@ -119,6 +120,11 @@ def is_valid_slice(name: str) -> bool:
     if name == "-.slice":
         return True
     return name.endswith(".slice") and _SLICE.fullmatch(name[:-6]) is not None
+
+
+def comes_on_demand(name: str) -> bool:
+    """Whether a unit of this name may be made of the name: of a template, or a slice without a file."""
+    return "@" in name or name.endswith(".slice")
 
 
 def parent_slice(name: str) -> str | None:

@@ -1,8 +1,8 @@
 """The making of a unit set: builds units, follows what they mention, and settles their names.
 
 Mutable while it is worked on, left alone afterwards. What a unit mentions decides which instances of
-templates and which built-in targets there are, so units come and go with the mentions of others; counts
-of mentions keep that as cheap as the change is small.
+templates, which built-in targets and which slices without a file there are, so units come and go with the
+mentions of others; counts of mentions keep that as cheap as the change is small.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 from gitproc.units.assembly import Assembler, LoadOptions, Parts
 from gitproc.units.assignments import Setting
-from gitproc.units.builtin_targets import BUILTIN, DEFAULT_TARGET
+from gitproc.units.builtin_targets import DEFAULT_TARGET
+from gitproc.units.control import ROOT, slices_of
 from gitproc.units.diagnostics import Diagnostic
 from gitproc.units.directives import (
     AFTER,
@@ -36,6 +37,7 @@ from gitproc.units.directives import (
     WANTS,
 )
 from gitproc.units.file_check import CheckedFile
+from gitproc.units.implicit import needs_no_file
 from gitproc.units.names import instantiate, template_of
 from gitproc.units.naming import Names, alias_problem
 from gitproc.units.specifiers import Host
@@ -92,7 +94,7 @@ class WorkingSet:
         self._forgotten = False
         self.shared: dict[frozenset[str], frozenset[str]] = {}  # most units mention the same
         self.adopt(tree, names)
-        for name in sorted(names.fragments):
+        for name in sorted({*names.fragments, ROOT}):
             self.make(name)
         self._enable_all()
         for name in self.defaults.values():
@@ -155,9 +157,8 @@ class WorkingSet:
         """Build one unit (of a template: a sample), unless what it is made of is the same."""
         self.touched.add(name)
         template = "@." in name
-        wanted = name in self.names.fragments or self.counts.get(name, 0) > 0
         built = instantiate(name, _SAMPLE) if template else name
-        parts = self.assembler.gather(built) if wanted else None
+        parts = self.assembler.gather(built) if self._wanted(name) else None
         if parts is None or (template and parts.masked):
             self._drop(name)
             return
@@ -178,6 +179,15 @@ class WorkingSet:
             return
         self._watch(name, unit)
         self.units[name] = unit
+
+    def _wanted(self, name: str) -> bool:
+        """Whether there is such a unit: by a file, by who mentions it, or as the slice of all."""
+        return name in self.names.fragments or self.counts.get(name, 0) > 0 or self._is_told(name)
+
+    def _is_told(self, name: str) -> bool:
+        """Whether it is the slice of all, which is there unnamed, and something is said of it."""
+        parts = self.assembler.gather(name) if name == ROOT else None
+        return parts is not None and bool(parts.drop_ins or parts.needs)
 
     def kept(self, name: str, parts: Parts) -> Unit | None:
         """The unit of this name (of a template: its sample), if made of just these parts."""
@@ -221,8 +231,10 @@ class WorkingSet:
             for key, items in unit.values.items()
             if key in _POINTS
             for item in items
-            if item in BUILTIN or item in aliases or ("@" in item and key in _PULLS)
+            if needs_no_file(item) or item in aliases or ("@" in item and key in _PULLS)
         )
+        if around := slices_of(unit):
+            new = new.union(around)
         old = self.mentions.get(name, frozenset())
         for mentioned in new - old:
             self._count(mentioned, 1)
@@ -261,7 +273,7 @@ class WorkingSet:
             self._stirred.clear()
             for name in stirred:
                 there = name in self.units
-                if there is (name in self.names.fragments or self.counts.get(name, 0) > 0):
+                if there is self._wanted(name):
                     continue
                 self.make(name)
                 unit = self.units.get(name)
@@ -278,7 +290,7 @@ class WorkingSet:
         self._forgotten = False
         guests = [name for name in self.units if name not in self.names.fragments]
         inner = Counter(item for name in guests for item in self.mentions.get(name, ()))
-        alive = {name for name in guests if self.counts.get(name, 0) > inner[name]}
+        alive = {n for n in guests if self.counts.get(n, 0) > inner[n] or self._is_told(n)}
         waiting = list(alive)
         while waiting:
             more = self.mentions.get(waiting.pop(), frozenset()) - alive
