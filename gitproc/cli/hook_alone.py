@@ -60,4 +60,4 @@ def judge_alone(
 
 def _wanted(compiled: Compiled) -> set[str]:
     units = compiled.units.units
-    return {name for name in compiled.pulled if name in units and units[name].fragment}
+    return {name for name in compiled.pulled if name in units and units[name].has_files}

@@ -40,7 +40,7 @@ def note(world: World, event: CommitLoaded, before: UnitSet | None, changed: Ite
             texts = tuple(map(str, compare(old, new).differences))
             if texts:
                 found[name] = UnitChange(commit, rollback, texts)
-        elif old is None and new.fragment and known:
+        elif old is None and new.has_files and known:
             found[name] = UnitChange(commit, rollback)
     if not found and not any(name in world.changes for name in gone):
         return

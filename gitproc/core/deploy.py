@@ -180,7 +180,7 @@ def _judge_later(
     world: World, event: CommitLoaded, entries: list[plan.PlanEntry], before: CommitMeta | None
 ) -> None:
     commit = event.commit
-    entries = [e for e in entries if not _built_in(event.units, e.unit)]
+    entries = [e for e in entries if plan.is_told(world, event.units, e)]
     if world.deploy is not None:
         if world.deploy.commit.sha == commit.sha:
             return  # heard of it before: it is still to prove itself
@@ -203,11 +203,6 @@ def _is_judged(world: World, commit: CommitMeta, before: CommitMeta | None) -> b
     verdict = world.verdicts.get(commit.sha)
     in_force = before is not None and before.sha == commit.sha
     return verdict == "good" or (verdict == "failed" and in_force)
-
-
-def _built_in(units: UnitSet, name: str) -> bool:
-    unit = units.units.get(name)
-    return unit is not None and not unit.fragment
 
 
 def _line(entry: plan.PlanEntry) -> str:

@@ -149,7 +149,7 @@ def enter(world: World, state: UnitState, sub: SubState) -> None:
             | SubState.ELAPSED
             | SubState.LISTENING
         ):
-            if not was_up and state.definition.fragment:  # built-in targets come and go unsaid
+            if not was_up and state.definition.has_files:  # built-in targets come and go unsaid
                 world.tell("unit.started", state.name, f"Started {describe(state.definition)}")
         case SubState.CONDITION if conditions_of(state.definition.values):
             deadlines.arm(world, state, world.settings.timeout_start)

@@ -220,6 +220,13 @@ def compute(
     return [entries[name] for name in graph.start_order(entries)]
 
 
+def is_told(world: World, units: UnitSet, entry: PlanEntry) -> bool:
+    """Whether people hear of it: what is there without files comes and goes unsaid."""
+    state = world.units.get(entry.unit)
+    unit = units.units.get(entry.unit) or (state.unit if state is not None else None)
+    return unit is None or unit.has_files or bool(entry.differences)
+
+
 def _definition(units: UnitSet, name: str) -> Unit | None:
     """What `units` says of `name`; of an instance that it does not mention, too."""
     return units.units.get(name) or (units.resolve(name) if comes_on_demand(name) else None)

@@ -178,14 +178,14 @@ def commits(world: World, head: str | None, branch: str) -> dict[str, Any]:
 def listed(world: World) -> list[str]:
     """The units that `status` and `list` show: everything that is wanted, runs, failed or is held.
 
-    Built-in targets are left out: they are there to be named in dependencies.
+    Built-in targets and slices without files are left out: they are there to be named by others.
     """
     names = set(world.pulled)
     names.update(
         n for n, s in world.units.items() if s.hold or s.sub is not SubState.DEAD or s.done
     )
     if world.desired is not None:
-        names.update(n for n, u in world.desired.units.items() if u.fragment and u.instance != "")
+        names.update(n for n, u in world.desired.units.items() if u.has_files and u.instance != "")
     return sorted(n for n in names if _worth_showing(world, n))
 
 
@@ -195,5 +195,5 @@ def _worth_showing(world: World, name: str) -> bool:
     unit = world.wanted_unit(name)
     if unit is None:
         state = world.units.get(name)
-        return state is not None and (state.unit is None or bool(state.unit.fragment))
-    return bool(unit.fragment)
+        return state is not None and (state.unit is None or state.unit.has_files)
+    return unit.has_files

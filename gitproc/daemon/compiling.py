@@ -81,23 +81,15 @@ def compile_commit(
 
 
 def plan_for(world: World, compiled: Compiled) -> list[plan.PlanEntry]:
-    """What putting it in force would do now, unit by unit; built-in targets are left out."""
+    """What putting it in force would do now, unit by unit, as far as people hear of it."""
     names = {*compiled.units.units, *world.units}
     entries = plan.compute(world, compiled.units, compiled.graph, compiled.pulled, names)
     return [
         entry
         for entry in entries
         if entry.action is not plan.PlannedAction.NONE
-        and not _built_in(world, compiled.units, entry.unit)
+        and plan.is_told(world, compiled.units, entry)
     ]
-
-
-def _built_in(world: World, units: UnitSet, name: str) -> bool:
-    unit = units.units.get(name)
-    if unit is None:
-        state = world.units.get(name)
-        unit = state.unit if state is not None else None
-    return unit is not None and not unit.fragment
 
 
 def plan_record(entries: list[plan.PlanEntry]) -> list[dict[str, Any]]:

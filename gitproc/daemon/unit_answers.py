@@ -105,7 +105,7 @@ class UnitAnswers:
 
     def _files(self, name: str) -> list[str]:
         unit = self._world.wanted_unit(name)
-        return [unit.fragment, *unit.drop_ins] if unit is not None and unit.fragment else []
+        return [x for x in (unit.fragment, *unit.drop_ins) if x] if unit is not None else []
 
     async def _list(self, params: dict[str, Any], caller: Caller) -> dict[str, Any]:
         patterns = params.get("units")

@@ -37,8 +37,8 @@ class Unit:
     """An effective unit. Immutable by convention; equal if made of the same settings.
 
     `kind` is the type without its dot (`service`), `fragment` the path of the main file inside the tree
-    ("" for a built-in target), `values` what was set or follows from what was set, by key, `triggers` the
-    blob ids of the files that RestartTriggers= and ReloadTriggers= name, by path.
+    ("" for a built-in target, or a slice without one), `values` what was set or follows from what was set, by
+    key, `triggers` the blob ids of the files that RestartTriggers= and ReloadTriggers= name, by path.
     """
 
     __slots__ = (
@@ -129,6 +129,11 @@ class Unit:
             if directive.key in targets_of(setting.key):
                 return setting.where
         return Location(self.fragment or self.name, 0)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether the repository says something of it: built-in targets and slices are there without."""
+        return bool(self.fragment or self.drop_ins)
 
     @property
     def prefix(self) -> str:

@@ -176,7 +176,7 @@ MUTANTS = (
     Mutant("attribution", "before is not None or world.applied is None", "before is not None"),
     Mutant("attribution", "last_good(world, commit.sha)", "last_good(world, \"\")"),
     Mutant("attribution", "            if texts:\n", "            if True:\n"),
-    Mutant("attribution", "elif old is None and new.fragment and known:", "elif old is None and known:"),
+    Mutant("attribution", "elif old is None and new.has_files and known:", "elif old is None and known:"),
     Mutant("attribution", "            gone.append(name)\n", "            pass\n"),
     Mutant("attribution", "        world.changes.pop(name, None)\n", "        pass\n"),
     Mutant("attribution", "sorted(replaced - left)", "sorted(replaced)"),
