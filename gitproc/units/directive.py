@@ -36,6 +36,7 @@ class Specifiers(Enum):
 
     NONE = "none"  # a percent sign is just that (MemoryMax=50%)
     TEXT = "text"  # put in as it is
+    WORDS = "words"  # put in as part of its word: the parser cuts words, and no value splits one
     ESCAPED = "escaped"  # put in escaped: the parser decodes C escapes, so no value splits a word
     WHOLE = "whole"  # put in under cover, which the parsed value is rid of: none means anything to the parser
 

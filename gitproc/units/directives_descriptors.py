@@ -29,7 +29,7 @@ SOCKETS: Directive[tuple[str, ...]] = Directive(
     Change.RESTART,
     Support.ENFORCED,
     "Socket units whose sockets it is given, beside the one of its name.",
-    Specifiers.TEXT,
+    Specifiers.WORDS,
 )
 NON_BLOCKING = flag(
     "Service", "NonBlocking", False, "Set O_NONBLOCK on sockets that are passed to it."

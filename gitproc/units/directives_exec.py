@@ -108,6 +108,8 @@ EXEC_SEARCH_PATH = several(
     "ExecSearchPath",
     parse_search_path,
     "Where commands without a slash are looked up, separated by colons; also becomes $PATH.",
+    Change.RESTART,
+    Specifiers.WHOLE,
 )
 UMASK = one("Service", "UMask", parse_mode, 0o022, "File mode creation mask (0022).")
 IGNORE_SIGPIPE = flag("Service", "IgnoreSIGPIPE", True, "Start with SIGPIPE ignored.")

@@ -21,12 +21,16 @@ LOAD_CREDENTIAL = several(
     "LoadCredential",
     parse_loaded,
     "NAME:PATH of a file, folder or socket, read anew at each start; or a name in /etc/credstore.",
+    Change.RESTART,
+    Specifiers.TEXT,
 )
 IMPORT_CREDENTIAL = several(
     "Service",
     "ImportCredential",
     parse_imported,
     "Credentials of /etc/credstore and its kin by name or pattern*; `pattern*:x.` renames them.",
+    Change.RESTART,
+    Specifiers.TEXT,
 )
 _ENCRYPTED = {
     "SetCredentialEncrypted": "Credential encrypted to this machine, given in the unit.",

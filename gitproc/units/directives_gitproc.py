@@ -82,7 +82,7 @@ ON_RETRY: Directive[tuple[str, ...]] = Directive(
     Change.NONE,
     Support.ENFORCED,
     "Units started each time this one ends and is about to be restarted by itself.",
-    Specifiers.TEXT,
+    Specifiers.WORDS,
 )
 HEALTH_CHECK_URL = one(
     SECTION,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gitproc.units.directive import Change, Directive
+from gitproc.units.directive import Change, Directive, Specifiers
 from gitproc.units.directives_triggers import PATH_UNIT
 from gitproc.units.rows import flag, one, several
 from gitproc.units.timespan import parse_span
@@ -24,7 +24,7 @@ def parse_watched_path(value: str) -> tuple[str, ...]:
 
 
 def _path(name: str, doc: str) -> Directive[tuple[str, ...]]:
-    return several("Path", name, parse_watched_path, doc)
+    return several("Path", name, parse_watched_path, doc, specifiers=Specifiers.TEXT)
 
 
 PATH_EXISTS = _path("PathExists", "Start the unit while this exists.")

@@ -55,7 +55,7 @@ def parse_interface(text: str) -> str:
 
 
 def _listen(name: str, kind: str, doc: str) -> Directive[tuple[Listen, ...]]:
-    return several(_SECTION, name, parse_listen(kind), doc)
+    return several(_SECTION, name, parse_listen(kind), doc, specifiers=Specifiers.TEXT)
 
 
 def _size(name: str, doc: str) -> Directive[int]:
@@ -77,9 +77,15 @@ LISTEN_DATAGRAM = _listen("ListenDatagram", "datagram", "Address of a datagram s
 LISTEN_SEQUENTIAL_PACKET = _listen(
     "ListenSequentialPacket", "seqpacket", "Path or @NAME of a sequential packet socket."
 )
-LISTEN_FIFO = several(_SECTION, "ListenFIFO", parse_fifo, "Path of a FIFO.")
+LISTEN_FIFO = several(
+    _SECTION, "ListenFIFO", parse_fifo, "Path of a FIFO.", specifiers=Specifiers.TEXT
+)
 LISTEN_NETLINK = several(
-    _SECTION, "ListenNetlink", parse_netlink, "Netlink family, and a multicast group."
+    _SECTION,
+    "ListenNetlink",
+    parse_netlink,
+    "Netlink family, and a multicast group.",
+    specifiers=Specifiers.TEXT,
 )
 LISTENS: tuple[Directive[tuple[Listen, ...]], ...] = (
     LISTEN_STREAM,

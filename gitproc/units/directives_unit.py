@@ -57,7 +57,7 @@ def _dependency(
         Change.NONE,
         support,
         doc,
-        Specifiers.TEXT,
+        Specifiers.WORDS,
     )
 
 
@@ -73,7 +73,7 @@ def _install(
         Change.NONE,
         support,
         doc,
-        Specifiers.TEXT,
+        Specifiers.WORDS,
     )
 
 
@@ -122,7 +122,7 @@ JOINS_NAMESPACE_OF: Directive[tuple[str, ...]] = Directive(
     Change.RESTART,
     Support.ENFORCED,
     "Running units whose private /tmp, network and IPC it shares, where both ask for such.",
-    Specifiers.TEXT,
+    Specifiers.WORDS,
 )
 STOP_WHEN_UNNEEDED = flag(
     "Unit",
@@ -140,7 +140,7 @@ REQUIRES_MOUNTS_FOR: Directive[tuple[Condition, ...]] = Directive(
     Change.NONE,
     Support.ENFORCED,
     "Paths: fail the start while a file system of /etc/fstab on the way to one is not mounted.",
-    Specifiers.TEXT,
+    Specifiers.WORDS,
 )
 REFUSE_MANUAL_START = flag(
     "Unit",

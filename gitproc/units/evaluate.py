@@ -50,9 +50,7 @@ class _Rule(NamedTuple):
 
     target: str
     parse: Callable[[str], Any]
-    expands: bool
-    protects: bool
-    covers: bool
+    specifiers: Specifiers
     last: bool
     dependency: bool
     traced: bool
@@ -76,9 +74,7 @@ def evaluate(name: str, kind: str, fragment: str, settings: Assignments, host: H
         for (
             target,
             parse,
-            expands,
-            protects,
-            covers,
+            specifiers,
             last,
             dependency,
             traced,
@@ -97,11 +93,9 @@ def evaluate(name: str, kind: str, fragment: str, settings: Assignments, host: H
             if dependency and "@." in text:
                 text = _fill(text, name)
             try:
-                if expands and "%" in text:
-                    value = parse(
-                        expand(text, name, host, fragment=fragment, protect=protects, cover=covers)
-                    )
-                    if covers:
+                if "%" in text and specifiers is not Specifiers.NONE:
+                    value = parse(expand(text, name, host, fragment=fragment, how=specifiers))
+                    if specifiers is Specifiers.WHOLE:
                         value = bare(value)
                 else:
                     value = _parse_short(parse, text) if len(text) <= _SHORT else parse(text)
@@ -194,9 +188,7 @@ def _rule(target: str) -> _Rule:
     return _Rule(
         target,
         row.parse,
-        expands=row.specifiers is not Specifiers.NONE,
-        protects=row.specifiers is Specifiers.ESCAPED,
-        covers=row.specifiers is Specifiers.WHOLE,
+        row.specifiers,
         last=row.repeat is Repeat.LAST,
         dependency=dependency,
         traced=dependency or row.section == "Install",

@@ -42,10 +42,10 @@ def several(
     parse: Callable[[str], tuple[T, ...]],
     doc: str,
     change: Change = Change.RESTART,
-    specifiers: Specifiers = Specifiers.TEXT,
+    specifiers: Specifiers = Specifiers.WORDS,
     support: Support = Support.ENFORCED,
 ) -> Directive[tuple[T, ...]]:
-    """One list: assignments add up, an empty one starts over; empty by default."""
+    """One list, cut by `split_words`: assignments add up, an empty one starts over; empty by default."""
     return Directive(section, name, parse, (), Repeat.LIST, change, support, doc, specifiers)
 
 

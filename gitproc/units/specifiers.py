@@ -15,8 +15,10 @@ from typing import Any
 
 from gitproc.immutable import immutable
 from gitproc.pattern import pattern
+from gitproc.units.directive import Specifiers
 from gitproc.units.escaping import path_unescape, unescape
 from gitproc.units.names import split_name
+from gitproc.units.words import as_part
 
 _SPECIFIER = pattern(r"%([A-Za-z%])")
 _PROTECTED = pattern(r"[ \t\n\r\\'\";]")
@@ -98,20 +100,19 @@ def expand(
     host: Host,
     *,
     fragment: str = "",
-    protect: bool = False,
-    cover: bool = False,
+    how: Specifiers = Specifiers.TEXT,
 ) -> str:
     """`text` with the specifiers of unit `name` replaced; `fragment` is its file (`%y`, `%Y`).
 
-    With `protect` what is put in is C-escaped where needed, so that a value whose words are cut and
-    unescaped only afterwards (command lines, Environment=) gets it as one piece and unharmed. It is
-    not for lists whose words keep their backslashes: names of units and paths. For those `cover` has
-    what is put in keep out of their syntax, until `bare` takes the covers from what was parsed.
+    `how` it is put in: systemd cuts words first, we do it last. ESCAPED it is C-escaped where needed, so that
+    a value whose words are cut and unescaped only afterwards (command lines, Environment=) gets it as one
+    piece and unharmed. It is not for lists whose words keep their backslashes. In WORDS it stays in its word,
+    as `split_words` knows. WHOLE it keeps out of all syntax, until `bare` takes the covers from what was parsed.
     ValueError for an unknown specifier, or one this unit has nothing for.
     """
     if "%" not in text:
         return text
-    return _SPECIFIER.sub(partial(_replacement, name, host, fragment, protect, cover), text)
+    return _SPECIFIER.sub(partial(_replacement, name, host, fragment, how), text)
 
 
 def bare(value: Any) -> Any:
@@ -130,16 +131,18 @@ def of_instance(text: str) -> bool:
 
 
 def _replacement(
-    name: str, host: Host, fragment: str, protect: bool, cover: bool, match: re.Match[str]
+    name: str, host: Host, fragment: str, how: Specifiers, match: re.Match[str]
 ) -> str:
     letter = match[1]
     if letter == "%":
         return "%"
     of_host = _OF_HOST.get(letter)
     value = of_host(host) if of_host else _of_unit(letter, name, host, fragment)
-    if protect:
+    if how is Specifiers.ESCAPED:
         value = _PROTECTED.sub(lambda char: f"\\x{ord(char[0]):02x}", value)
-    if cover:
+    elif how is Specifiers.WORDS:
+        value = as_part(value)
+    elif how is Specifiers.WHOLE:
         if any(char in value for char in "\t\n\r"):
             raise ValueError(f"%{letter} stands for more than one line, or a tabulator")
         value = value.translate(_COVERS)

@@ -55,9 +55,23 @@ COMMAND = WordRules(unquote=True, cunescape=True, unescape_relax=True)
 ASSIGNMENTS = WordRules(unquote=True, cunescape=True)
 VARIABLE = WordRules(unquote=True, relax=True)
 
+# What cuts words, and the noncharacter (which no text holds) that stands for it until they are cut.
+_PARTS = {ord(char): 0xFDD0 + place for place, char in enumerate(WHITESPACE + "'\"")}
+_MEANT = {part: chr(char) for char, part in _PARTS.items()}
+
+
+def as_part(text: str) -> str:
+    """`text` so that it stays in one word, whatever is in it, in a value that `split_words` will cut."""
+    return text.translate(_PARTS)
+
 
 def split_words(text: str, rules: WordRules = LIST, separators: str = WHITESPACE) -> list[str]:
     """All words of `text`; WordError (a ValueError) for an open quote or a bad escape."""
+    words = _cut(text, rules, separators)
+    return words if text.isascii() else [word.translate(_MEANT) for word in words]
+
+
+def _cut(text: str, rules: WordRules, separators: str) -> list[str]:
     if rules.coalesce and separators == WHITESPACE and "\\" not in text:
         if "'" not in text and '"' not in text:
             return _PLAIN_WORD.findall(text)

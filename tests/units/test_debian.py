@@ -37,7 +37,7 @@ def test_all_common_values_are_read():
         for text, _ in values:
             given = text
             if row.specifiers is not Specifiers.NONE:
-                given = expand(text, "a@b.service", Host(), protect=True)
+                given = expand(text, "a@b.service", Host(), how=Specifiers.ESCAPED)
             try:
                 row.parse(given)
             except ValueError:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitproc.units.commands import ExecCommand
-from gitproc.units.directive import Directive
+from gitproc.units.directive import Directive, Specifiers
 from gitproc.units.directives import SECTIONS, TABLE
 from gitproc.units.environment import expand_argv, parse_environment_file
 from gitproc.units.escaping import escape, path_escape, path_unescape, unescape
@@ -92,9 +92,13 @@ def test_any_text_is_a_value_or_an_error_of_ours(section, data):
     assert value is None or hash(value) is not None
 
 
-@given(VALUE, st.sampled_from(["a.service", "a@b.service", "a-b@-.service"]), st.booleans())
-def test_specifiers_in_any_text(text, name, protect):
-    attempt(lambda: expand(text, name, Host(), fragment="/x/y", protect=protect))
+@given(
+    VALUE,
+    st.sampled_from(["a.service", "a@b.service", "a-b@-.service"]),
+    st.sampled_from(Specifiers),
+)
+def test_specifiers_in_any_text(text, name, how):
+    attempt(lambda: expand(text, name, Host(), fragment="/x/y", how=how))
 
 
 @given(VALUE)
@@ -173,7 +177,9 @@ def test_the_time_for_words_and_variables_grows_like_the_text(piece):
     grows_like_the_text(lambda text: parse_environment_file(f"A={text}"), piece)
     grows_like_the_text(parse_environment_file, f"{piece}\n")
     grows_like_the_text(lambda text: expand_argv(ExecCommand("/x", (text,)), {"A": "b"}), piece)
-    grows_like_the_text(lambda text: expand(text, "a@b.service", Host(), protect=True), piece)
+    grows_like_the_text(
+        lambda text: expand(text, "a@b.service", Host(), how=Specifiers.ESCAPED), piece
+    )
     grows_like_the_text(mangle, piece)
 
 

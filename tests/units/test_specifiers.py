@@ -9,10 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gitproc.units.commands import parse_command
+from gitproc.units.conditions import Condition
+from gitproc.units.device_access import DeviceRule
+from gitproc.units.directive import Specifiers
 from gitproc.units.mounts import BindMount, EmptyMount, MarkedPath
 from gitproc.units.names import escape
 from gitproc.units.own_directories import OwnDirectory
+from gitproc.units.parser import parse
+from gitproc.units.shares import ForDevice
 from gitproc.units.specifiers import Host, expand
+from gitproc.units.unit import Unit
 from tests.units.facts import cases, table
 from tests.units.trees import tree
 
@@ -80,7 +86,7 @@ def test_a_protected_value_stays_one_word_and_unharmed(text):
         return
     plain = expand("%I", name, HOST)
     assert plain == text
-    assert parse_command(expand("/bin/x %I '%I' %i", name, HOST, protect=True)).argv == (
+    assert parse_command(expand("/bin/x %I '%I' %i", name, HOST, how=Specifiers.ESCAPED)).argv == (
         "/bin/x",
         text,
         text,
@@ -113,3 +119,36 @@ def test_an_instance_that_is_more_than_one_line_does_not_fit_into_a_list_of_path
     assert units.resolve("t@a\\x0a-etc.service") is None
     [problem] = units.misfits("t@a\\x0a-etc.service")
     assert "more than one line" in problem.message
+
+
+@pytest.mark.parametrize(
+    "instance", ["a b", "a\tb", "a'b", 'a"b', "a\nb", "'a", "a\\b", "\u00e4 b"]
+)
+def test_what_an_instance_is_called_does_not_cut_a_word(instance):
+    """Words are cut before specifiers are put in: systemd's load-fragment.c."""
+    wanted_of = {
+        "Unit.Documentation=man:%I(1) x": (f"man:{instance}(1)", "x"),
+        "Unit.RequiresMountsFor=/v/%I": (Condition("Requires", "MountsFor", f"/v/{instance}"),),
+        "Service.DeviceAllow=/dev/%I r": (DeviceRule(f"/dev/{instance}", "r"),),
+        "Service.IODeviceWeight=/v/%I 5": (ForDevice(f"/v/{instance}", 5),),
+        "X-GitProc.RestartTriggers=conf/%I x": (f"conf/{instance}", "x"),
+    }
+    if instance.isprintable():
+        wanted_of["Service.SupplementaryGroups=x %I"] = ("x", instance)
+        wanted_of["Service.ExecSearchPath=/v/%I:/w"] = (f"/v/{instance}", "/w")
+    lines = "".join("[" + line.replace(".", "]\n", 1) + "\n" for line in wanted_of)
+    name = f"t@{escape(instance)}.service"
+    unit = Unit(name, "t@.service", parse(lines.encode(), "t@.service").settings, HOST)
+    for line, wanted in wanted_of.items():
+        assert unit.values[line.partition("=")[0]] == wanted
+
+
+@pytest.mark.parametrize("row", ["Unit]\nAfter", "Unit]\nWants", "Install]\nWantedBy", "Service]\nSockets",
+                                 "Service]\nPassEnvironment", "Service]\nIPAddressAllow"])  # fmt: skip
+def test_two_names_in_one_specifier_are_none(row):
+    good = {"PassEnvironment": "A", "IPAddressAllow": "1.1.1.1", "Sockets": "a.socket"}
+    one = good.get(row.partition("\n")[2], "a.service")
+    units = tree({"t@.service": f"[{row}=%I\n[Service]\nExecStart=/bin/true\n"})
+    assert units.misfits(f"t@{escape(one)}.service") == ()
+    [problem] = units.misfits(f"t@{escape(f'{one} {one}')}.service")
+    assert f"{one} {one}" in problem.message
