@@ -64,7 +64,7 @@ def _make(asked: Mapping[Directive[Any], Any]) -> Iterator[tuple[str, bytes]]:
         (asked[s.PROTECT_KERNEL_LOGS], _all_of("syslog")),
         (asked[s.PROTECT_CLOCK], _all_of(*members("@clock"))),
         (asked[s.PRIVATE_DEVICES], _all_of(*members("@raw-io"))),
-        (asked[s.PROTECT_HOSTNAME] != "no", _all_of("sethostname", "setdomainname")),
+        (asked[s.PROTECT_HOSTNAME] == "yes", _all_of("sethostname", "setdomainname")),
     ):
         if wanted:
             yield "SECCOMP", _denying(rules)

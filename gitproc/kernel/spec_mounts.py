@@ -16,11 +16,14 @@ from gitproc.kernel.launch_environment import (
     real_paths,
 )
 from gitproc.kernel.spec_credentials import folder_of, folder_of_all, has_credentials
+from gitproc.units import directives as d
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.sandbox_mounts import Surroundings, entries_of, root_of
 from gitproc.units.sandbox_rules import has_own_mounts, shows_other_mounts
+from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 
+_NOTIFYING = (ServiceType.NOTIFY, ServiceType.NOTIFY_RELOAD)
 _COVERS = {"dir": stat.S_IFDIR, "reg": stat.S_IFREG, "chr": stat.S_IFCHR}
 
 
@@ -35,8 +38,10 @@ def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool, main: bool)
     own = [path for row in rows for path in real_paths(unit, context, row)]
     private = [private_root(context, row) for row in rows if is_private(unit, row)]
     needed = [context.notify_socket, os.path.dirname(context.tree)]
-    hidden = []
+    hidden: list[str] = []
+    seen = [context.notify_socket] if unit[d.TYPE] in _NOTIFYING else []
     if has_credentials(unit):
+        seen.append(folder_of(unit, context))
         needed.append(folder_of(unit, context))
         private.append(folder_of_all(context))
     else:
@@ -56,6 +61,8 @@ def mounts_of(unit: Unit, context: LaunchContext, *, confined: bool, main: bool)
         "entries": [tuple(entry) for entry in entries],
         "hidden": context.covers,
     }
+    if seen:
+        wanted["seen"] = seen
     if root := root_of(unit, main=main):
         wanted["root"] = root
     if unit[sandbox.MOUNT_FLAGS]:

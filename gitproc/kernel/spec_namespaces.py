@@ -10,14 +10,14 @@ from gitproc.kernel.spec_mounts import mounts_of
 from gitproc.units import directives as d
 from gitproc.units import directives_gitproc as own
 from gitproc.units import directives_sandbox as sandbox
-from gitproc.units.sandbox_rules import OWN_MOUNTS
+from gitproc.units.sandbox_rules import OWN_MOUNTS, OWN_NETWORK
 from gitproc.units.unit import Unit
 
 _KEYS = frozenset(
     row.key
     for row in (
         *OWN_MOUNTS,
-        sandbox.NETWORK_NAMESPACE_PATH,
+        *OWN_NETWORK,
         sandbox.IPC_NAMESPACE_PATH,
         sandbox.PROTECT_HOSTNAME,
         sandbox.PRIVATE_USERS,

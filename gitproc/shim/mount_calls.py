@@ -20,7 +20,7 @@ _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE, _AT_NO_AUTOMOUNT = -100, 0x1000, 0x800
 _CLOEXEC = os.O_CLOEXEC
 _FROM_FD, _TO_FD = 0x4, 0x40  # MOVE_MOUNT_{F,T}_EMPTY_PATH
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
-_NO_SYMLINKS = 0x04
+_NO_XDEV, _NO_SYMLINKS = 0x01, 0x04
 _MNT_DETACH = 2
 
 RDONLY, NOSUID, NODEV, NOEXEC, STRICTATIME = 1, 2, 4, 8, 0x20
@@ -108,15 +108,33 @@ def new_file_system(kind: str, options: str = "", attributes: int = 0) -> int:
         os.close(context)
 
 
-def open_plain(path: str) -> int:
-    """An O_PATH descriptor of a path on which no link may be; OSError (ELOOP) where there is one."""
-    how = _How(os.O_PATH | _CLOEXEC, 0, _NO_SYMLINKS)
+def open_plain(path: str, below: int = _AT_FDCWD, *, same_mount: bool = False) -> int:
+    """An O_PATH descriptor of a path on which no link may be; OSError (ELOOP) where there is one.
+
+    `below`: the folder that a relative path begins at; `same_mount`: nothing may be mounted on the way (EXDEV).
+    """
+    how = _How(os.O_PATH | _CLOEXEC, 0, _NO_SYMLINKS | (_NO_XDEV if same_mount else 0))
     try:
-        return _call(
-            _NR_OPENAT2, _AT_FDCWD, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)
-        )
+        return _call(_NR_OPENAT2, below, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how))
     except OSError as error:
         raise OSError(error.errno, os.strerror(error.errno or 0), path) from None
+
+
+def is_mount_point(path: str) -> bool:
+    """Whether something is mounted at an absolute path without links, which is there."""
+    above, _, name = path.rpartition("/")
+    if not name:
+        return True
+    folder = open_plain(above or "/")
+    try:
+        os.close(open_plain(name, folder, same_mount=True))
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return True
+    finally:
+        os.close(folder)
+    return False
 
 
 def change_root(mount: int) -> None:

@@ -1,11 +1,12 @@
 """Which mounts are made of a sandbox's entries: sorted, each place once, only what changes something. Pure.
 
 An entry is (path, kind, optional, source, options). Kinds that put something there: "bind", "bind-ro",
-"bind-flat", "bind-flat-ro" (without what is mounted below the source), "tmpfs", "dev", "proc", "cgroup",
-"mqueue", and "hide" (an inaccessible node). Kinds that say how what is there may be used: "ro", "rw", "noexec",
-"exec". A "link" (to its source) is no mount, and none of these here.
+"bind-flat", "bind-flat-ro" (without what is mounted below the source), "tmpfs", "dev", "sysfs", "proc", "cgroup",
+"mqueue", "hide" (an inaccessible node), and "bind-bare", "tmpfs-bare" (only where nothing is mounted). Kinds that say
+how what is there may be used: "ro", "rw", "noexec", "exec". A "link" (to its source) is no mount, and none of these.
 The rules are systemd's: for one place the stricter word counts, and what is hidden has nothing below it; a
-place is used as the nearest one above it that says so.
+place is used as the nearest one above it that says so. What is put into a place that is not to be executed is not
+to be either: that is the manual's, where systemd's code forgets it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     Entry = tuple[str, str, bool, str, str]
 
 CONTENTS = (
-    "hide", "bind-ro", "bind", "bind-flat-ro", "bind-flat", "tmpfs", "dev", "proc", "cgroup", "mqueue"
+    "hide", "bind-flat-ro", "bind-flat", "bind-ro", "bind", "dev", "sysfs", "bind-bare", "proc", "cgroup", "tmpfs",
+    "tmpfs-bare", "mqueue",
 )  # fmt: skip
 """What may be put into a place; the first of these wins where several are."""
+_IMPLIED = "sysfs"  # not asked for by its path, so it is no reason to write there
 
 
 class Point:
@@ -68,13 +71,13 @@ def _point(parts: tuple[str, ...], entries: list[Entry], around: Point | None) -
     kinds = {entry[1] for entry in entries}
     for kind in CONTENTS:
         if kind in kinds:
-            # Of two of a kind the later one was said later.
-            point.content = [entry for entry in entries if entry[1] == kind][-1]
+            point.content = next(entry for entry in entries if entry[1] == kind)
             break
     point.optional = all(entry[2] for entry in entries)
     content = point.content[1] if point.content else ""
-    inherited = around is not None and around.read_only and not content
-    point.read_only = "ro" in kinds or content.endswith("-ro") or (inherited and "rw" not in kinds)
+    inherited = around is not None and around.read_only and content in ("", _IMPLIED)
+    said = "ro" in kinds or any(kind.endswith("-ro") for kind in kinds)
+    point.read_only = said or (inherited and "rw" not in kinds)
     point.no_exec = "noexec" in kinds or (
         around is not None and around.no_exec and "exec" not in kinds
     )

@@ -12,22 +12,32 @@ import errno
 import os
 import stat
 
-from gitproc.shim import directories, places, private_devices
+from gitproc.shim import directories, places, private_devices, private_sysfs
 from gitproc.shim import mount_calls as calls
 from gitproc.shim.mount_order import CONTENTS, Point, points
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gitproc.shim.mount_order import Entry
     from gitproc.shim.setup import Setup
 
 _MS_PRIVATE, _MS_SLAVE, _MS_SHARED = 1 << 18, 1 << 19, 1 << 20
 _PROPAGATION = {"private": _MS_PRIVATE, "shared": _MS_SHARED}
 _API_ATTRIBUTES = calls.NOSUID | calls.NODEV | calls.NOEXEC
-_BINDS = ("bind", "bind-ro", "bind-flat", "bind-flat-ro")
-_MADE = (*_BINDS, "tmpfs", "proc", "cgroup", "dev")  # whose place is made where it is missing
+_BINDS = ("bind", "bind-ro", "bind-flat", "bind-flat-ro", "bind-bare")
+_MADE = (
+    *_BINDS,
+    "tmpfs",
+    "tmpfs-bare",
+    "proc",
+    "sysfs",
+    "cgroup",
+    "dev",
+)  # whose place is made where it is missing
 _WRITABLE = ("rw", "bind", "bind-flat")  # although what is around may be read-only
-_TMPFS_OPTIONS = "mode=0755,size=10%,nr_inodes=1m"
+_TMPFS_OPTIONS = "mode=0755,size=10%,nr_inodes=400k"
 
 
 def build(setup: Setup) -> None:
@@ -38,11 +48,13 @@ def build(setup: Setup) -> None:
     if not setup.have_own(calls.CLONE_NEWNS, "mounts"):
         return
     before = os.umask(0)
-    builder = _Builder(wanted["hidden"])
+    builder = _Builder(wanted["hidden"], setup.warn)
     try:
+        there = [path for path in wanted.get("seen", ()) if os.path.lexists(path)]
         builder.build(
             wanted.get("root", ""), wanted["entries"], wanted.get("propagation", "shared")
         )
+        _see(there)
     except OSError as error:
         if not error.filename and builder.at:
             raise OSError(error.errno, error.strerror, builder.at) from None
@@ -51,15 +63,24 @@ def build(setup: Setup) -> None:
         os.umask(before)
 
 
+def _see(paths: list[str]) -> None:
+    for path in paths:
+        if not os.path.lexists(path):
+            raise OSError(errno.EACCES, "the unit needs it, and makes it inaccessible", path)
+
+
 class _Builder:
     """`hidden`: folder of the nodes that cover what is inaccessible. `at`: the path that is being worked on."""
 
-    def __init__(self, hidden: str) -> None:
+    def __init__(self, hidden: str, warn: Callable[[str], None]) -> None:
         self.at = ""
         self._hidden = hidden
+        self._warn = warn
         self._covers: dict[str, int] = {}
         self._sources: dict[str, list[int]] = {}
         self._devices: dict[str, int] = {}
+        self._sysfs: tuple[int, private_sysfs.Below] = (-1, [])
+        self._later: list[str] = []  # what has to be there once all is in its place
         self._filled = -1  # a /dev that is read-only once all is in it
         self._writable: list[str] = []
         self._old_roots = 0
@@ -83,6 +104,7 @@ class _Builder:
         for path, _, _, target, _ in links:
             self.at = path
             directories.link(target, path)
+        self._find_later(tree)
         for _ in range(self._old_roots):
             calls.leave_old_root()
         if self._filled >= 0:
@@ -100,6 +122,8 @@ class _Builder:
                 self._covers[kind] = calls.open_plain(f"{self._hidden}/{kind}")
         if "dev" in kinds:
             self._devices = private_devices.take()
+        if "sysfs" in kinds:
+            self._sysfs = private_sysfs.take(self._warn)
         return [(entry, self._take_source(entry)) for entry in entries if entry[1] in _BINDS]
 
     def _take_source(self, entry: Entry) -> places.Place:
@@ -142,6 +166,8 @@ class _Builder:
         for entry in entries:
             if any(entry[0].startswith(above) for above in filled if entry[0] != above):
                 found.append((entry, places.Place(entry[0], 0, [])))
+                if entry[1] not in CONTENTS and not entry[2]:
+                    self._later.append(entry[0])
             else:
                 found.append((entry, places.find(entry[0])))
         self._writable = [place.path for entry, place in found if entry[1] in _WRITABLE]
@@ -179,6 +205,8 @@ class _Builder:
         if kind == "hide":
             self._hide(point)
             return
+        if kind.endswith("-bare") and self._has_mount(point.path):
+            return
         mount = self._mount_of(point.content)
         if kind in _MADE and point.path != "/":
             found = places.find(point.path)
@@ -193,14 +221,32 @@ class _Builder:
             if kind == "dev":
                 private_devices.fill(mount, self._devices)
                 self._filled = os.dup(mount)
+            if kind == "sysfs":
+                private_sysfs.fill(mount, self._sysfs[1])
             os.close(place)
         os.close(mount)
+
+    def _has_mount(self, path: str) -> bool:
+        found = places.find(path)
+        return not found.missing and calls.is_mount_point(found.path)
+
+    def _find_later(self, tree: list[Point]) -> None:
+        hidden = [
+            x.path.rstrip("/") + "/"
+            for x in tree
+            if x.content is not None and x.content[1] == "hide"
+        ]
+        for path in self._later:
+            if not any(path.startswith(above) for above in hidden) and places.find(path).missing:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
     def _mount_of(self, content: Entry) -> int:
         _, kind, _, source, options = content
         if kind in _BINDS:
             return self._sources[source].pop()
-        if kind == "tmpfs":
+        if kind == "sysfs":
+            return self._sysfs[0]
+        if kind.startswith("tmpfs"):
             merged = f"{_TMPFS_OPTIONS},{options}"
             return calls.new_file_system("tmpfs", merged, calls.NODEV | calls.STRICTATIME)
         if kind == "dev":

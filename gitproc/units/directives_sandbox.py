@@ -66,9 +66,12 @@ PRIVATE_PIDS = flag(
     False,
     "Run in a PID namespace of its own, under a small init (not with Type=forking).",
 )
-PRIVATE_NETWORK = _flag("PrivateNetwork", "A network namespace with loopback alone.")
+PRIVATE_NETWORK = _flag(
+    "PrivateNetwork",
+    "A network namespace with loopback alone, and mounts with a /sys that shows it.",
+)
 PRIVATE_IPC = _flag("PrivateIPC", "System V and POSIX IPC of its own.")
-PRIVATE_MOUNTS = _flag("PrivateMounts", "Mounts of its own.")
+PRIVATE_MOUNTS = _flag("PrivateMounts", "Mounts of its own; no: not for another network's /sys.")
 PRIVATE_USERS = _word(
     "PrivateUsers",
     one_of("self", "identity", "full"),
@@ -82,7 +85,7 @@ NETWORK_NAMESPACE_PATH = _word(
     "NetworkNamespacePath",
     parse_path,
     "",
-    "Network namespace to join.",
+    "Network namespace to join; mounts as with PrivateNetwork=.",
     specifiers=Specifiers.TEXT,
 )
 IPC_NAMESPACE_PATH = _word(

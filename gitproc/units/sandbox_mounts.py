@@ -14,6 +14,7 @@ from gitproc.immutable import NamedTuple
 from gitproc.units import directives_sandbox as sandbox
 from gitproc.units.directive import Directive
 from gitproc.units.mounts import MarkedPath
+from gitproc.units.sandbox_rules import has_own_network
 from gitproc.units.unit import Unit
 
 T = TypeVar("T")
@@ -84,10 +85,22 @@ _SYSTEM = {
         *(Entry(path, "rw", True) for path in _HOMES),
     ),
 }
+_API = (
+    Entry("/proc", "proc"),
+    Entry("/sys", "bind-bare", source="/sys"),
+    Entry("/dev", "bind-bare", source="/dev"),
+    Entry("/run", "tmpfs-bare", options="mode=0755,nosuid"),
+)
+_PROTECTING = (
+    sandbox.PROTECT_CONTROL_GROUPS,
+    sandbox.PROTECT_KERNEL_TUNABLES,
+    sandbox.PROTECT_PROC,
+    sandbox.PROC_SUBSET,
+    sandbox.PRIVATE_PIDS,
+)
 _TMP = "mode=1777,nosuid"
 _PRIVATE = "mode=0755,nosuid,noexec"
 _CONTENTS = ("bind", "tmpfs")
-_FILLS = (*_CONTENTS, "dev", "proc")
 
 
 def entries_of(
@@ -99,9 +112,9 @@ def entries_of(
     one of ExecStart=.
     """
     root = root_of(unit, main=main)
-    found = _own_tmp(unit, around) if confined else []
-    found += _binds(unit)
+    found = _binds(unit)
     if confined:
+        found += _own_tmp(unit, around)
         found += _kernel(unit)
         found += _home(unit[sandbox.PROTECT_HOME])
         found += _SYSTEM[unit[sandbox.PROTECT_SYSTEM]]
@@ -109,8 +122,8 @@ def entries_of(
         for path in () if root else around.private:
             found += [Entry(path, "tmpfs", options=_PRIVATE), Entry(path, "ro")]
         found += [Entry(path, "hide", True) for path in around.hidden]
-    if root:
-        found += _api(unit, found)
+    if _has_api(unit, found, root, confined=confined):
+        found += _API
     found += _needed(found, around, root)
     return found
 
@@ -122,18 +135,14 @@ def root_of(unit: Unit, *, main: bool = True) -> str:
     return "" if root == "/" or others else root
 
 
-def _api(unit: Unit, others: list[Entry]) -> list[Entry]:
-    """What a root has of the host's, where nothing else is put."""
-    if unit.has(sandbox.MOUNT_API_VFS) and not unit[sandbox.MOUNT_API_VFS]:
-        return []
-    filled = {entry.path for entry in others if entry.kind.startswith(_FILLS)}
-    found = (
-        Entry("/proc", "proc"),
-        Entry("/sys", "bind", source="/sys"),
-        Entry("/dev", "bind", source="/dev"),
-        Entry("/run", "tmpfs", options="mode=0755,nosuid"),
-    )
-    return [entry for entry in found if entry.path not in filled]
+def _has_api(unit: Unit, others: list[Entry], root: str, *, confined: bool) -> bool:
+    """Whether another root has what a root has of the host's: to be protected, it has to be there."""
+    if confined and any(
+        directive.of(unit.values) != directive.default for directive in _PROTECTING
+    ):
+        return bool(root) or any(x.path == "/" and x.kind.startswith(_CONTENTS) for x in others)
+    wanted = unit[sandbox.MOUNT_API_VFS] or not unit.has(sandbox.MOUNT_API_VFS)
+    return bool(root) and wanted
 
 
 def _binds(unit: Unit) -> list[Entry]:
@@ -173,6 +182,8 @@ def _kernel(unit: Unit) -> list[Entry]:
         found.append(Entry("/proc", "proc", options=",".join(proc)))
     if unit[sandbox.PRIVATE_DEVICES]:
         found.append(Entry("/dev", "dev"))
+    if has_own_network(unit.values):
+        found.append(Entry("/sys", "sysfs"))
     if unit[sandbox.PRIVATE_IPC] or unit[sandbox.IPC_NAMESPACE_PATH]:
         found.append(Entry("/dev/mqueue", "mqueue", True))
     for directive, entries in (
@@ -182,7 +193,7 @@ def _kernel(unit: Unit) -> list[Entry]:
     ):
         if unit[directive]:
             found += entries
-    if unit[sandbox.PROTECT_HOSTNAME] != "no":
+    if unit[sandbox.PROTECT_HOSTNAME] == "yes":
         found += _HOST_NAME
     groups = unit[sandbox.PROTECT_CONTROL_GROUPS]
     if groups in ("private", "strict"):

@@ -48,6 +48,8 @@ OWN_MOUNTS = (
 )
 """Settings each of which gives a service a mount namespace."""
 
+OWN_NETWORK = (sandbox.PRIVATE_NETWORK, sandbox.NETWORK_NAMESPACE_PATH)
+"""Settings each of which puts a service into another network."""
 SETTLED_BY = frozenset(
     x.key for x in (sandbox.DYNAMIC_USER, sandbox.PRIVATE_DEVICES, sandbox.PROTECT_CLOCK)
 )
@@ -102,9 +104,19 @@ def capabilities_left(values: Mapping[str, Any]) -> frozenset[str]:
     return left.difference(*(taken for key, taken in _TAKEN.items() if values.get(key)))
 
 
+def has_own_network(values: Mapping[str, Any]) -> bool:
+    """Whether a service is in another network than the host's."""
+    return any(directive.of(values) for directive in OWN_NETWORK)
+
+
 def has_own_mounts(values: Mapping[str, Any]) -> bool:
-    """Whether a service gets a mount namespace: asked for, or needed by what is."""
-    return any(directive.of(values) != directive.default for directive in OWN_MOUNTS)
+    """Whether a service gets a mount namespace: asked for, or needed by what is.
+
+    A network of its own needs a /sys that shows it, unless PrivateMounts= is said to be off.
+    """
+    if any(directive.of(values) != directive.default for directive in OWN_MOUNTS):
+        return True
+    return sandbox.PRIVATE_MOUNTS.key not in values and has_own_network(values)
 
 
 def shows_other_mounts(values: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ _GROUPS = (
 )
 _OF_UNIT = "JoinsNamespaceOf="
 API = "test -e /proc/self/stat && test -c /dev/null && test -d /sys/kernel"
+HOST_NAME = "hostname {unique} && echo {unique}-too >/proc/sys/kernel/hostname"
 _PUT_TOGETHER = "TemporaryFileSystem=/\nBindReadOnlyPaths=/usr /bin /lib -/lib64 /proc /dev"
 TREE = "RootDirectory={root}/tree\nBindReadOnlyPaths=/usr /bin /lib -/lib64"
 
@@ -150,6 +151,13 @@ GRANTED = [
     ("InaccessiblePaths=/var", "InaccessiblePaths=", "test -d /var/lib"),
     ("PrivateUsers=yes", "User=nobody", 'test "$(id -u)" = 65534'),
     ("PrivateTmp=yes", "BindPaths={root}/w:/tmp", "test ! -k /tmp"),
+    ("PrivateTmp=yes", "BindPaths={root}/w:/tmp:norbind", "test ! -k /tmp"),
+    ("", "BindPaths={root}/program:{root}/input {root}/connect.py:{root}/input", "test -x {root}/input"),
+    ("TemporaryFileSystem=/dev", "PrivateDevices=yes", "test -c /dev/null"),
+    (f"{TREE}\nMountAPIVFS=no\nTemporaryFileSystem=/dev /sys /proc", "MountAPIVFS=yes", API),
+    (f"{TREE}\nMountAPIVFS=no", "ProtectKernelTunables=yes", f"{API} && ! test -w /sys/kernel"),
+    (f"{TREE}\nMountAPIVFS=no", "ProtectControlGroups=yes", API),
+    ("ProtectHostname=yes\nPrivateMounts=yes", "ProtectHostname=private", HOST_NAME),
     (TREE, "PrivateDevices=yes", "test -c /dev/null && ! test -e /dev/kmsg"),
     (TREE, "ProtectKernelModules=yes", "! ls /usr/lib/modules/{unique}"),
     (TREE, "ProtectKernelLogs=yes", "! dd if=/dev/kmsg count=0 status=none"),
@@ -187,6 +195,9 @@ FAILURES = [
     ("RootDirectory=/no/such", 226),
     ("NetworkNamespacePath=/no/such", 225),
     ("IPCNamespacePath=/no/such", 226),
+    ("PrivateTmp=yes\nReadWritePaths=/tmp/none", 226),
+    ("SetCredential=a:b\nInaccessiblePaths=/run", 226),
+    ("Type=notify\nInaccessiblePaths=/run -{root}/run", 226),
     ("ReadOnlyPaths=-/no/such -/nor/such\nBindPaths=-/no/such:/x\nInaccessiblePaths=-/no/such", 0),
 ]
 

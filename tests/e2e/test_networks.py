@@ -19,8 +19,9 @@ UP = 1
 LINK_LOCAL = "fe80:"  # the kernel adds such a one when the link has come up, some time after that
 #: What a program finds around it, without netlink.
 PROBE = """
-import fcntl, json, socket, struct, time
+import fcntl, json, os, socket, struct, time
 found = {}
+seen = [name for name in os.listdir('/sys/class/net') if os.path.isdir('/sys/class/net/' + name)]
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:
     for _, name in socket.if_nameindex():
         try:
@@ -28,9 +29,10 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:
             found[name] = socket.inet_ntoa(answer[20:24])
         except OSError:
             found[name] = ''
-print(json.dumps(found), flush=True)
+print(json.dumps([found, sorted(seen)]), flush=True)
 time.sleep(1000)
 """
+CONFINED = "ProtectSystem=strict\nProtectKernelTunables=yes\nProtectControlGroups=yes"
 RUN = "/usr/bin/python3 -I -S ${GITPROC_TREE}/probe.py"
 
 
@@ -97,13 +99,15 @@ def test_a_service_sees_the_network_it_is_put_into_and_no_other(machine, named):
         "joined": service(RUN, "PrivateNetwork=yes", joins),
         "apart": service(RUN, "PrivateNetwork=yes"),
         "plain": service(RUN),
+        "shared-mounts": service(RUN, "PrivateNetwork=yes\nPrivateMounts=no"),
+        "confined": service(RUN, f"NetworkNamespacePath=/run/netns/{named}\n{CONFINED}"),
     }
     machine.deploy({f"{name}.service": text for name, text in units.items()})
     pids = machine.pids()
-    said = {
-        name: json.loads(until(lambda name=name: machine.log(name), f"{name} speaks"))
-        for name in units
-    }
+    said, in_sys = {}, {}
+    for name in units:
+        told = until(lambda name=name: machine.log(name), f"{name} speaks")
+        said[name], in_sys[name] = json.loads(told)
 
     seen = of_process(pids["named"])
     assert seen == interfaces(named)
@@ -117,12 +121,18 @@ def test_a_service_sees_the_network_it_is_put_into_and_no_other(machine, named):
         assert said[name] == {"lo": "127.0.0.1"}
     networks = {name: number(f"/proc/{pid}/ns/net") for name, pid in pids.items()}
     assert networks["alone"] == networks["joined"]
-    assert len(set(networks.values())) == 4
+    assert len({networks[name] for name in ("named", "alone", "apart", "plain")}) == 4
 
     with IPRoute() as here:
         ours = {x.get_attr("IFLA_IFNAME") for x in here.get_links()}
     assert said["plain"].keys() == ours == {name for _, name in socket.if_nameindex()}
     assert "inner" not in ours
+
+    # /sys shows the interfaces of the same network, unless the service has the host's mounts.
+    assert in_sys == {
+        "named": ["inner", "lo"], "confined": ["inner", "lo"], "alone": ["lo"], "joined": ["lo"], "apart": ["lo"],
+        "plain": sorted(ours), "shared-mounts": sorted(ours),
+    }  # fmt: skip
 
     # What is put into a network while it is used is there for all that share it, and goes with the last of them.
     with NetNS(f"/proc/{pids['alone']}/ns/net", flags=0) as there:

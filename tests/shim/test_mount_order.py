@@ -32,6 +32,13 @@ CASES = [
     (["/ noexec", "/m bind"], ["/ - rw noexec", "/m bind rw noexec"]),
     (["/m bind-ro", "/m bind"], ["/ - rw", "/m bind-ro ro"]),
     (["/t tmpfs", "/t/x bind", "/t ro"], ["/ - rw", "/t tmpfs ro", "/t/x bind rw"]),
+    (["/dev tmpfs", "/dev dev"], ["/ - rw", "/dev dev rw"]),
+    (["/sys tmpfs", "/sys bind-bare", "/sys sysfs"], ["/ - rw", "/sys sysfs rw"]),
+    (["/run tmpfs", "/run tmpfs-bare"], ["/ - rw", "/run tmpfs rw"]),
+    (["/m bind", "/m bind-flat"], ["/ - rw", "/m bind-flat rw"]),
+    (["/m bind-ro", "/m bind-flat"], ["/ - rw", "/m bind-flat ro"]),
+    (["/ ro", "/sys sysfs"], ["/ - ro", "/sys sysfs ro"]),  # nobody said that it is to be written
+    (["/ ro", "/sys rw", "/sys sysfs"], ["/ - ro", "/sys sysfs rw"]),
     (["/ tmpfs", "/usr bind-ro"], ["/ tmpfs rw", "/usr bind-ro ro"]),
 ]
 
@@ -44,9 +51,9 @@ def test_what_is_left_of_the_entries(entries, wanted):
     assert [repr(point) for point in backwards] == wanted
 
 
-def test_the_last_of_two_binds_counts():
+def test_the_first_of_two_binds_counts():
     one, two = ("/m", "bind", False, "/one", ""), ("/m", "bind", False, "/two", "")
-    assert points([one, two])[1].content == two
+    assert points([one, two])[1].content == one
 
 
 def test_a_place_may_be_missing_if_all_say_so():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from pathlib import Path
@@ -27,15 +28,29 @@ def covers(tmp_path):
 @pytest.fixture
 def see(client, covers):
     """Runs a script within mounts: its output and end; or the step that failed and why."""
-    count = 0
+    return seeing(client, covers)
 
-    def run(script, *entries, root="", **spec):
-        nonlocal count
-        count += 1
+
+@pytest.fixture
+def see_from(shims, covers):
+    """The same, where a command line brought the shim to; and what hears the shim."""
+
+    def make(*prefix):
+        client = shims(prefix=list(prefix)).connect()
+        return seeing(client, covers), client
+
+    return make
+
+
+def seeing(client, covers):
+    numbers = itertools.count()
+
+    def run(script, *entries, root="", seen=(), **spec):
         full = [(str(x[0]), *x[1:], *(False, "", "")[len(x) - 2 :]) for x in entries]
-        mounts = {"hidden": covers, "entries": full, "root": root}
+        mounts = {"hidden": covers, "entries": full, "root": root, "seen": [*map(str, seen)]}
         client.kept.clear()
-        text, end = client.run(f"m{count}", f"exec 2>&1; {script}", mounts=mounts, **spec)
+        script = f"exec 2>&1; {script}"
+        text, end = client.run(f"m{next(numbers)}", script, mounts=mounts, **spec)
         failed = [x for x in client.kept if x[0] == "setup_failed"]
         return (failed[0][2], failed[0][4]) if failed else (text, end[1])
 
@@ -238,3 +253,83 @@ def test_what_cannot_be_mounted_is_named(see, tmp_path):
     ):
         step, why = see("true", *entries, root=root)
         assert (step, str(named) in why) == ("NAMESPACE", True), why
+
+
+SYS = ("/sys", "sysfs")
+NETWORK = "stat -c %d /sys; ls /sys/class/net"
+
+
+def test_a_sys_shows_the_network_of_the_process_and_all_that_is_mounted_below(see_from):
+    see, _ = see_from("unshare", "--net")
+    here = f"{Path('/sys').stat().st_dev}\n"
+    names = sorted(x.name for x in Path("/sys/class/net").iterdir())
+    groups = "ls -A /sys/fs/cgroup"
+    assert see(NETWORK)[0].split() == [here.strip(), *names]
+    device, *found = see(NETWORK, SYS)[0].split()
+    assert found == ["lo"] and device != here.strip()
+    assert see(groups, SYS) == see(groups)
+    entries = [("/", "ro"), ("/sys/fs/cgroup", "rw", True)]
+    text, _ = see(
+        f"test -w /sys/kernel || {NETWORK}; test -w /sys/fs/cgroup && {groups}", SYS, *entries
+    )
+    assert text.split() == [device, "lo", *see(groups)[0].split()]
+    assert see("ls /sys", SYS, ("/sys", "hide")) == ("", 0)
+
+
+def test_a_sys_that_is_read_only_stays_so(see_from):
+    see, _ = see_from(
+        "unshare", "--net", "--mount", "sh", "-c", 'mount -o remount,bind,ro /sys && exec "$@"', "x"
+    )
+    assert see("ls /sys/class/net; test -w /sys/kernel || echo read-only", SYS)[0].split() == [
+        "lo",
+        "read-only",
+    ]
+
+
+def test_where_no_sys_may_be_mounted_it_is_the_hosts(see_from):
+    see, client = see_from("unshare", "--user", "--map-root-user")
+    assert see(NETWORK, SYS) == see(NETWORK)
+    see("true", SYS)
+    assert "/sys shows the host's network interfaces" in client.expect("warning", 3)[2]
+
+
+def test_a_root_keeps_what_is_mounted_in_it(see_from, tmp_path):
+    root = tmp_path / "root"
+    for name in ("usr", "bin", "lib", "lib64", "dev", "run", "sys"):
+        (root / name).mkdir(parents=True)
+    own = " && ".join(
+        f"mount -t tmpfs x {root}/{x} && touch {root}/{x}/own" for x in ("dev", "run")
+    )
+    see, _ = see_from("unshare", "--mount", "sh", "-c", f'{own} && exec "$@"', "x")
+    entries = [(f"/{x}", "bind-ro", True, f"/{x}") for x in ("usr", "bin", "lib", "lib64")]
+    entries += [(f"/{x}", "bind-bare", False, f"/{x}") for x in ("dev", "sys")]
+    entries += [("/run", "tmpfs-bare", False, "")]
+    assert see("ls /dev /run; ls -d /sys/kernel", *entries, root=str(root))[0].split() == [
+        "/dev:", "own", "/run:", "own", "/sys/kernel",
+    ]  # fmt: skip
+    assert see("ls /dev", *entries, ("/dev", "tmpfs"), root=str(root))[0].split() == ["own"]
+    text, _ = see("touch /run/x && ls /run", *entries, ("/run", "tmpfs"), root=str(root))
+    assert text.split() == ["x"]
+
+
+def test_what_a_service_needs_may_not_be_hidden(see, tmp_path):
+    """Not even by a link to it."""
+    (tmp_path / "folder").mkdir()
+    needed = tmp_path / "folder" / "credentials"
+    needed.mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    for hidden in ("folder", "link"):
+        step, why = see("true", (tmp_path / hidden, "hide"), seen=[needed])
+        assert (step, str(needed) in why) == ("NAMESPACE", True)
+    assert see("true", (tmp_path / "folder", "ro"), seen=[needed, tmp_path / "never"]) == ("", 0)
+
+
+@pytest.mark.parametrize("kind", ["rw", "ro", "exec", "noexec"])
+def test_a_place_has_to_be_in_what_is_put_around_it(see, tmp_path, kind):
+    """Also where a word about it changes nothing."""
+    (tmp_path / "there").mkdir()
+    missing = (tmp_path / "there", kind)
+    step, why = see("true", (tmp_path, "tmpfs"), missing)
+    assert (step, str(tmp_path / "there") in why) == ("NAMESPACE", True)
+    assert see("true", (tmp_path, "tmpfs"), (*missing, True)) == ("", 0)
+    assert see("true", (tmp_path, "hide"), (tmp_path / "nowhere", kind)) == ("", 0)

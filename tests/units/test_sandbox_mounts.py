@@ -9,20 +9,25 @@ import pytest
 from gitproc.shim.mount_order import points
 from gitproc.units.diagnostics import Location
 from gitproc.units.sandbox_mounts import Surroundings, entries_of
+from gitproc.units.sandbox_rules import has_own_mounts
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Setting, Unit
 
 AROUND = Surroundings(("/var/lib/x",), "/tmp/p/tmp", "/var/tmp/p/tmp", ("/run/gitproc/notify",))
 
 
-def tree(settings, **options):
+def made(settings):
     lines = ["ExecStart=/bin/true", *settings.splitlines()]
     pairs = [line.partition("=")[::2] for line in lines]
-    made = [Setting(f"Service.{key}", text, *Location("x.service", 1)) for key, text in pairs]
+    said = [Setting(f"Service.{key}", text, *Location("x.service", 1)) for key, text in pairs]
     problems: list[Any] = []
-    unit = Unit("x.service", "x.service", made, Host(), diagnostics=problems)
+    unit = Unit("x.service", "x.service", said, Host(), diagnostics=problems)
     assert problems == []
-    found = points([tuple(entry) for entry in entries_of(unit, AROUND, **options)])
+    return unit
+
+
+def tree(settings, **options):
+    found = points([tuple(entry) for entry in entries_of(made(settings), AROUND, **options)])
     return [repr(point) for point in found if point.path != "/" or point.read_only or point.content]
 
 
@@ -60,8 +65,29 @@ def tree(settings, **options):
         ]),
         ("RootDirectory=/srv/r\nPrivateDevices=yes\nProtectKernelLogs=yes\nTemporaryFileSystem=/run:ro", [
             "/dev dev rw", "/dev/kmsg hide ro", "/proc proc rw", "/proc/kmsg hide ro", "/run tmpfs ro",
-            "/run/gitproc/notify bind-ro ro", "/sys bind rw", "/var/lib/x bind rw",
+            "/run/gitproc/notify bind-ro ro", "/sys bind-bare rw", "/var/lib/x bind rw",
         ]),
+        ("PrivateNetwork=yes\nProtectSystem=strict", [
+            "/ - ro", "/dev - rw", "/home - rw", "/proc - rw", "/root - rw", "/run/user - rw",
+            "/sys sysfs rw", "/var/lib/x - rw",
+        ]),
+        ("NetworkNamespacePath=/run/netns/x\nReadOnlyPaths=/", ["/ - ro", "/sys sysfs ro", "/var/lib/x - rw"]),
+        ("PrivateNetwork=yes\nTemporaryFileSystem=/sys", ["/sys sysfs rw"]),
+        ("RootDirectory=/srv/r\nTemporaryFileSystem=/dev /sys /proc /run", [
+            "/dev bind-bare rw", "/proc proc rw", "/run tmpfs rw", "/run/gitproc/notify bind-ro ro",
+            "/sys bind-bare rw", "/var/lib/x bind rw",
+        ]),
+        ("RootDirectory=/srv/r\nMountAPIVFS=no\nProtectControlGroups=yes\nPrivateNetwork=yes", [
+            "/dev bind-bare rw", "/proc proc rw", "/run tmpfs-bare rw", "/run/gitproc/notify bind-ro ro",
+            "/sys sysfs rw", "/sys/fs/cgroup - ro", "/var/lib/x bind rw",
+        ]),
+        ("TemporaryFileSystem=/\nProtectProc=invisible", [
+            "/ tmpfs rw", "/dev bind-bare rw", "/proc proc rw", "/run tmpfs-bare rw", "/run/gitproc/notify bind-ro ro",
+            "/sys bind-bare rw", "/var/lib/x bind rw",
+        ]),
+        ("PrivateTmp=yes\nBindPaths=/a:/tmp:norbind", ["/tmp bind-flat rw", "/var/tmp bind rw"]),
+        ("ProtectHostname=yes", ["/proc/sys/kernel/domainname - ro", "/proc/sys/kernel/hostname - ro"]),
+        ("ProtectHostname=private", []),
         ("RootDirectory=/", []),
     ],
 )  # fmt: skip
@@ -72,3 +98,26 @@ def test_settings_and_their_mounts(settings, wanted):
 def test_a_privileged_command_is_shown_all_and_denied_nothing():
     settings = "ProtectSystem=strict\nPrivateTmp=yes\nInaccessiblePaths=/x\nBindReadOnlyPaths=/a:/b"
     assert tree(settings, confined=False) == ["/b bind-ro ro"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "own"),
+    [
+        ("PrivateNetwork=yes", True),
+        ("NetworkNamespacePath=/run/netns/x", True),
+        ("PrivateNetwork=yes\nPrivateMounts=no", False),
+        ("PrivateNetwork=yes\nPrivateMounts=no\nPrivateTmp=yes", True),
+        ("ProtectHostname=yes", False),
+        ("", False),
+    ],
+)
+def test_another_network_comes_with_mounts_of_its_own_unless_these_are_off(settings, own):
+    assert has_own_mounts(made(settings).values) is own
+
+
+def test_of_two_contents_of_one_place_the_first_counts():
+    """Also before what other settings put there."""
+    settings = "PrivateTmp=yes\nBindPaths=/a:/tmp /b:/tmp"
+    placed = points([tuple(entry) for entry in entries_of(made(settings), AROUND)])
+    [found] = [point.content for point in placed if point.path == "/tmp"]
+    assert found is not None and found[3] == "/a"

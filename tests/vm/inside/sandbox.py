@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sandbox_table import API, FAILURES, TREE, Place, cases
+from tests.e2e.sandbox_table import API, FAILURES, HOST_NAME, TREE, Place, cases
 from tests.vm.inside.exec_directives import UNITS, systemctl
 
 ROOT = Path("/var/tmp/sandbox")
-#: By systemd.exec(5), but not by systemd 252: homes that are read-only; another root's /proc for `+` too.
-DIFFERENT = (("ProtectHome=tmpfs", "touch /root/{unique}", ""), (TREE, API, "+"))
+#: By systemd.exec(5), but not by systemd 252: homes that are read-only; another root's /proc for `+` too; a word.
+DIFFERENT = (
+    ("ProtectHome=tmpfs", "touch /root/{unique}", ""),
+    (TREE, API, "+"),
+    ("ProtectHostname=yes\nPrivateMounts=yes\nProtectHostname=private", HOST_NAME, ""),
+)
 PASSED_OVER = ("IPCNamespacePath=/no/such",)  # by systemd 252, in silence
 
 
