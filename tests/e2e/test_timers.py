@@ -77,12 +77,14 @@ def test_jobs_on_timers(machine):
     assert shown == "NextElapseUSecRealtime=Sat 2199-06-01 12:00:00 UTC\nTriggers=yearly.service\n"
     assert_times_are_told(machine, year)
     assert "active (elapsed)" in machine.gitproc("status", "past.timer").out
-    assert "beat.timer starts it" in machine.gitproc("why", "beat.service").out
+    words = ("beat.timer starts it", "beat.timer started it")  # between two of its runs, or in one
+    assert any(x in machine.gitproc("why", "beat.service").out for x in words)
     told = machine.events("unit.triggered", "beat.service")
     assert told[-1]["message"] == "beat.timer triggered beat.service"
 
     # A hold of the operator's is respected; a change of the timer arms it anew.
     machine.gitproc("stop", "beat.timer")
+    machine.wait("beat", "inactive")  # the job that it had started ends
     rest = len(lines(machine, "beats"))
     machine.deploy({"past.timer": timer("OnActiveSec=100ms")})
     until(lambda: machine.unit("past.timer")["timer"]["last"], "the changed timer elapses")
@@ -116,29 +118,34 @@ def assert_times_are_told(machine, year):
     assert json.loads(body)["units"]["yearly.timer"] == {"NextElapseUSecRealtime": f"@{year:.6f}"}
 
 
+@pytest.mark.timeout(120)
 def test_a_persistent_timer_catches_up(machine):
-    root = machine.root
-    at = int(time.time()) + 6
-    when = f"OnCalendar={datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    machine.deploy(
-        {
-            "backup.timer": timer(when, "Persistent=yes"),
-            "backup.service": job(f"echo ran >> {root}/backups"),
-            "other.timer": timer(when),
-            "other.service": job(f"echo ran >> {root}/others"),
-        }
-    )
-    machine.stop()
-    assert time.time() < at, "too slow to miss anything"
-    until(lambda: time.time() > at + 0.1, "the elapse is missed")
+    for patience in (4, 12, 36):  # seconds until the elapse: a busy host may be too slow to miss it
+        folder = machine.root / str(patience)
+        folder.mkdir()
+        at = int(time.time()) + patience
+        when = f"OnCalendar={datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        machine.deploy(
+            {
+                "backup.timer": timer(when, "Persistent=yes"),
+                "backup.service": job(f"echo ran >> {folder}/backups"),
+                "other.timer": timer(when),
+                "other.service": job(f"echo ran >> {folder}/others"),
+            }
+        )
+        machine.stop()
+        if time.time() < at:
+            break
+        machine.start()
+    until(lambda: time.time() > at + 0.1, "the elapse is missed", 40.0)
     machine.start()
-    until(lambda: lines(machine, "backups"), "what was missed is caught up on")
+    until((folder / "backups").exists, "what was missed is caught up on")
     until(lambda: machine.unit("backup.timer")["sub_state"] == "elapsed", "nothing more is to come")
     assert machine.unit("other.timer")["sub_state"] == "elapsed"
     machine.kill_manager()
     machine.unit("backup.timer")
-    assert lines(machine, "backups") == ["ran"]
-    assert lines(machine, "others") == []
+    assert (folder / "backups").read_text() == "ran\n"
+    assert not (folder / "others").exists()
 
 
 @pytest.mark.parametrize(
