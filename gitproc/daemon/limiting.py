@@ -89,9 +89,9 @@ class Limiting:
         found = self._controller.restrict(unit, fresh=True)
         for text in (*found.warnings, *found.problems):
             self._warn(unit.name, text)
-        explicit = any(setting.key in _GUARDS for setting in unit.settings)
-        if found.problems and self._missing != "warn" and explicit:
-            raise LaunchError("CGROUP", "; ".join(found.problems))
+        if found.problems and self._missing != "warn":
+            if any(setting.key in _GUARDS for setting in unit.settings):  # it asks for one itself
+                raise LaunchError("CGROUP", "; ".join(found.problems))
 
     def _guarded(self, unit: Unit) -> list[str]:
         found = self._controller.restrict(unit)

@@ -33,6 +33,7 @@ _THREADS = 8
 FRESH = 5.0  # seconds for which a start believes what another one has asked
 _DEADLINE = 30.0  # seconds
 _WHO: tuple[Directive[Any], ...] = (d.USER, d.GROUP, d.SUPPLEMENTARY_GROUPS, DYNAMIC_USER)
+_WHO_KEYS = frozenset(each.key for each in _WHO)
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ async def number_of_group(name: str, patience: float = 5.0) -> int | None:
 
 def names_somebody(unit: Unit) -> bool:
     """Whether a unit says who it runs as: of all others nobody is to be looked up."""
-    return any(unit[each] for each in _WHO)
+    return not _WHO_KEYS.isdisjoint(unit.values) and any(unit[each] for each in _WHO)
 
 
 @mutable

@@ -52,6 +52,7 @@ DIRECTORIES: tuple[tuple[Directive[tuple[OwnDirectory, ...]], Directive[int], st
         "CONFIGURATION_DIRECTORY",
     ),
 )
+_DIRECTORY_KEYS = frozenset(row[0].key for row in DIRECTORIES)
 
 
 @cache
@@ -60,6 +61,13 @@ def search_path() -> tuple[str, ...]:
     if os.path.islink("/bin"):
         return _SEARCH_PATH
     return (*_SEARCH_PATH, "/sbin", "/bin")
+
+
+def directory_rows(unit: Unit) -> list[int]:
+    """The kinds of directories that a unit has, as indices into `DIRECTORIES`."""
+    if _DIRECTORY_KEYS.isdisjoint(unit.values):
+        return []  # nearly all
+    return [row for row, (directive, *_) in enumerate(DIRECTORIES) if unit[directive]]
 
 
 def directory_paths(unit: Unit, context: LaunchContext, row: int) -> list[str]:
@@ -148,10 +156,8 @@ def environment_of(
             if account.shell:
                 env["SHELL"] = account.shell
     env["INVOCATION_ID"] = process.invocation
-    for row, (_, _, _, variable) in enumerate(DIRECTORIES):
-        paths = directory_paths(unit, context, row)
-        if paths:
-            env[variable] = ":".join(paths)
+    for row in directory_rows(unit):
+        env[DIRECTORIES[row][3]] = ":".join(directory_paths(unit, context, row))
     if has_credentials(unit):
         env["CREDENTIALS_DIRECTORY"] = folder_of(unit, context)
     env[OWN_PID] = ""

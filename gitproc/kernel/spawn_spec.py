@@ -17,6 +17,7 @@ from gitproc.kernel.launch_environment import (
     DIRECTORIES,
     OWN_PID,
     directory_links,
+    directory_rows,
     environment_of,
     is_private,
     private_root,
@@ -42,6 +43,7 @@ __all__ = ["LaunchContext", "LaunchError", "LaunchPlan", "LogOutput", "compile_s
 _INFINITY = resource.RLIM_INFINITY
 #: Linux's number where the standard library has none.
 _LOCKS = 10
+_LIMITS = frozenset(x.key for x in d.LIMITS)
 
 
 def compile_spec(
@@ -157,7 +159,9 @@ def _working_directory(
 
 
 def _limits(unit: Unit, context: LaunchContext, warnings: list[str]) -> list[list[int]]:
-    found = []
+    found: list[list[int]] = []
+    if _LIMITS.isdisjoint(unit.values):
+        return found
     for directive in d.LIMITS:
         limit = unit[directive]
         if limit is None:
@@ -208,7 +212,8 @@ def _directories(
     made: list[list[str | int]] = []
     links: list[list[str]] = []
     moves: list[list[str]] = []
-    for row, (_, mode, attribute, step) in enumerate(DIRECTORIES):
+    for row in directory_rows(unit):
+        _, mode, attribute, step = DIRECTORIES[row]
         uid, gid = (-1, -1) if attribute == "config" else (account.uid, account.gid)
         root: str = getattr(context.host, attribute)
         private = is_private(unit, row)
