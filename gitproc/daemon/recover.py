@@ -100,10 +100,7 @@ async def adopt(
     living = [x.unit for x in world.units.values() if x.sub not in _ENDED]
     owners = await _take_holdings(world, manager, effects.sockets, surroundings)
     for entry in await manager.list():
-        try:
-            process = entry.process
-        except ValueError:
-            continue
+        process = entry.process
         unit = definition(process.fingerprint) if process.serial > recorded else None
         keep.add(process.fingerprint)
         if unit is not None:

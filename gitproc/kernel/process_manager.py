@@ -61,7 +61,7 @@ class ProcessManager:
         self._requests = ShimRequests(self._line)
         self._by_id: dict[int, _Known] = {}
         self._by_process: dict[Process, _Known] = {}
-        self._rows: Rows = []
+        self._rows: list[protocol.Message] = []
         self._row_fds: Fds = []
         self._kept: tuple[Held, Fds] = [], []
         self._holds = self._drains = True
@@ -259,11 +259,10 @@ class ProcessManager:
             case ("exited", *_):
                 self._exited(message)
             case ("table", request, _, last, rows):
-                self._rows.extend(TableEntry(*row) for row in rows)
+                self._rows.extend(rows)
                 self._row_fds.extend(fds)
                 if last:
-                    self._adopt()
-                    self._requests.answered(request, self._rows)
+                    self._requests.answered(request, self._adopt())
             case ("holdings", request, _, last, rows):
                 self._kept[0].extend(rows)
                 self._kept[1].extend(fds)
@@ -316,28 +315,32 @@ class ProcessManager:
             return
         self._requests.refused(request, text)
 
-    def _adopt(self) -> None:
-        fds, self._row_fds = self._row_fds, []
-        for row in self._rows:
-            pidfd = fds.pop(0) if row.alive and fds else -1
+    def _adopt(self) -> Rows:
+        rows, fds = self._rows, self._row_fds
+        self._rows, self._row_fds = [], []
+        pidfds, found = iter(fds), []
+        for id, cookie, pid, start_time, alive, executed, init_pid in rows:
+            pidfd = next(pidfds, -1) if alive else -1
             try:
-                process = row.process
+                process = Process.from_cookie(cookie)
             except ValueError:
                 protocol.close_all([pidfd])
-                self.on_warning(None, f"the shim has a process of somebody else: {row.cookie!r}")
+                self.on_warning(None, f"the shim has a process of somebody else: {cookie!r}")
                 continue
+            found.append(TableEntry(id, process, pid, start_time, alive, executed, init_pid))
             before = self._by_process.get(process)
             if before is not None and before.pidfd >= 0:
                 protocol.close_all([before.pidfd])
-            if not row.pid:
+            if not pid:
                 self._by_process.pop(process, None)
                 self.spawn(
                     process, {}
                 )  # its cookie alone is looked at: an answer once it is announced
                 continue
-            known = _Known(process, row.id, row.pid, row.init_pid, pidfd, executed=row.executed)
-            self._by_id[row.id] = self._by_process[process] = known
-        protocol.close_all(fds)
+            known = _Known(process, id, pid, init_pid, pidfd, executed=executed)
+            self._by_id[id] = self._by_process[process] = known
+        protocol.close_all([*pidfds])
+        return found
 
     def _exited(self, message: protocol.Message) -> None:
         _, sequence, id, cookie, _pid, code, status, usage, realtime = message

@@ -20,21 +20,16 @@ class Welcome:
 
 @immutable
 class TableEntry:
-    """A process the shim knows: alive, or ended with an exit that is not acknowledged.
+    """A process of ours that the shim knows: alive, or ended with an exit that is not acknowledged.
 
     `executed`: set-up is over and succeeded. `init_pid`: the init of its PID namespace, 0 without one.
     `pid` 0: it is being made, and its init has not announced it yet; Spawned follows.
     """
 
     id: int
-    cookie: str
+    process: Process
     pid: int
     start_time: int
     alive: bool
     executed: bool = False
     init_pid: int = 0
-
-    @property
-    def process(self) -> Process:
-        """The token; ValueError if the cookie is not one of ours."""
-        return Process.from_cookie(self.cookie)

@@ -186,7 +186,7 @@ def _decode(line: bytes) -> dict[str, Any]:
     _, checksum, body = line.split(b" ", 2)
     if int(checksum, 16) != zlib.crc32(body.removesuffix(b"\n")):
         raise ValueError("wrong checksum")
-    unit = json.loads(body)
+    unit = json.loads(body.decode("ascii"))  # of bytes it would look which encoding they are in
     if not isinstance(unit, dict):
         raise ValueError("holds no unit")
     return unit
