@@ -80,6 +80,8 @@ MUTANTS = (
     Mutant("lifecycle", "        state.done = unit.fingerprint\n", "        pass\n"),
     Mutant("lifecycle", "            again = False\n", "            pass\n"),
     Mutant("lifecycle", "if strong and not unit[d.SEND_SIGKILL]:", "if False:"),
+    Mutant("killing", "if not state.taken_along and unbound", "if unbound"),
+    Mutant("killing", "taken_along and unbound(world, state) is None:", "taken_along:"),
     Mutant("killing", "and not (whole_tree and slot.pid):", "and not whole_tree:"),
     Mutant("killing", "if mode is KillMode.MIXED and final and not aborting:", "if False:"),
     Mutant("killing", "        return mode is KillMode.PROCESS\n", "        return True\n"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from signal import SIGINT, SIGUSR1
+
 import pytest
 
+from gitproc.core.actions import SignalTree
 from gitproc.core.events import Verb
 from gitproc.core.why import why
 from tests.core import relations_table
@@ -53,6 +56,38 @@ def test_who_requires_or_is_part_of_what_goes_goes_along_and_comes_back_with_it(
     machine.run(5)
     assert set(machine.subs().values()) == {"running"}
     assert sorted(begun(machine)[before:]) == ["a.service", *ALONG]
+
+
+SIGNALS = "KillSignal=SIGINT\nRestartKillSignal=SIGUSR1"
+
+
+@pytest.mark.parametrize("relation", ["BindsTo", "PartOf", "StopPropagatedFrom"])
+def test_it_is_a_stop_though_they_come_back_and_a_restart_is_none(relation):
+    """RestartKillSignal= is for restarts alone (systemd.kill(5))."""
+    files = {
+        "a.service": service(),
+        "b.service": service(
+            "Restart=on-failure", "RestartSec=3", unit="BindsTo=a.service\nAfter=a.service"
+        ),
+        "c.service": service(SIGNALS, unit=f"{relation}=b.service\nAfter=b.service"),
+        "d.service": service(SIGNALS, unit="BindsTo=a.service"),
+    }
+    machine = Machine(files)
+    machine.run(5)
+
+    def signals(name: str) -> list[int]:
+        return [x.signal for x in machine.orders(SignalTree, name)]
+
+    lose(machine)
+    machine.ask(Verb.START, "a.service", "b.service", "c.service", "d.service")
+    machine.run(5)
+    assert signals("c.service") == signals("d.service") == [SIGINT]
+    machine.ask(Verb.RESTART, "a.service")
+    machine.run(5)
+    assert signals("d.service") == [SIGINT, SIGUSR1]
+    if relation != "StopPropagatedFrom":
+        assert signals("c.service") == [SIGINT, SIGUSR1]
+    assert set(machine.subs().values()) == {"running"}
 
 
 def test_an_automatic_restart_brings_all_of_them_back():
