@@ -7,7 +7,9 @@ from itertools import pairwise
 
 from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
 from gitproc.units import directives as d
+from gitproc.units.control import slices_of
 from gitproc.units.diagnostics import Diagnostic, Location, Severity
+from gitproc.units.directives_resources import SLICE
 from gitproc.units.directives_socket import ACCEPT
 from gitproc.units.loader import UnitSet
 from gitproc.units.service_types import Update
@@ -48,6 +50,7 @@ def check_changed(
     for name in names:
         findings += _missing(graph, units, name, elsewhere, partial=partial)
         findings += _overlap(graph, units, name, partial=partial)
+        findings += _masked_around(units, name)
         if name in cleared:
             continue
         cycle = graph.find_cycle(name, cleared)
@@ -107,6 +110,15 @@ def _missing(
             severity: Severity = "warning" if partial else "error"
             findings.append(Diagnostic(where, severity, "Unit", problem))
     return findings
+
+
+def _masked_around(units: UnitSet, name: str) -> list[Diagnostic]:
+    unit = units.units.get(name)
+    if unit is None or unit.masked:
+        return []
+    slices = filter(None, map(units.units.get, slices_of(unit)))
+    problems = [f"{name} lies in {x.name}, which is masked" for x in slices if x.masked]
+    return [Diagnostic(unit.where(SLICE), "error", "Slice", problem) for problem in problems]
 
 
 def _lack(units: UnitSet, name: str, among: str) -> str:

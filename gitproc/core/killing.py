@@ -30,7 +30,7 @@ def order_signals(world: World, state: UnitState) -> None:
     final = state.sub in FINAL_ROUND
     signal = unit[d.FINAL_KILL_SIGNAL] if strong else unit[d.KILL_SIGNAL]
     if not strong and state.restart_wanted and unit.has(d.RESTART_KILL_SIGNAL):
-        if not state.taken_along and unbound(world, state) is None:  # else a stop was passed on to it
+        if not state.taken_along and unbound(world, state) is None:  # else it was stopped along
             signal = unit[d.RESTART_KILL_SIGNAL]
     aborting = state.sub in ABORTING
     if aborting:

@@ -1,8 +1,8 @@
 """Which drop-in and dependency folders are about a unit, and which file of one name counts.
 
-The rules are systemd's: folders of the unit's name, of its template, of each prefix that ends in a dash,
-and last of its type. Of files of one name the one in the most specific folder counts; those that are left
-take effect in the order of their names, wherever they lie.
+The rules are systemd's: folders of the unit's name, of its template and of the template's prefixes, of each
+prefix that ends in a dash, and last of its type. Of files of one name the one in the most specific folder
+counts; those that are left take effect in the order of their names, wherever they lie.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def owners(name: str) -> Iterator[str]:
         yield from owners(f"{prefix}@{suffix}")
     shorter = _shorter(prefix)
     if shorter is not None:
-        at = "" if instance is None else f"@{instance}"
+        at = f"@{instance}" if instance else ""  # a template's prefix is plain
         yield from owners(f"{shorter}{at}{suffix}")
 
 

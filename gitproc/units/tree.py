@@ -66,7 +66,7 @@ def place_of(path: str) -> Place:
         if parent.endswith(".d") and is_drop_in_owner(parent[:-2]):
             return Place(Role.DROP_IN if base.endswith(".conf") else Role.OTHER, parent[:-2])
         stem, _, suffix = parent.rpartition(".")
-        if suffix in _FOLDERS and is_valid_name(stem):
+        if suffix in _FOLDERS and is_drop_in_owner(stem):
             return Place(_FOLDERS[suffix], stem)
     if base.endswith(UNIT_SUFFIXES):
         return Place(Role.UNIT, base)
@@ -74,9 +74,9 @@ def place_of(path: str) -> Place:
 
 
 def is_needs_folder(name: str) -> bool:
-    """Whether this names a folder of dependency links: `x.service.wants`."""
+    """Whether this names a folder of dependency links: `x.service.wants`, `timer.wants`."""
     stem, _, suffix = name.rpartition(".")
-    return suffix in _FOLDERS and is_valid_name(stem)
+    return suffix in _FOLDERS and is_drop_in_owner(stem)
 
 
 def needs_key(role: Role, owner: str) -> str:
@@ -85,7 +85,7 @@ def needs_key(role: Role, owner: str) -> str:
 
 
 def is_drop_in_owner(name: str) -> bool:
-    """Whether a folder `NAME.d` holds drop-ins: NAME is a unit, a prefix such as `a-.service`, or a type."""
+    """Whether a folder `NAME.d` (or `NAME.wants`) is about units: NAME is one, a prefix (`a-.service`), or a type."""
     return name in _KINDS or is_valid_name(name)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gitproc.core.dependency_resolver import (
     DependencyResolver,
     build,
@@ -207,3 +209,16 @@ def test_services_come_after_the_early_targets_unless_they_say_otherwise():
     assert set(graph.waits_on("a.service")) == {"sysinit.target", "basic.target"}
     assert graph.waits_on("early.service") == ()
     assert graph.waits_on("before.service") == ("sysinit.target",)
+
+
+@pytest.mark.parametrize("mask", ["a.slice", "a-b.slice"])
+def test_who_lies_in_a_masked_slice_is_refused(mask):
+    """As with what it requires: systemd does not start it."""
+    files = {"x.service": SERVICE + "Slice=a-b.slice\n"}
+    assert findings(files) == []
+    found = f"x.service:3: error: Slice: x.service lies in {mask}, which is masked"
+    assert found in findings({**files, mask: ""})
+    assert "x.service" in {*build(tree({**files, mask: ""})).missed_by(mask)}, (
+        "also if it comes later"
+    )
+    assert findings({mask: ""}) == []

@@ -172,6 +172,15 @@ REFUSED = {
 }
 
 
+def test_a_commit_that_masks_the_slice_of_a_unit_is_refused():
+    files = {"a.service": service("Slice=s-t.slice")}
+    machine = machine_of(a=files["a.service"])
+    sha = machine.commit({**files, "s.slice": ""})
+    machine.run(1)
+    assert machine.verdict(sha) == "refused"
+    assert [proc.command for proc in machine.alive()] == ["run"]
+
+
 @pytest.mark.parametrize("files", REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.parametrize("incremental", [True, False])
 def test_a_refused_commit_changes_nothing(files, incremental):

@@ -590,3 +590,39 @@ def test_what_holds_for_all_services_is_taken_back_by_a_later_drop_in_alone():
     assert [x[sandbox.PRIVATE_DEVICES] for x in found.values()] == [True, True, False]
     assert found["later"][sandbox.SYSTEM_CALL_FILTER][-1].items == ("@mount",)
     assert found["later"][sandbox.NO_NEW_PRIVILEGES]
+
+
+def test_which_drop_ins_an_instance_has_and_which_of_a_name_counts():
+    """As systemd 252 chose, folder by folder taken away: a template's prefix is plain, an instance's is not."""
+    folders = [
+        "a-b-c@i.service", "a-b-c@.service", "a-b-.service", "a-.service", "a-b-@i.service", "a-b-@.service",
+        "a-@i.service", "a-@.service", "service",
+    ]  # fmt: skip
+    files = {"a-b-c@.service": SERVICE}
+    files |= {f"{x}.d/1.conf": f"[Unit]\nDescription={x}\n" for x in folders}
+    units = tree(files)
+    for folder in folders:
+        unit = units.resolve("a-b-c@i.service")
+        assert unit is not None and unit[d.DESCRIPTION] == folder
+        units, _ = units.updated({f"{folder}.d/1.conf": None})
+    assert folders[-1] == "service"
+
+
+def test_dependency_folders_of_a_prefix_and_of_a_type():
+    files = {
+        "a-b.timer": "[Timer]\nOnBootSec=1\n",
+        "a-b.service": SERVICE,
+        "c.service": SERVICE,
+        "e.service": SERVICE,
+        "a-.timer.requires/c.service": Link("../c.service"),
+        "timer.wants/e.service": Link("../e.service"),
+        "slice.wants/c.service": Link("../c.service"),
+    }
+    units = tree(files)
+    assert not texts(units)
+    assert units.units["a-b.timer"][d.REQUIRES] == ("c.service",)
+    assert units.units["a-b.timer"][d.WANTS] == ("e.service",)
+    assert units.units["-.slice"][d.WANTS] == ("c.service",)
+    less, changed = units.updated({"timer.wants/e.service": None, "slice.wants/c.service": None})
+    assert less.units["a-b.timer"][d.WANTS] == ()
+    assert changed == {"a-b.timer", "-.slice"}
