@@ -20,11 +20,12 @@ from gitproc.units.addresses import Listen
 from gitproc.units.directive import Directive
 from gitproc.units.unit import Unit
 
-_TYPES = {
+TYPES = {
     "stream": socket.SOCK_STREAM,
     "datagram": socket.SOCK_DGRAM,
     "seqpacket": socket.SOCK_SEQPACKET,
 }
+"""Of the kinds of what has an address: the kernel's word."""
 _NEW = socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
 _ANY_CID = 0xFFFFFFFF
 _BACKLOG_MAX = 2**31 - 1
@@ -81,7 +82,7 @@ def configure(fd: int, unit: Unit, listen: Listen) -> Problems:
 
 
 def _socket(unit: Unit, listen: Listen) -> tuple[int, Problems]:
-    kind = _TYPES.get(listen.kind, socket.SOCK_RAW) | _NEW
+    kind = TYPES.get(listen.kind, socket.SOCK_RAW) | _NEW
     protocol = unit[s.SOCKET_PROTOCOL]
     address: Any
     match listen.family:

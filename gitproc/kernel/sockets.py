@@ -34,6 +34,7 @@ from gitproc.kernel.accepting import Acceptor
 from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.peers import peer_of
 from gitproc.kernel.process_manager import ProcessManager
+from gitproc.kernel.regained import regain
 from gitproc.kernel.socket_open import configure, open_socket
 from gitproc.units import directives as d
 from gitproc.units import directives_socket as s
@@ -283,6 +284,16 @@ class Sockets:
                     os.close(fd)
                 self._manager.drop(owner, name)
         return frozenset(found)
+
+    async def regain(self, unit: Unit, holders: Iterable[tuple[int, int]]) -> bool:
+        """Whether what the unit listens on could be taken back from these processes (PID, start time)."""
+        fds = regain(listens_of(unit), holders)
+        if fds is None:
+            return False
+        opened = self._open[unit.name] = _Open(fds, [], note_of(unit))
+        self._name(unit, opened)
+        await self._manager.hold(unit.name, LISTEN, opened.note, opened.fds)
+        return True
 
 
 def _flush(fd: int) -> None:

@@ -230,7 +230,9 @@ def _tells(soak: Soak, name: str, life: Life, event: dict[str, Any]) -> bool:
     right = {("killed", 9), ("killed", 6), ("killed", 15), ("killed", 10)}
     if life.end:
         right = {("exited", 0 if life.end == "term" else OWN_STATUS), ("killed", 9), ("killed", 6)}
-    unseen = soak.exits_unseen or kind_of(name) == "forks"  # before it was found to be the main process
+    unseen = (
+        soak.exits_unseen or kind_of(name) == "forks"
+    )  # before it was found to be the main process
     return how in right or (unseen and how[0] == "lost")
 
 
