@@ -1,7 +1,7 @@
 """Groups that go: a unit's with its last instance, a slice's with whoever is last in it.
 
-A group whose last process is still being buried is busy for a moment: it is tried again once, and what is left
-then is found by the next instance, or goes with the base.
+A group whose last process is still being buried is busy for a moment, on a busy host for longer: it is tried again
+for some seconds, and what is left then is found by the next instance, or goes with the base.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from gitproc.units.unit import Unit
 if TYPE_CHECKING:
     from gitproc.kernel.cgroup_v1 import Hierarchies
 
-_RETRY_SECONDS = 0.05
+_RETRY_SECONDS = 0.05  # and twice as long each time
+_LAST_RETRY_SECONDS = 3.2
 
 
 class Removal:
@@ -47,11 +48,14 @@ class Removal:
             self.unit(unit)  # it may come back elsewhere
 
     def soon(self, unit: str) -> None:
-        """Remove the unit's groups, those below included; tried once more later if one is still busy."""
-        if not self.unit(unit):
+        """Remove the unit's groups, those below included; tried again later if one is still busy."""
+        self._try(unit, _RETRY_SECONDS)
+
+    def _try(self, unit: str, pause: float) -> None:
+        if not self.unit(unit) and pause <= _LAST_RETRY_SECONDS:
             with suppress(RuntimeError):
                 loop = asyncio.get_running_loop()
-                self._later[unit] = loop.call_later(_RETRY_SECONDS, self._again, unit)
+                self._later[unit] = loop.call_later(pause, self._again, unit, 2 * pause)
 
     def unit(self, unit: str) -> bool:
         """Remove the unit's groups wherever it has any; False if one is still busy."""
@@ -102,6 +106,6 @@ class Removal:
         for timer in self._later.values():
             timer.cancel()
 
-    def _again(self, unit: str) -> None:
+    def _again(self, unit: str, pause: float) -> None:
         del self._later[unit]
-        self.unit(unit)
+        self._try(unit, pause)
