@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Self
 from gitproc.daemon.config import load
 from tests.e2e.drained import drained
 
-DEADLINE = 15.0  # seconds; two cores may be shared by many
+DEADLINE = 30.0  # seconds; two cores may be shared by many
 PAUSE = 0.02
 COMMAND = [sys.executable, "-I", "-m", "gitproc.cli.main"]
 CGROUPS = Path("/sys/fs/cgroup")

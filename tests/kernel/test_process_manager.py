@@ -23,7 +23,7 @@ from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.shim_table import TableEntry, Welcome
 from tests.shim.client import Shim, title, until
 
-DEADLINE = 10.0  # seconds
+DEADLINE = 20.0  # seconds
 
 
 def token(name, serial=1):
