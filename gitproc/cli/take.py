@@ -24,10 +24,11 @@ from gitproc.daemon.config import Config, load
 from gitproc.errors import NoSuchUnit, SourceError, UsageError
 from gitproc.source.systemd_folders import SystemdFolders, Taken, folders_below
 from gitproc.units.builtin_targets import BUILTIN
+from gitproc.units.control import slices_of
 from gitproc.units.diagnostics import Diagnostic
-from gitproc.units.loader import SourceFile
+from gitproc.units.loader import SourceFile, UnitSet
 from gitproc.units.loader import load as load_units
-from gitproc.units.names import mangle, template_of
+from gitproc.units.names import is_valid_slice, mangle, template_of
 from gitproc.units.specifiers import Host
 from gitproc.units.tree import Role, place_of
 
@@ -58,9 +59,9 @@ class _Basket:
             graph = build(units)
             named = {
                 other
-                for name in units.units
-                for other in (*graph.requirements(name), *graph.triggers.of(name))
-                if units.resolve(other) is None and other not in BUILTIN
+                for name, unit in units.units.items()
+                for other in (*graph.requirements(name), *graph.triggers.of(name), *slices_of(unit))
+                if not _is_complete(units, other)
             }
             if not (named := named - tried):
                 return
@@ -69,6 +70,12 @@ class _Basket:
                 taken = self.folders.take(name)
                 if taken is not None:
                     self.units[taken.name] = taken
+
+
+def _is_complete(units: UnitSet, name: str) -> bool:
+    """Whether nothing has to be looked for: a slice may be there without its limits."""
+    unit = units.resolve(name)
+    return name in BUILTIN or (unit is not None and (unit.has_files or not is_valid_slice(name)))
 
 
 def take(args: argparse.Namespace) -> int:

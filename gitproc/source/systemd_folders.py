@@ -21,6 +21,7 @@ from gitproc.units.names import (
     instantiate,
     is_valid_instance,
     is_valid_name,
+    is_valid_slice,
     split_name,
     template_of,
 )
@@ -74,7 +75,7 @@ class SystemdFolders:
         """A unit by its name or an alias; None if no folder has it. SourceError if it cannot be read."""
         path = self._find(name)
         if path is None:
-            return None
+            return self._drop_ins_alone(name) if is_valid_slice(name) else None
         own = self._own_name(path, name)
         if own != name:
             taken = self.take(own)
@@ -91,6 +92,15 @@ class SystemdFolders:
             files[at] = SourceFile(at, str(drop_in), self._read(drop_in))
         taken = Taken(name, str(path), files)
         return self._with_needs(taken, file)
+
+    def _drop_ins_alone(self, name: str) -> Taken | None:
+        """A slice is there without a file, too."""
+        files = {
+            f"{name}.d/{base}": SourceFile(f"{name}.d/{base}", str(path), self._read(path))
+            for base, path in self._drop_ins(name).items()
+        }
+        origin = next((file.oid for file in files.values()), "")
+        return self._with_needs(Taken(name, origin, files), name) if files else None
 
     def _with_needs(self, taken: Taken, file: str) -> Taken:
         """The unit with what links say of it: who wants it, whom it wants, whether it is enabled."""

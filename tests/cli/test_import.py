@@ -68,6 +68,19 @@ def test_a_timer_brings_what_it_starts(gitproc, services, system):
     assert (services / "b.service").read_text() == OTHER
 
 
+def test_a_unit_brings_the_slices_that_it_lies_in(gitproc, services, system):
+    """Those of which something is said: in a file, in drop-ins, or for what is below it."""
+    folder = system / "lib/systemd/system"
+    (folder / "c.service").write_text(f"{OTHER}Slice=web-shop.slice\n")
+    (folder / "web.slice").write_text("[Slice]\nTasksMax=50\n")
+    (folder / "web-.slice.d").mkdir()
+    (folder / "web-.slice.d/50.conf").write_text("[Slice]\nTasksMax=40\n")
+    assert gitproc("import", "--from", system, "c", "--with-requirements").returncode == 0
+    assert (services / "web.slice").read_text() == "[Slice]\nTasksMax=50\n"
+    assert (services / "web-shop.slice.d/50.conf").read_text() == "[Slice]\nTasksMax=40\n"
+    assert not (services / "web-shop.slice").exists()
+
+
 def test_what_is_there_is_not_overwritten_unless_forced(gitproc, services, system):
     mine = OTHER.replace("2", "3")
     (services / "web").mkdir()
