@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -15,9 +16,14 @@ def most(tasks):
     return f"[Slice]\nTasksMax={tasks}\n"
 
 
-def tasks(machine, name):
-    group = machine.group_of(name, "pids")
-    return (group / "pids.max").read_text().strip()
+def limited(machine, name, tasks):
+    """Wait until the slice has this many tasks at most."""
+
+    def holds():
+        with suppress(IndexError, OSError):  # it may be about to be made
+            return (machine.group_of(name, "pids") / "pids.max").read_text() == f"{tasks}\n"
+
+    until(holds, f"{name}: {tasks}")
 
 
 def processes(machine):
@@ -47,7 +53,7 @@ def test_drop_ins_of_a_slice_without_a_file(machine):
     path = "web.slice.d/50.conf"
     assert planned(machine, {path: most(50)}) == [("web.slice", "live")]
     machine.deploy({path: most(50)})
-    assert tasks(machine, "web.slice") == "50"
+    limited(machine, "web.slice", "50")
     assert show(machine, "web.slice", "TasksMax", "DropInPaths", "FragmentPath", "LoadState") == {
         "TasksMax": "50",
         "DropInPaths": path,
@@ -58,13 +64,13 @@ def test_drop_ins_of_a_slice_without_a_file(machine):
     assert path in machine.gitproc("status", "web.slice").out
     assert "TasksMax=50" in machine.gitproc("cat", "web.slice").out
     machine.deploy({path: most(60), "slice.d/60.conf": "[Slice]\nMemoryMax=500M\n"})
-    assert tasks(machine, "web.slice") == "60"
+    limited(machine, "web.slice", "60")
     for name in ("web.slice", "web-shop.slice", "-.slice"):
         assert show(machine, name, "MemoryMax") == {"MemoryMax": str(500 << 20)}
     machine.kill_manager()
     assert planned(machine, {path: None}) == [("web.slice", "live")]
     machine.deploy({path: None, "slice.d/60.conf": None})
-    assert tasks(machine, "web.slice") == "max"
+    limited(machine, "web.slice", "max")
     assert processes(machine) == pids
     machine.deploy({"a.service": None, "b.service": service()})
     until(lambda: machine.gitproc("is-active", "web.slice").out == "inactive\n", "it is down")
@@ -78,14 +84,14 @@ def test_drop_ins_of_the_slices_of_instances_that_somebody_starts(machine):
     assert machine.gitproc("start", "t@1", "t@2").status == 0
     pids = processes(machine)
     for name in ("t-1.slice", "t-2.slice"):
-        assert tasks(machine, name) == "50"
+        limited(machine, name, "50")
     machine.deploy({path: most(60), "t-2.slice.d/60.conf": most(70)})
-    assert tasks(machine, "t-1.slice") == "60"
-    assert tasks(machine, "t-2.slice") == "70"
+    limited(machine, "t-1.slice", "60")
+    limited(machine, "t-2.slice", "70")
     machine.kill_manager()
     machine.deploy({path: None})
-    assert tasks(machine, "t-1.slice") == "max"
-    assert tasks(machine, "t-2.slice") == "70"
+    limited(machine, "t-1.slice", "max")
+    limited(machine, "t-2.slice", "70")
     assert processes(machine) == pids
 
 
@@ -93,9 +99,9 @@ def test_a_slice_that_somebody_starts_and_stops(machine):
     machine.deploy({"s.slice.d/50.conf": most(50), "b.service": service()})
     assert machine.gitproc("is-active", "s.slice").out == "inactive\n"
     assert machine.gitproc("start", "s.slice").status == 0
-    assert tasks(machine, "s.slice") == "50"
+    limited(machine, "s.slice", "50")
     machine.deploy({"s.slice.d/50.conf": most(60)})
-    assert tasks(machine, "s.slice") == "60"
+    limited(machine, "s.slice", "60")
     assert machine.gitproc("stop", "s.slice").status == 0
     assert machine.gitproc("is-active", "s.slice").out == "inactive\n"
     assert machine.gitproc("start", "no--slice.slice").status == 5
