@@ -66,6 +66,13 @@ def _open(path: str, folder: int) -> int:
         return -1
 
 
+def _plain(path: str) -> str:
+    """Without the table's quoting. (A codec would be imported by each child.)"""
+    for quoted, plain in ("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"):
+        path = path.replace(quoted, plain)
+    return path
+
+
 def _mounted_below() -> list[str]:
     """Paths relative to /sys; what is mounted below one of them comes with it."""
     found: set[str] = set()
@@ -74,7 +81,6 @@ def _mounted_below() -> list[str]:
         for line in table:
             at = line.split(b" ", 5)[4]
             if at.startswith(start):
-                plain = at[len(start) :].decode("unicode_escape").encode("latin-1")
-                found.add(os.fsdecode(plain))
+                found.add(_plain(os.fsdecode(at[len(start) :])))
     found.difference_update(_OF_THE_OTHER_NETWORK)
     return [x for x in sorted(found) if not any(x.startswith(f"{above}/") for above in found)]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import json
 import os
+import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,28 +171,88 @@ def test_sandboxes_of_a_unit_with_its_own_process_1(machine):
         assert net != str(Path("/proc/self/ns/net").readlink())
 
 
+def handle_of(path):
+    """What open_by_handle_at(2) finds a file by, without a path."""
+    libc, size, kind, mount = ctypes.CDLL(None), 128, 0, ctypes.c_int()
+    handle = ctypes.create_string_buffer(struct.pack("Ii", size, kind), 8 + size)
+    if libc.name_to_handle_at(-100, os.fsencode(path), handle, ctypes.byref(mount), 0):
+        return ""  # a file system without them
+    [length] = struct.unpack_from("I", handle.raw)
+    return handle.raw[: 8 + length].hex()
+
+
+#: What root tries against mounts. Arguments: the handle of a file that is hidden, a folder it may write to, a name.
+WAYS_OUT = """
+import ctypes, json, os, sys
+
+libc = ctypes.CDLL(None)
+handle, own, name = sys.argv[1:]
+
+def mounted():
+    libc.mount(None, b"/", None, 4096 | 32, None)  # bind, remount: without "read-only"
+    os.close(os.open(f"/usr/.{name}", os.O_CREAT | os.O_WRONLY))
+    os.unlink(f"/usr/.{name}")
+
+def by_handle():
+    fd = libc.open_by_handle_at(os.open(own, os.O_RDONLY), bytes.fromhex(handle), os.O_RDWR)
+    if fd < 0:
+        raise OSError
+    os.write(fd, b"written")
+
+def by_kernel():
+    os.close(os.open("/proc/sys/kernel/core_pattern", os.O_WRONLY))
+
+def by_device():
+    os.mknod(f"{own}/{name}", 0o020600, os.makedev(1, 3))
+    os.unlink(f"{own}/{name}")
+
+def works(way):
+    try:
+        way()
+    except OSError:
+        return False
+    return True
+
+print(json.dumps({x.__name__: works(x) for x in (mounted, by_handle, by_kernel, by_device)}), flush=True)
+"""
+
+
 def test_root_that_may_not_mount_is_held_by_mounts(machine):
-    """Who may, undoes what its own namespace has."""
-    name = f"/usr/.{machine.group}"
-
-    def attempt(key: str) -> str:
-        try_it = f"touch {name}-{key} && rm {name}-{key} && echo wrote"
-        return shell(f"mount -o remount,bind,rw /; {try_it}; echo tried")
-
+    """Nor open files by number, make devices, or tell the kernel what to run: who may, gets round them."""
+    hidden, own = machine.root / "hidden", machine.root / "own"
+    hidden.mkdir()
+    own.mkdir()
+    secret = hidden / "secret"
+    secret.touch()
+    arguments = [handle_of(secret) or "00", str(own), machine.group]
+    machine.repository.write({"out.py": WAYS_OUT})
+    rest = "PrivateDevices=yes\nProtectKernelTunables=yes"
+    capabilities = "CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_MODULE CAP_SYS_BOOT"
     units = {
         "plain": "",
         "pids": "PrivatePIDs=yes",
-        "users": "PrivateUsers=yes",
-        "bounded": "CapabilityBoundingSet=~CAP_SYS_ADMIN CAP_SYS_PTRACE",
+        "few": "CapabilityBoundingSet=~CAP_SYS_ADMIN CAP_SYS_PTRACE",
+        "user": "User=nobody",
+        "users": f"PrivateUsers=yes\n{rest}",
+        "bounded": f"CapabilityBoundingSet=~{capabilities}\n{rest}",
     }
+    command = f"/usr/bin/python3 -I -S ${{GITPROC_TREE}}/out.py {' '.join(arguments)}"
+    mounts = f"ProtectSystem=strict\nInaccessiblePaths={hidden}\nReadWritePaths={own}"
     machine.deploy({
-        f"{key}.service": service(attempt(key), f"Type=oneshot\nProtectSystem=strict\n{settings}")
+        f"{key}.service": service(command, f"Type=oneshot\n{mounts}\n{settings}")
         for key, settings in units.items()
     })  # fmt: skip
-    wrote = {}
-    for key in units:
-        until(lambda key=key: "tried" in machine.log(key), f"{key} has tried")
-        wrote[key] = "wrote" in machine.log(key).splitlines()
-    assert wrote["pids"] == wrote["plain"]
-    assert not wrote["users"]
-    assert not wrote["bounded"]
+    found = {
+        key: json.loads(until(lambda key=key: machine.log(key), f"{key} has tried"))
+        for key in units
+    }
+    assert found["pids"] == found["plain"]
+    assert found["few"] == {**found["plain"], "mounted": False}
+    for key in ("user", "users", "bounded"):
+        assert not any(found[key].values()), key
+    here = subprocess.run(
+        ["unshare", "--mount", sys.executable, "-c", WAYS_OUT, *arguments],
+        capture_output=True,
+        check=True,
+    )
+    assert found["plain"] == json.loads(here.stdout), "what is possible at all"
