@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -333,3 +334,31 @@ def test_a_place_has_to_be_in_what_is_put_around_it(see, tmp_path, kind):
     assert (step, str(tmp_path / "there") in why) == ("NAMESPACE", True)
     assert see("true", (tmp_path, "tmpfs"), (*missing, True)) == ("", 0)
     assert see("true", (tmp_path, "hide"), (tmp_path / "nowhere", kind)) == ("", 0)
+
+
+def test_what_the_host_mounts_and_unmounts_later(shims, covers, tmp_path):
+    """It reaches a service unless that has none of it, and never what is hidden or replaced there."""
+    shim = shims(prefix=["unshare", "--mount", "--propagation", "shared"])
+    client = shim.connect()
+    kinds = {"open": "rw", "ro": "ro", "hidden": "hide", "empty": "tmpfs", "exact": "hide"}
+    for name in kinds:
+        (tmp_path / name / "m").mkdir(parents=True)
+    entries = [(str(tmp_path / name), kind, False, "", "") for name, kind in kinds.items()]
+    roots = {}
+    for propagation in ("shared", "private"):
+        mounts = {"hidden": covers, "entries": entries, "propagation": propagation}
+        _, pid = client.start(propagation, "/bin/sleep", "1000", mounts=mounts)
+        roots[propagation] = Path(f"/proc/{pid}/root{tmp_path}")
+    late = [tmp_path / x for x in ("open/m", "ro/m", "hidden/m", "empty/m", "exact")]
+
+    def on_the_host(script):
+        enter = ["nsenter", "--mount", f"--target={shim.pid}", "sh", "-ec"]
+        subprocess.run([*enter, script], check=True)
+
+    def seen(kind):
+        return [str(x.relative_to(roots[kind])) for x in sorted(roots[kind].rglob("late"))]
+
+    on_the_host("\n".join(f"mount -t tmpfs x {at}; touch {at}/late" for at in late))
+    assert (seen("shared"), seen("private")) == (["open/m/late", "ro/m/late"], [])
+    on_the_host("\n".join(f"umount {at}" for at in late))
+    assert seen("shared") == []
