@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".run" / "dropped"
 DEADLINE = 600.0  # seconds for one run of pytest, which has deadlines of its own
 PATIENCE = (
-    6.0  # seconds; what is left out is mostly waited for in vain, so the copy's tests wait less
+    12.0  # seconds; what is left out is mostly waited for in vain, so the copy's tests wait less
 )
 #: At the end of the copy's `units/assignments.py`, through which all that units say goes, read from files or not.
 #: Beside it lie what to leave out, and that something was; the built-in targets (line 0) keep all they have.
