@@ -31,7 +31,7 @@ INSIDE = """\
 cd /src
 inside() {
     for f; do set -- "$@" tests/vm/inside/$f.py; shift; done
-    python3 -m pytest --noconftest -p no:cacheprovider -v -s --tb=short "$@"
+    python3 -m pytest --noconftest -p no:cacheprovider --timeout 150 -v -s --tb=short "$@"
 }
 """
 
