@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from gitproc.core.edges import triggered
 from gitproc.core.overlap import present
 from gitproc.core.socket_orders import ConfigureSocket, OpenSocket, SocketOrder
 from gitproc.core.states import SubState
@@ -18,6 +19,13 @@ from gitproc.daemon.lookups import FRESH, Lookups
 from gitproc.kernel import socket_nodes
 from gitproc.kernel.launch import LaunchError
 from gitproc.units.unit import Unit
+
+
+def users(world: World, unit: Unit) -> list[tuple[int, int]]:
+    """The main process, and its start time, of the service that a socket is for."""
+    state = world.units.get(triggered(unit))
+    main = state.main if state is not None else None
+    return [(main.pid, main.start_time)] if main is not None and main.pid else []
 
 
 class Opening:

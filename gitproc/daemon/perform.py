@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, assert_never
 
 from gitproc.core.actions import (
@@ -53,7 +54,7 @@ from gitproc.daemon.effects import Effects
 from gitproc.daemon.ends import Ends
 from gitproc.daemon.launching import Launching
 from gitproc.daemon.limiting import Limiting
-from gitproc.daemon.opening import Opening
+from gitproc.daemon.opening import Opening, users
 from gitproc.daemon.releasing import Releasing
 from gitproc.daemon.senders import Senders
 from gitproc.daemon.surroundings import Surroundings
@@ -108,6 +109,7 @@ class Perform:
             post,
         )
         self.launching = Launching(effects, post, self.limiting, self.surroundings, self.warnings)
+        effects.sockets.users = partial(users, effects.world)
         self._opening = Opening(effects.world, self.launching.lookups, effects.sockets.perform)
         self._releasing = Releasing(
             effects,

@@ -11,9 +11,7 @@ import logging
 import os
 from collections.abc import Callable
 
-from gitproc.core.edges import triggered
 from gitproc.core.events import Adopted, AdoptionDone, Event, Process
-from gitproc.core.listening import OPEN
 from gitproc.core.overlap import sitting
 from gitproc.core.records import restore
 from gitproc.core.socket_events import HoldingsFound
@@ -29,8 +27,6 @@ from gitproc.kernel.sockets import Sockets
 from gitproc.store.definitions import Definitions
 from gitproc.store.event_log import EventLog
 from gitproc.store.state_manager import StateManager
-from gitproc.units import directives as d
-from gitproc.units.directives_socket import ACCEPT
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Unit
 
@@ -103,8 +99,6 @@ async def adopt(
     keep = {state.unit.fingerprint for state in world.units.values() if state.unit is not None}
     living = [x.unit for x in world.units.values() if x.sub not in _ENDED]
     owners = await _take_holdings(world, manager, effects.sockets, surroundings)
-    if not same_shim:
-        owners |= await _take_back(world, effects.sockets, owners)
     for entry in await manager.list():
         process = entry.process
         unit = definition(process.fingerprint) if process.serial > recorded else None
@@ -142,24 +136,6 @@ async def _take_holdings(
     surroundings.sweep(running)
     rows, fds = surroundings.take_over(*await manager.holdings())
     return sockets.restore(rows, fds, running.get)
-
-
-async def _take_back(world: World, sockets: Sockets, held: frozenset[str]) -> frozenset[str]:
-    """The units whose sockets died with their shim, but for their services, which have them still."""
-    known = [(x, x.unit) for x in world.units.values() if x.unit is not None]
-    found = set()
-    for state, unit in known:
-        if unit.kind != "socket" or state.sub not in OPEN or unit.name in held or unit[ACCEPT]:
-            continue
-        users = [
-            (user.main.pid, user.main.start_time)
-            for user, its in known
-            if its.kind == "service" and user.main is not None and user.main.pid
-            if user.name == triggered(unit) or unit.name in its[d.SOCKETS]
-        ]
-        if await sockets.regain(unit, users):
-            found.add(unit.name)
-    return frozenset(found)
 
 
 def _survivors(world: World) -> list[tuple[Process, int, int]]:

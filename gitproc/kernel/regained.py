@@ -1,6 +1,6 @@
-"""Sockets whose keeper has died, taken back from the services that were given them.
+"""Sockets that nobody holds any more, taken back from the services that were given them.
 
-A service that outlives its shim listens on. A new socket at its address would be refused (a port), or have
+A service that outlives its shim, or the record of its socket, listens on. A new socket at its address would be refused (a port), or have
 clients wait for somebody who never looks (a path).
 """
 

@@ -83,6 +83,9 @@ class Sockets:
         self._assigned: dict[str, int] = {}
         self._serial = 0
         self.store = FdStore(manager)
+        self.users: Callable[[Unit], Iterable[tuple[int, int]]] = lambda _: ()
+        """Who may have a unit's sockets though nobody holds them any more: (PID, start time)."""
+        self._had: set[str] = set()  # what was closed since was closed on purpose
         self._opening: dict[str, asyncio.Task[None]] = {}
 
     # -- orders ----------------------------------------------------------------------------------
@@ -126,7 +129,10 @@ class Sockets:
         listens = listens_of(unit)
         problems: list[str] = []
         opened = self._open[name] = _Open([], [], note)
-        for listen in listens:
+        if name not in self._had:
+            opened.fds += regain(listens, self.users(unit)) or ()
+        self._had.add(name)
+        for listen in listens if not opened.fds else ():
             if any(f"{listen.path}/".startswith(f"{folder}/") for folder in self._own):
                 raise HostError(f"cannot listen on {listen.path}: it is the manager's own")
             fd, found = open_socket(unit, listen)
@@ -274,6 +280,7 @@ class Sockets:
             if unit is not None and name == LISTEN and unit.kind == "socket":
                 opened = self._open[owner] = _Open(given, [], note)
                 self._name(unit, opened)
+                self._had.add(owner)
                 found.add(owner)
             elif unit is not None and name == CONNECTION and count == 1:
                 self._assigned[owner] = given[0]
@@ -284,16 +291,6 @@ class Sockets:
                     os.close(fd)
                 self._manager.drop(owner, name)
         return frozenset(found)
-
-    async def regain(self, unit: Unit, holders: Iterable[tuple[int, int]]) -> bool:
-        """Whether what the unit listens on could be taken back from these processes (PID, start time)."""
-        fds = regain(listens_of(unit), holders)
-        if fds is None:
-            return False
-        opened = self._open[unit.name] = _Open(fds, [], note_of(unit))
-        self._name(unit, opened)
-        await self._manager.hold(unit.name, LISTEN, opened.note, opened.fds)
-        return True
 
 
 def _flush(fd: int) -> None:
