@@ -1,7 +1,7 @@
 """Sockets that nobody holds any more, taken back from the services that were given them.
 
-A service that outlives its shim, or the record of its socket, listens on. A new socket at its address would be refused (a port), or have
-clients wait for somebody who never looks (a path).
+A service that outlives its shim, or the record of its socket, listens on. A new socket at its address would
+be refused (a port), or have clients wait for somebody who never looks (a path).
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def shim_killed(soak: Soak) -> None:
     """kill -9 of the parent of all; services run on, a newly started daemon adopts them."""
     machine, dice = soak.machine, soak.dice
     assert machine.shim is not None
-    soak.exits_unseen = True
+    soak.exits_unseen = soak.unreachable = True
     manager = machine.manager
     soak.orphans.append(machine.logger)
     if how := dice.choice(["", "", "still", "dead"]):
@@ -120,6 +120,7 @@ def daemon_restarted(soak: Soak) -> None:
     """SIGTERM to all, and a start."""
     soak.wait_for_verbs()
     soak.allow_all()
+    soak.unreachable = True
     soak.machine.stop()
     assert not soak.books.running()
     soak.count("daemon restarted")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ def check(soak: Soak, before: dict[str, int]) -> None:
         soak.allowed[name] += 1
     soak.maybe_held.clear()
     _until_peace(soak, set())
+    _calls(soak)
     books = soak.books
     assert not books.twice, books.twice
     for name, lives in books.lives.items():
@@ -72,7 +74,8 @@ def _held(soak: Soak) -> set[str]:
         answer = done.result()
         units = answer.get("result", {}).get("units", {})
         stopped = units.get(f"{name}.service", {}).get("result") == "done"
-        if stopped and name not in soak.changed and name in soak.wanted:
+        called = any(name == other for other, _ in soak.calls)
+        if stopped and name not in soak.changed and name in soak.wanted and not called:
             found.add(name)
     return found
 
@@ -112,7 +115,14 @@ def _problems(soak: Soak, held: set[str]) -> list[str]:
         for name, unit in units.items()
         if (name not in soak.wanted or name in held)
         and unit["active_state"] not in ("inactive", "failed")
-        and name not in _BESIDE | PLACES.keys()
+        and name.removesuffix(".socket") not in {*_BESIDE, *PLACES, *soak.wanted}
+    ]
+    found += [
+        f"{name}.socket is {units.get(f'{name}.socket')}"
+        for name in soak.wanted
+        if kind_of(name) == "called"
+        and units.get(f"{name}.socket", {}).get("sub_state") != "running"
+        and not (name in held or (name in soak.maybe_held and units.get(name, {}).get("hold")))
     ]
     for name, value in soak.wanted.items():
         unit, pids, lives = units.get(name, {}), running.get(name, []), soak.books.lives[name]
@@ -152,6 +162,25 @@ def _misplaced(soak: Soak, name: str, pid: int) -> str:
         if limit.exists() and limit.read_text(encoding="ascii") != f"{tasks}\n":
             return f"may have {limit.read_text(encoding='ascii')} tasks and not {tasks}"
     return ""
+
+
+def _calls(soak: Soak) -> None:
+    """Who called is answered, if perhaps by a successor, or knows that nobody will; who calls now is at once."""
+    for name in sorted(soak.wanted):
+        if kind_of(name) == "called":
+            soak.call_of(name)
+            token = soak.calls[-1][1].recv(100).decode()
+            assert token == soak.books.lives[name][-1].token, f"{name} answers {token!r}"
+    for name, caller in soak.calls:
+        with caller, suppress(ConnectionResetError):
+            if caller.fileno() < 0:
+                continue
+            try:
+                token = caller.recv(100).decode()
+            except TimeoutError:
+                raise AssertionError(f"{name} does not answer") from None
+            known = {life.token for life in soak.books.lives[name]}
+            assert not token or token in known, f"{name} answers {token!r}"
 
 
 def _ended(soak: Soak) -> dict[str, list[Life]]:

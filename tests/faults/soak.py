@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -86,9 +87,12 @@ class Soak:
         self.allowed: Counter[str] = Counter()  # starts that this round may bring
         self.slain: dict[str, list[int]] = defaultdict(list)
         self.verbs: list[tuple[str, str, Future[Any]]] = []
+        self.calls: list[tuple[str, socket.socket]] = []
         self.changed: set[str] = set()
         self.moved: set[str] = set()
-        self.exits_unseen = self.events_lost = self.lines_lost = self.forgotten = False
+        self.unreachable = self.exits_unseen = self.events_lost = self.lines_lost = (
+            self.forgotten
+        ) = False
 
     def close(self) -> None:
         """End everything; fails if anything is left."""
@@ -115,11 +119,13 @@ class Soak:
     def meanwhile(self, acts: int) -> None:
         """Life goes on."""
         for _ in range(acts):
-            kind = self.dice.choice(["commit", "verb", "end", "end"])
+            kind = self.dice.choice(["commit", "verb", "end", "end", "call"])
             if kind == "commit" and self._committing:
                 self.commit()
             elif kind == "verb":
                 self.verb()
+            elif kind == "call":
+                self.call()
             else:
                 self.ends(1)
             time.sleep(self.dice.random() * 0.06)
@@ -138,20 +144,21 @@ class Soak:
         self._next += 1
         return f"{kind}{self._next}"
 
-    def _unit(self, name: str, value: str) -> str:
+    def _files(self, name: str) -> dict[str, str]:
+        value, root = self.wanted[name], self.machine.root
         lies_in, tasks = self.limits.setdefault(name, (SLICES[0], 50))
         more = f"Slice={lies_in}\nTasksMax={tasks}\nEnvironment=VALUE={value}\n"
-        return witnesses.unit(self.machine.root, name, more)
+        return witnesses.files(root, name, more)
 
     def changes(self, changes: Iterable[str]) -> dict[str, str]:
         """Give witnesses another value, or their first: the files that a commit must have then."""
-        files = {}
+        files: dict[str, str] = {}
         for name in changes:
             self._next += 1
             self.wanted[name] = str(self._next)
             self.allowed[name] += 1
             self.changed.add(name)
-            files[f"{name}.service"] = self._unit(name, self.wanted[name])
+            files |= self._files(name)
         return files
 
     def _commit(self, changes: Iterable[str]) -> str:
@@ -182,9 +189,10 @@ class Soak:
             self._commit([self._new_witness()])
         elif kind == "remove" and len(names) > 8:
             name = self.dice.choice(names)
+            gone = dict.fromkeys(self._files(name))
             del self.wanted[name]
             self.changed.add(name)
-            self._commit_files({f"{name}.service": None})
+            self._commit_files(gone)
         elif kind == "break":
             self._broken = True
             self._commit_files({"broken.service": BROKEN})
@@ -192,8 +200,8 @@ class Soak:
             self.mend()
         else:
             name = self.dice.choice(names)
-            text = f"# words {self._next}\n{self._unit(name, self.wanted[name])}"
-            self._commit_files({f"{name}.service": text})
+            files = self._files(name)
+            self._commit_files({x: f"# words {self._next}\n{files[x]}" for x in files})
 
     def commit_limits(self, names: list[str]) -> None:
         """Others limits, other slices: live, so it brings no start."""
@@ -204,7 +212,7 @@ class Soak:
         for name in names:
             self.moved.add(name)
             self.limits[name] = self.dice.choice(SLICES), self.dice.randrange(50, 90)
-            files[f"{name}.service"] = self._unit(name, self.wanted[name])
+            files |= self._files(name)
         self._commit_files(files)
         self.count("live changes", len(files))
 
@@ -226,6 +234,27 @@ class Soak:
         done = self.aside(self.machine.ask, verb, units=[name], **more)
         self.verbs.append((verb, name, done))
         self.count("verbs")
+
+    def call(self) -> None:
+        """Somebody calls a witness."""
+        names = [x for x in sorted(self.wanted) if witnesses.kind_of(x) == "called"]
+        if names:
+            self.call_of(self.dice.choice(names))
+
+    def call_of(self, name: str) -> None:
+        """Connect to a witness; the answer is looked for in peace."""
+        self.allowed[name] += 1  # if an operator has just stopped it
+        caller = socket.socket(socket.AF_UNIX)
+        self.calls.append((name, caller))
+        caller.settimeout(oracle.PEACE)
+        try:
+            caller.connect(str(witnesses.called_at(self.machine.root, name)))
+        except OSError as error:
+            caller.close()
+            away = name in self.changed or self.unreachable or self.forgotten
+            assert away, f"{name} cannot be called: {error}"
+        else:
+            self.count("calls")
 
     def aside(self, act: Callable[..., T], *args: Any, **more: Any) -> Future[T]:
         """Do it while other things happen."""

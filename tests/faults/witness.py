@@ -48,9 +48,25 @@ if "NOTIFY_SOCKET" in os.environ:
                 break
             except OSError:
                 time.sleep(PAUSE)
+calls = socket.socket(fileno=3) if "LISTEN_FDS" in os.environ else None
+
+
+def answer(calls):
+    calls.setblocking(False)
+    while True:
+        try:
+            caller, _ = calls.accept()
+        except BlockingIOError:
+            return
+        with caller:
+            caller.send(token.encode())
+
+
 n = 0
 while True:
     os.write(1, b"%s %d\n" % (token.encode(), n))
     os.pwrite(progress, b"%d" % n, 0)
     n += 1
+    if calls:
+        answer(calls)
     time.sleep(PAUSE)

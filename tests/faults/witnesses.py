@@ -1,7 +1,7 @@
 """The units of witnesses: each kind lives another life, and all keep the same books.
 
-`plain`, `ready` (it says when), `hidden` (in a PID namespace), `forks` (what is started is not what stays), and
-`steps`, which has a command noted for every step of a life.
+`plain`, `ready` (it says when), `hidden` (in a PID namespace), `forks` (what is started is not what stays),
+`steps` (a command is noted for every step of a life), and `called`, who answers at a socket with its token.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.e2e.harness import service, shell
 
-KINDS = ("plain", "plain", "plain", "ready", "hidden", "forks", "steps", "steps")
+KINDS = ("plain", "plain", "plain", "ready", "hidden", "forks", "steps", "steps", "called")
 """As often as they are made."""
 PAUSE = 0.03  # seconds between a witness's lines
 STEPS = ("pre", "pre-done", "post", "stop", "stopped", "stopped-done")
@@ -23,8 +23,23 @@ def kind_of(name: str) -> str:
     return name.rstrip("0123456789")
 
 
-def unit(root: Path, name: str, more: str) -> str:
-    """The text of a witness's unit file, with more settings of [Service]."""
+def called_at(root: Path, name: str) -> Path:
+    """Where a witness is called."""
+    return root / "calls" / name
+
+
+def files(root: Path, name: str, more: str) -> dict[str, str]:
+    """A witness's unit files, with more settings of [Service]."""
+    found = {f"{name}.service": _service(root, name, more)}
+    if kind_of(name) == "called":
+        found[f"{name}.socket"] = (
+            f"[Socket]\nListenStream={called_at(root, name)}\nTriggerLimitBurst=0\n"
+            "[Install]\nWantedBy=sockets.target\n"
+        )
+    return found
+
+
+def _service(root: Path, name: str, more: str) -> str:
     notes, kind = root / "notes", kind_of(name)
     command = f"/usr/bin/python3 -I -S {root}/witness.py {notes} {name} {PAUSE}"
     settings = _SETTINGS + more
