@@ -626,3 +626,19 @@ def test_dependency_folders_of_a_prefix_and_of_a_type():
     less, changed = units.updated({"timer.wants/e.service": None, "slice.wants/c.service": None})
     assert less.units["a-b.timer"][d.WANTS] == ()
     assert changed == {"a-b.timer", "-.slice"}
+
+
+@pytest.mark.parametrize(
+    "folder", ["multi-user.target.d", "default.target.d", "target.d", "multi-.target.d"]
+)
+def test_drop_ins_of_a_built_in_target(folder):
+    path = f"{folder}/50.conf"
+    units = tree({"a.service": SERVICE, path: "[Unit]\nUpholds=a.service\n"})
+    assert not texts(units)
+    target = units.units["multi-user.target"]
+    assert target[d.UPHOLDS] == ("a.service",)
+    assert target[d.REQUIRES] == ("basic.target",), "what it says itself stays"
+    assert units.files_of("multi-user.target") == target.drop_ins == (path,)
+    without, changed = units.updated({path: None})
+    assert "multi-user.target" in changed
+    assert without.units["multi-user.target"][d.UPHOLDS] == ()
