@@ -208,6 +208,8 @@ class _Builder:
         if kind.endswith("-bare") and self._has_mount(point.path):
             return
         mount = self._mount_of(point.content)
+        if mount < 0:
+            return
         if kind in _MADE and point.path != "/":
             found = places.find(point.path)
             places.confine(point.path, found, self._writable)

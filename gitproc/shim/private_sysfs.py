@@ -25,8 +25,10 @@ _OF_THE_OTHER_NETWORK = ("devices/virtual/net", "class/net")
 def take(warn: Callable[[str], None]) -> tuple[int, Below]:
     """The mount, attached nowhere, and what goes below it, by relative path.
 
-    Where no new one may be mounted (some containers), the host's, with a warning.
+    Where no new one may be mounted (some containers), the host's, with a warning; -1 where the host has no /sys.
     """
+    if not os.path.isdir(_AT):
+        return -1, []
     attributes = _ATTRIBUTES | (calls.RDONLY if os.statvfs(_AT).f_flag & os.ST_RDONLY else 0)
     try:
         mount = calls.new_file_system("sysfs", "", attributes)

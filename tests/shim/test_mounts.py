@@ -294,6 +294,22 @@ def test_where_no_sys_may_be_mounted_it_is_the_hosts(see_from):
     assert "/sys shows the host's network interfaces" in client.expect("warning", 3)[2]
 
 
+def test_where_there_is_no_sys_there_is_none(see_from, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    script = """
+        mount -t tmpfs x "$0"
+        for at in /*; do
+            if [ -L "$at" ]; then cp -P "$at" "$0"
+            elif [ -d "$at" ] && [ "$at" != /sys ]; then mkdir "$0$at"; mount --rbind "$at" "$0$at"
+            fi
+        done
+        exec chroot "$0" "$@"
+    """
+    see, _ = see_from("unshare", "--mount", "sh", "-ec", script, str(root))
+    assert see("test ! -e /sys", SYS) == ("", 0)
+
+
 def test_a_root_keeps_what_is_mounted_in_it(see_from, tmp_path):
     root = tmp_path / "root"
     for name in ("usr", "bin", "lib", "lib64", "dev", "run", "sys"):
