@@ -224,7 +224,7 @@ def test_root_that_may_not_mount_is_held_by_mounts(machine):
     own.mkdir()
     secret = hidden / "secret"
     secret.touch()
-    arguments = [handle_of(secret) or "00", str(own), machine.group]
+    arguments = [handle_of(secret) or "00", str(own)]
     machine.repository.write({"out.py": WAYS_OUT})
     rest = "PrivateDevices=yes\nProtectKernelTunables=yes"
     capabilities = "CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SYS_MODULE CAP_SYS_BOOT"
@@ -236,10 +236,12 @@ def test_root_that_may_not_mount_is_held_by_mounts(machine):
         "users": f"PrivateUsers=yes\n{rest}",
         "bounded": f"CapabilityBoundingSet=~{capabilities}\n{rest}",
     }
-    command = f"/usr/bin/python3 -I -S ${{GITPROC_TREE}}/out.py {' '.join(arguments)}"
+    command = (
+        f"/usr/bin/python3 -I -S ${{GITPROC_TREE}}/out.py {' '.join(arguments)} {machine.group}"
+    )
     mounts = f"ProtectSystem=strict\nInaccessiblePaths={hidden}\nReadWritePaths={own}"
     machine.deploy({
-        f"{key}.service": service(command, f"Type=oneshot\n{mounts}\n{settings}")
+        f"{key}.service": service(f"{command}-{key}", f"Type=oneshot\n{mounts}\n{settings}")
         for key, settings in units.items()
     })  # fmt: skip
     found = {
@@ -251,7 +253,7 @@ def test_root_that_may_not_mount_is_held_by_mounts(machine):
     for key in ("user", "users", "bounded"):
         assert not any(found[key].values()), key
     here = subprocess.run(
-        ["unshare", "--mount", sys.executable, "-c", WAYS_OUT, *arguments],
+        ["unshare", "--mount", sys.executable, "-c", WAYS_OUT, *arguments, machine.group],
         capture_output=True,
         check=True,
     )
