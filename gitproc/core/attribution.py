@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitproc.core import records
 from gitproc.core.commit_states import UnitChange
@@ -17,8 +17,10 @@ from gitproc.core.events import CommitLoaded
 from gitproc.core.plan import compare
 from gitproc.core.verdicts import last_good
 from gitproc.core.world import World
-from gitproc.units.loader import UnitSet
 from gitproc.units.unit import Unit
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 KEY = records.CHANGED
 _SHOWN = 5  # differences in a message

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gitproc.core.host_unit import HostUnit
 from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic
-from gitproc.units.loader import UnitSet
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 
 @immutable

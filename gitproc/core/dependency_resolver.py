@@ -13,14 +13,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from gitproc.core.edges import EARLY_TARGETS, Edge, edges_of
 from gitproc.core.relation import Relation
 from gitproc.immutable import field, mutable
 from gitproc.units.control import ROOT
-from gitproc.units.loader import UnitSet
 from gitproc.units.names import template_of
 from gitproc.units.unit import Unit
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 _FEW = 4  # names that are sooner found again than kept
 KEPT_UP_BY = ("requires", "binds_to", "wants", "upholds", "requisite")

@@ -8,6 +8,7 @@ Restart=; *refused* commits never touch anything; a newer commit *supersedes* on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from gitproc.core import (
     attribution,
@@ -33,9 +34,11 @@ from gitproc.core.unit_state import UnitState
 from gitproc.core.verdicts import describe, settle
 from gitproc.core.world import World
 from gitproc.units.diagnostics import Diagnostic
-from gitproc.units.loader import UnitSet
 from gitproc.units.names import comes_on_demand
 from gitproc.units.unit import Unit
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 GOODS_KEPT = 50
 _KEPT, _TOLD = 1000, 100  # errors of a refused commit, for `status` and for its event

@@ -18,11 +18,11 @@ from gitproc.core.events import HostUnitsSeen
 from gitproc.core.host_unit import HostUnit
 from gitproc.immutable import field, mutable
 from gitproc.units import directives as d
-from gitproc.units.loader import UnitSet
 
 if TYPE_CHECKING:
     from gitproc.core.unit_state import UnitState
     from gitproc.core.world import World
+    from gitproc.units.loader import UnitSet
 
 HOST_KINDS = (".mount", ".swap", ".automount", ".device")
 """Kinds of units that the repository cannot have."""

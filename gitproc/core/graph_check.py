@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
 from gitproc.units import directives as d
@@ -11,8 +12,10 @@ from gitproc.units.control import slices_of
 from gitproc.units.diagnostics import Diagnostic, Location, Severity
 from gitproc.units.directives_resources import SLICE
 from gitproc.units.directives_socket import ACCEPT
-from gitproc.units.loader import UnitSet
 from gitproc.units.service_types import Update
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 
 def _edge_where(graph: DependencyResolver, source: str, target: str) -> tuple[Location, str]:

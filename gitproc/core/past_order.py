@@ -8,10 +8,13 @@ order contradict one another, nobody waits for somebody who waits for him.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from gitproc.core.edges import Edge, edges_of
 from gitproc.core.world import World
-from gitproc.units.loader import UnitSet
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 
 def remember(world: World, former: Iterable[Iterable[Edge]]) -> None:

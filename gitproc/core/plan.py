@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitproc.core.dependency_resolver import DependencyResolver
 from gitproc.core.reload import can_reload
@@ -25,12 +25,14 @@ from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Change
 from gitproc.units.directives_resources import LIVE
 from gitproc.units.evaluate import targets_of
-from gitproc.units.loader import UnitSet
 from gitproc.units.names import comes_on_demand
 from gitproc.units.seats import is_second
 from gitproc.units.service_types import ServiceType, Update
 from gitproc.units.timespan import format_span
 from gitproc.units.unit import Unit
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 _RANK = {Change.NONE: 0, Change.LIVE: 1, Change.RELOAD: 2, Change.RESTART: 3}
 

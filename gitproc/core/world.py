@@ -12,7 +12,7 @@ import heapq
 import math
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitproc.core.actions import Action, Announce
 from gitproc.core.clock import Clock
@@ -24,10 +24,12 @@ from gitproc.core.foreign import Foreign
 from gitproc.core.second_news import kind_of
 from gitproc.core.unit_state import UnitState
 from gitproc.immutable import field, mutable
-from gitproc.units.loader import UnitSet
 from gitproc.units.names import comes_on_demand
 from gitproc.units.seats import home, is_second, other_seat
 from gitproc.units.unit import Unit
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 
 @mutable

@@ -17,7 +17,6 @@ from gitproc.core.events import ApplyAsked, CommitMeta, Event, SyncAsked
 from gitproc.core.records import commit_record
 from gitproc.daemon.behind import behind
 from gitproc.daemon.commits import Commits
-from gitproc.daemon.compiling import plan_for, plan_record
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
 from gitproc.daemon.healing import heal_limits
@@ -95,6 +94,8 @@ class BranchVerbs:
         await self._desired.look()
         units = params.get("units") or []
         target = params.get("sha") or self._last_good(units)
+        from gitproc.daemon.compiling import plan_for, plan_record
+
         draft = await self._commits.draft(target, units)
         shown: dict[str, Any] = {"version": 1, "restored": commit_record(draft.restored)}
         if draft.compiled.errors:

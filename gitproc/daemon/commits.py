@@ -1,4 +1,7 @@
-"""Questions about commits, and rollback: everything of the socket that asks git. All of it runs in threads."""
+"""Questions about commits, and rollback: everything of the socket that asks git. All of it runs in threads.
+
+What compiles is imported when somebody asks: a manager that comes back does without it.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,20 @@ import contextlib
 import json
 import posixpath
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gitproc.core.events import CommitMeta
 from gitproc.core.records import commit_record
-from gitproc.daemon.compiling import Compiled, compile_commit, plan_for, plan_record
 from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
 from gitproc.daemon.questions import Questions
 from gitproc.errors import GitProcError, NoSuchUnit, SourceError
 from gitproc.immutable import immutable
-from gitproc.source.reading import TreeChange
 from gitproc.units.unit import Unit
+
+if TYPE_CHECKING:
+    from gitproc.daemon.compiling import Compiled
+    from gitproc.source.reading import TreeChange
 
 
 @immutable
@@ -119,6 +124,8 @@ class Commits:
         return git.commit_info(sha), self._compiled(git.read(sha))
 
     def _compiled(self, change: TreeChange) -> Compiled:
+        from gitproc.daemon.compiling import compile_commit
+
         return compile_commit(
             change,
             None,
@@ -140,6 +147,8 @@ class Commits:
 
     async def plan(self, rev: str | None) -> dict[str, Any]:
         """What putting a revision (None: the branch) in force would do now."""
+        from gitproc.daemon.compiling import plan_for, plan_record
+
         commit, compiled = await self._thread(lambda: self._compile(rev))
         errors = compiled.errors
         return {

@@ -272,7 +272,7 @@ class Daemon:
         prepare = partial(prepare_directories, config)
         lost = LostState(effects, state, perform.launching, prepare, publish)
         desired.chores += [lost.look, partial(write_hooks, config, again=True)]
-        door = ReceivePack(config, desired, access, handler.pushes.pushers)
+        door = ReceivePack(config, desired, access, handler.pushers)
         door.start()
         await loop.run_in_executor(None, write_hooks, config)
         for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

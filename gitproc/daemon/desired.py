@@ -31,12 +31,12 @@ from gitproc.daemon.host_units import of_commit
 from gitproc.daemon.laid_out import LaidOut
 from gitproc.errors import GitProcError, SourceError
 from gitproc.immutable import immutable, replaced
-from gitproc.units.loader import LoadOptions, UnitSet, load
 from gitproc.units.specifiers import Host
 
 if TYPE_CHECKING:
     from gitproc.source.git_integration import GitIntegration
     from gitproc.source.git_monitor import GitMonitor
+    from gitproc.units.loader import LoadOptions, UnitSet
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class _Base:
 
 def load_options(config: Config) -> LoadOptions:
     """What the host's configuration says about loading units."""
+    from gitproc.units.loader import LoadOptions  # nothing of it is needed to adopt what runs
+
     return LoadOptions(frozenset(config.allow_unenforced), config.default_private_pids)
 
 
@@ -266,6 +268,8 @@ class Desired:
         if base is not None and not change.full:
             units, changed = base.units.updated(change.files)
         else:
+            from gitproc.units.loader import load
+
             present = [file for file in change.files.values() if file is not None]
             units = load(present, self._host, self.options)
         findings = change.diagnostics
@@ -312,6 +316,7 @@ class Desired:
             loaded = self._read(commit.sha, base)
         except GitProcError:
             from gitproc.source import layout
+            from gitproc.units.loader import load
 
             files = layout.files_below(self.laid_out.trees / commit.sha)
             units = load(files, self._host, self.options)

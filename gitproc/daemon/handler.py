@@ -23,7 +23,6 @@ from gitproc.daemon.desired import Desired
 from gitproc.daemon.effects import Effects
 from gitproc.daemon.loop import Mailbox
 from gitproc.daemon.perform import Perform
-from gitproc.daemon.push import Pushes
 from gitproc.daemon.questions import Questions
 from gitproc.daemon.shares import asked_by
 from gitproc.daemon.unit_answers import UnitAnswers
@@ -34,6 +33,7 @@ from gitproc.errors import SourceError, UsageError
 if TYPE_CHECKING:
     from gitproc.daemon.inquiries import Inquiries
     from gitproc.daemon.log_answers import LogAnswers
+    from gitproc.daemon.push import Pushes
 
 _PATIENCE = 10.0  # seconds
 _GLANCE = 2.0  # seconds
@@ -52,7 +52,9 @@ class RpcHandler:
         self.questions = Questions()
         self._names = names = UnitNames(effects.world, effects.controller)
         self._commits = Commits(effects, desired, self.questions)
-        self.pushes = Pushes(effects, desired)
+        self._pushes: Pushes | None = None
+        self.pushers: dict[str, str] = {}
+        """Who pushes, by ticket."""
         self._verbs = UnitVerbs(effects.world, names, perform, mailbox.post)
         branch = BranchVerbs(effects, desired, self._commits, self._verbs.asked)
         self.units = UnitAnswers(
@@ -60,7 +62,6 @@ class RpcHandler:
         )
         self._methods = {
             **self.units.methods,
-            **self.pushes.methods,
             **branch.methods,
             "logs": self._log_lines,
             "ping": self._ping,
@@ -84,8 +85,17 @@ class RpcHandler:
                     *behind(self._world, self._desired.head),
                 ]
             return outcome
-        answer = self._methods.get(method) or self._inquiries.methods[method]
+        answer = self._methods.get(method) or self._seldom(method).methods[method]
         return await answer(params, caller)
+
+    def _seldom(self, method: str) -> Pushes | Inquiries:
+        if not method.startswith("push-"):
+            return self._inquiries
+        if self._pushes is None:
+            from gitproc.daemon.push import Pushes
+
+            self._pushes = Pushes(self._e, self._desired, self.pushers)
+        return self._pushes
 
     @cached_property
     def _inquiries(self) -> Inquiries:
@@ -140,14 +150,15 @@ class RpcHandler:
 
     def hung_up(self, caller: Caller) -> None:
         """Nothing of a connection outlives it but a push that it had begun."""
-        self.pushes.hung_up(caller)
+        if self._pushes is not None:
+            self._pushes.hung_up(caller)
 
     def _deploy_items(self, params: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         from gitproc.daemon.deploy_stream import DEFAULT_LIMIT, MAX_LIMIT, DeployStream
 
         sha = params["sha"]
         limit = min(params.get("limit", DEFAULT_LIMIT), MAX_LIMIT)
-        since = self.pushes.accepted.get(sha)
+        since = self._pushes.accepted.get(sha) if self._pushes is not None else None
         ask = self.questions.ask
         return DeployStream(self._e, self._desired, ask, sha, since=since, limit=limit).items()
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from gitproc.core import foreign
 from gitproc.core.events import Event, HostUnitsSeen
 from gitproc.core.host_unit import HostUnit
 from gitproc.errors import HostError
 from gitproc.kernel import host_units
-from gitproc.units.loader import UnitSet
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 
 class HostUnits:

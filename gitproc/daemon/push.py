@@ -60,15 +60,17 @@ class _Push:
 
 
 class Pushes:
-    """All pushes that are being judged. Used from the loop's thread."""
+    """All pushes that are being judged. Used from the loop's thread.
 
-    def __init__(self, effects: Effects, desired: Desired) -> None:
+    `pushers`: who pushes, by the ticket that the daemon gave the git process it runs for them.
+    """
+
+    def __init__(self, effects: Effects, desired: Desired, pushers: Mapping[str, str]) -> None:
         self._e = effects
         self._desired = desired
         self._pushes: dict[str, _Push] = {}
         self._loop = asyncio.get_running_loop()
-        self.pushers: dict[str, str] = {}
-        """Who pushes, by the ticket that the daemon gave the git process it runs for them."""
+        self._pushers = pushers
         self.methods = {
             "push-begin": self.begin,
             "push-objects": self.objects,
@@ -83,7 +85,7 @@ class Pushes:
         """Open a push: `token` and the first objects to `want`, or `accepted`. RefusedError."""
         updates = [rules.Update(**one) for one in params["updates"]]
         options = params.get("options", [])
-        who = self.pushers.get(params.get("ticket", "")) or f"{caller.name} (uid {caller.uid})"
+        who = self._pushers.get(params.get("ticket", "")) or f"{caller.name} (uid {caller.uid})"
         if self._e.world.stopping:
             raise DaemonError("the daemon is stopping all units: push again when it is back")
         git = await self._thread(self._desired.git)

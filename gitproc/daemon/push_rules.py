@@ -7,13 +7,16 @@ that names what is meant. They are the same whether the daemon judges or, while 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gitproc.immutable import immutable
 from gitproc.units.diagnostics import Diagnostic, Location
-from gitproc.units.loader import UnitSet
 from gitproc.units.names import is_instance
 from gitproc.units.tree import Role, place_of
 from gitproc.units.unit import Unit
+
+if TYPE_CHECKING:
+    from gitproc.units.loader import UnitSet
 
 NOTES = "refs/notes/gitproc"
 OPEN = 10.0  # the score of a service that nothing confines
