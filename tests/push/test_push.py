@@ -371,8 +371,9 @@ def test_hooks_that_were_lost_are_written_anew_and_that_is_said(servers):
     before = {file.name: file.read_text() for file in hooks.iterdir()}
     shutil.rmtree(hooks)
     until(lambda: hooks.is_dir() and len(list(hooks.iterdir())) == len(before), "they come back")
+    said = server.logs / "daemon.log"
+    until(lambda: "were gone and are written anew" in said.read_text(), "it is said")
     assert {file.name: file.read_text() for file in hooks.iterdir()} == before
-    assert "were gone and are written anew" in (server.logs / "daemon.log").read_text()
 
 
 def test_a_commit_that_would_fill_the_disk_is_refused_pushed_or_not(servers):
