@@ -142,12 +142,11 @@ class Books:
                     continue
                 key = (name, words[0].decode())
                 number, last = int(words[1]), self.written.get(key, -1)
+                self.written[key] = number  # if it is less: another life under the same token
                 if number <= last:
                     self.doubled.append((*key, f"{number} after {last}"))
-                    continue
-                if number > last + 1:
+                elif number > last + 1:
                     self.lost.append(f"{name}: {words[0].decode()} {last + 1} to {number - 1}")
-                self.written[key] = number
 
     def noted(self) -> dict[tuple[str, str], int]:
         """How far each life had come by its own account; -1 before its first line."""
