@@ -42,14 +42,19 @@ class Removal:
 
     def cancel(self, unit: str) -> None:
         """The unit begins anew: what was to go of it goes now, as far as it can."""
-        timer = self._later.pop(unit, None)
-        if timer is not None:
-            timer.cancel()
+        if self._waits_no_more(unit):
             self.unit(unit)  # it may come back elsewhere
 
     def soon(self, unit: str) -> None:
         """Remove the unit's groups, those below included; tried again later if one is still busy."""
+        self._waits_no_more(unit)
         self._try(unit, _RETRY_SECONDS)
+
+    def _waits_no_more(self, unit: str) -> bool:
+        timer = self._later.pop(unit, None)
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
 
     def _try(self, unit: str, pause: float) -> None:
         if not self.unit(unit) and pause <= _LAST_RETRY_SECONDS:

@@ -331,6 +331,35 @@ def test_a_busy_group_is_removed_a_moment_later():
         asyncio.run(scenario(made))
 
 
+def test_who_begins_anew_keeps_the_group_however_often_it_was_to_go():
+    layout = next(iter(LAYOUTS.values()))
+    if layout.kind is Kind.NONE:
+        pytest.skip("no cgroups")
+
+    async def scenario(made):
+        faults = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: faults.append(what))
+        child = made.start(NAME, SLEEP)
+        made.controller.remove(NAME)
+        made.controller.remove(NAME)
+        child.kill()
+        child.wait()
+        until(lambda: made.controller.is_empty(NAME), "it is empty")
+        made.controller.create(unit(""))  # for a process that is about to be made
+        due = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.2, due.set_result, None)  # after what waited
+        await due
+        assert made.controller.existing() == [NAME]
+        assert faults == []
+        made.controller.remove(NAME)
+        await soon(lambda: made.controller.existing() == [], "it is removed")
+        made.controller.close()
+
+    with bench(layout) as made:
+        made.controller.create(unit(""))
+        asyncio.run(scenario(made))
+
+
 def test_a_new_manager_finds_the_groups_as_they_are(any_bench):
     made = any_bench
     if made.layout.kind is Kind.NONE:
