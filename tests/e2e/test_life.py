@@ -302,10 +302,10 @@ def test_forking_without_a_pid_file(shared, guess):
 MODES = """
 import os, signal, sys, time
 if os.fork() == 0:
-    signal.signal(signal.SIGTERM, lambda *_: (print("child TERM", flush=True), os._exit(0)))
+    signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"child TERM\\n"), os._exit(0)))
     print("child", os.getpid(), flush=True)
     while True: time.sleep(100)
-signal.signal(signal.SIGTERM, lambda *_: (print("main TERM", flush=True), os._exit(0)))
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"main TERM\\n"), os._exit(0)))
 time.sleep(0.05)
 print("main", flush=True)
 while True: time.sleep(100)

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.root
 
 MAIN = """
 import os, signal, time
-signal.signal(signal.SIGTERM, lambda *_: (print("TERM", flush=True), os._exit(0)))
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"TERM\\n"), os._exit(0)))
 # Until the child's memory is given back, whoever wants a page is killed too.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 if os.fork() == 0:
@@ -48,7 +48,8 @@ def test_what_follows_when_a_process_of_a_unit_is_killed_for_memory(machine):
 
 LATER = MAIN.replace(
     "if os.fork",
-    "signal.signal(signal.SIGUSR1, lambda *_: None)\nprint('waits', flush=True)\nsignal.pause()\nif os.fork",
+    "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})\nprint('waits', flush=True)\n"
+    "signal.sigwait({signal.SIGUSR1})\nif os.fork",
 )
 
 

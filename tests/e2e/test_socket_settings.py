@@ -183,7 +183,7 @@ HANGS = """
 import os, signal, sys, time
 child = 0
 def told(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, f"{signal.Signals(number).name}\\n".encode())
     if child and sys.argv[2] == "forks": os.waitpid(child, 0)
     os._exit(0)
 for number in (10, 12, 15): signal.signal(number, told)
