@@ -18,7 +18,6 @@ from gitproc.core.events import ConditionsChecked
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
-from gitproc.immutable import replaced
 from gitproc.units.conditions import conditions_of
 
 
@@ -66,9 +65,5 @@ def ask_again(world: World, state: UnitState) -> None:
         if conditions_of(state.unit.values):
             world.do(CheckConditions(state.unit, state.invocation))
             return
-        # The definition is kept as it was before a commit gave it conditions, which are no change of it.
-        # Nothing has run: it begins anew, by what is in force.
-        if state.activation is not None:
-            state.activation = replaced(state.activation, begun=False)
-        state.starts[-1:] = []
+        # A commit took them away since. Nothing has run: it begins anew, by what is in force.
         lifecycle.enter(world, state, SubState.DEAD)

@@ -134,7 +134,7 @@ MUTANTS = (
     Mutant("standing", "return state.up and not must_stop(world, state)", "return state.up"),
     Mutant("spawning", "    world.do(Keep(state.definition))", "    pass"),
     Mutant("conditions", "or state.control is not None:", "or False:"),
-    Mutant("conditions", "starts[-1:] = []\n        lifecycle.enter(world, state, SubState.DEAD)", "starts[-1:] = []"),
+    Mutant("conditions", "in force.\n        lifecycle.enter(world, state, SubState.DEAD)", "in force."),
     Mutant("exits", "Cause.CRASHED if state.sub is", "Cause.FAILED if state.sub is"),
     Mutant("adoption", "        spawning.wait(world, state)\n        return\n", "        pass\n"),
     # Verdicts, and the way back from a failed commit.

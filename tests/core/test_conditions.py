@@ -313,6 +313,17 @@ def test_a_start_whose_conditions_no_kept_definition_has_begins_anew_after_a_cra
     assert it.sub("a.service") == "running"
 
 
+def test_a_start_whose_conditions_a_commit_takes_away_begins_anew_after_a_crash():
+    it = machine_of("/x", a=NEEDED, run=0)
+    assert it.sub("a.service") == "condition"
+    it.commit({"a.service": service()})
+    it.crash()
+    it.restart()
+    it.run(5)
+    assert it.sub("a.service") == "running"
+    assert len(it.state("a.service").starts) == 1
+
+
 def test_conditions_that_a_commit_adds_survive_a_crash_while_they_are_tested():
     text = service("ExecCondition=/bin/false")
     it = Machine({"a.service": text})

@@ -88,8 +88,9 @@ def test_work_that_is_done_is_done_whatever_changes_in_a_running_process():
     """A migration must not run twice because somebody gave it more memory, or described it better."""
     lines = ("Type=oneshot", "ExecStart=/bin/true")
     machine = machine_of(a=service(*lines))
-    for more in (("MemoryMax=1G",), ("MemoryMax=2G", "X-Note=1"), ()):
-        sha = machine.commit({"a.service": service(*lines, *more, unit="Description=better")})
+    for more in ("Nice=0", "MemoryMax=1G", "MemoryMax=1024M", "X-Note=1"):
+        text = service(*lines, more, unit=f"Description={more} is better")
+        sha = machine.commit({"a.service": text})
         machine.run(5)
         assert machine.verdict(sha) == "good"
         machine.crash()
@@ -101,14 +102,16 @@ def test_work_that_is_done_is_done_whatever_changes_in_a_running_process():
     assert machine.spawns() == ["true", "true again"]
 
 
-def test_what_failed_is_tried_again_with_other_limits():
-    machine = machine_of(a=service("ExecStart=/bin/crash"))
+@pytest.mark.parametrize("kind", ["simple", "oneshot\nRemainAfterExit=yes"])
+def test_what_failed_is_tried_again_with_other_limits(kind):
+    text = service(f"Type={kind}", "ExecStart=/bin/crash")
+    machine = machine_of(a=text)
     machine.run(5)
-    machine.programs["crash"] = Program()
-    sha = machine.commit({"a.service": service("ExecStart=/bin/crash", "MemoryMax=1G")})
+    machine.programs["crash"] = Program() if kind == "simple" else Program(lasts=1)
+    sha = machine.commit({"a.service": text.replace("[Service]", "[Service]\nMemoryMax=1G")})
     machine.run(10)
     assert machine.verdict(sha) == "good"
-    assert machine.sub("a.service") == "running"
+    assert machine.sub("a.service") == ("running" if kind == "simple" else "exited")
 
 
 def test_a_unit_kept_down_by_a_requirement_that_failed_fails_the_commit():

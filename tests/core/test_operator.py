@@ -70,6 +70,15 @@ def test_start_of_what_is_starting_is_answered_when_that_fails():
     assert asked(machine, Verb.START, "a.service") == "failed"
 
 
+def test_start_of_what_is_starting_is_answered_by_that_start_though_others_follow():
+    lines = ("ExecStartPre=/bin/long", "Restart=on-failure", "RestartSec=1h")
+    machine = machine_of(0)
+    machine.programs["long"] = Program(lasts=2.0, status=1)
+    machine.commit({"a.service": service(*lines)})
+    assert machine.sub("a.service") == "start-pre"
+    assert asked(machine, Verb.START, "a.service") == "failed"
+
+
 def test_start_of_what_is_stopping_by_itself_starts_it_again():
     machine = machine_of(a=service("ExecStopPost=/bin/slow"))
     machine.programs["slow"] = Program(lasts=2.0)

@@ -64,6 +64,8 @@ def test_the_shortest_chain_is_told():
             "b.service": service(unit="Wants=c.service"),
             "c.service": service(unit="Wants=a.service", install=False),
             "d.service": service(unit="Wants=a.service"),
+            "e.service": service(unit="Wants=a.service", install=False),
+            "f.service": service(unit="Wants=e.service"),
         }
     )
     assert pulled_by(machine.world, "a.service") == [TOP, "d.service", "a.service"]
