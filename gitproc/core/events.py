@@ -43,7 +43,13 @@ from gitproc.core.process_events import (
     Spawned,
     SpawnFailed,
 )
-from gitproc.core.socket_events import SocketEvent
+from gitproc.core.socket_events import (
+    ConnectionCame,
+    HoldingsFound,
+    SocketFailed,
+    SocketOpened,
+    SocketReady,
+)
 from gitproc.immutable import immutable
 
 __all__ = [
@@ -51,23 +57,14 @@ __all__ = [
     "AdoptionDone",
     "ApplyAsked",
     "BranchUnborn",
-    "BusNameSeen",
     "CommitLoaded",
     "CommitMeta",
-    "ConditionsChecked",
-    "Event",
     "Executed",
     "ExitCode",
     "Exited",
     "HostUnitsSeen",
-    "LimitsFailed",
-    "MainFound",
-    "Notified",
     "OperatorAsked",
-    "OutOfMemory",
     "OutcomeTold",
-    "ProbeFailed",
-    "ProbeSucceeded",
     "Process",
     "RequestDropped",
     "SetupFailed",
@@ -77,8 +74,6 @@ __all__ = [
     "SpawnFailed",
     "Spawned",
     "SyncAsked",
-    "Tick",
-    "TreeEmptied",
     "Verb",
 ]
 
@@ -174,12 +169,8 @@ class Tick:
     """Time has passed: deadlines that lie before `now` are due."""
 
 
-Event: TypeAlias = (
-    CommitEvent
-    | ProcessEvent
-    | OperatorEvent
-    | SocketEvent
-    | TreeEmptied
+InstanceEvent: TypeAlias = (
+    TreeEmptied
     | OutOfMemory
     | Notified
     | MainFound
@@ -189,6 +180,19 @@ Event: TypeAlias = (
     | LimitsFailed
     | ConditionsChecked
     | PathsSeen
+    | SocketOpened
+    | SocketFailed
+    | SocketReady
+)
+"""What is no news unless that very instance (`unit`, `invocation`) is still there."""
+
+Event: TypeAlias = (
+    CommitEvent
+    | ProcessEvent
+    | OperatorEvent
+    | InstanceEvent
+    | ConnectionCame
+    | HoldingsFound
     | ClockSet
     | ZoneSet
     | Tick

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from gitproc.immutable import immutable
 
 
@@ -51,6 +49,3 @@ class HoldingsFound:
     """After a crash: the sockets that are held."""
 
     owners: frozenset[str]
-
-
-SocketEvent: TypeAlias = SocketOpened | SocketFailed | SocketReady | ConnectionCame | HoldingsFound

@@ -11,14 +11,7 @@ from __future__ import annotations
 
 from gitproc.core import lifecycle, standing, triggers
 from gitproc.core.listening import OPEN, Connection, Listening, listening_of
-from gitproc.core.socket_events import (
-    ConnectionCame,
-    HoldingsFound,
-    SocketEvent,
-    SocketFailed,
-    SocketOpened,
-    SocketReady,
-)
+from gitproc.core.socket_events import ConnectionCame, HoldingsFound, SocketOpened
 from gitproc.core.socket_orders import (
     AssignConnection,
     OpenSocket,
@@ -36,23 +29,6 @@ from gitproc.units.names import is_valid_name
 from gitproc.units.unit import Unit
 
 _PAUSE = 2.0  # seconds that a connection waits at least which cannot be served as things stand
-
-
-def take_in(world: World, state: UnitState | None, event: SocketEvent) -> None:
-    """Take in one fact; `state` is the socket's, if this very instance of it is the present one."""
-    match event:
-        case HoldingsFound():
-            holdings_found(world, event)
-        case ConnectionCame():
-            connected(world, state, event)
-        case SocketOpened() if state is not None:
-            opened(world, state, event)
-        case SocketFailed() if state is not None:
-            lifecycle.fail(world, state, Result.RESOURCES, event.message, Cause.FAILED)
-        case SocketReady() if state is not None:
-            ready(world, state)
-        case _:
-            pass  # of an instance that is over
 
 
 def settle(world: World, state: UnitState) -> None:

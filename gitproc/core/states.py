@@ -73,33 +73,6 @@ class Result(StrEnum):
     HEALTH_CHECK = "health-check"
 
 
-ACTIVE_STATE: dict[SubState, ActiveState] = {
-    SubState.DEAD: ActiveState.INACTIVE,
-    SubState.CONDITION: ActiveState.ACTIVATING,
-    SubState.START_PRE: ActiveState.ACTIVATING,
-    SubState.START: ActiveState.ACTIVATING,
-    SubState.START_POST: ActiveState.ACTIVATING,
-    SubState.RUNNING: ActiveState.ACTIVE,
-    SubState.EXITED: ActiveState.ACTIVE,
-    SubState.ACTIVE: ActiveState.ACTIVE,
-    SubState.WAITING: ActiveState.ACTIVE,
-    SubState.ELAPSED: ActiveState.ACTIVE,
-    SubState.LISTENING: ActiveState.ACTIVE,
-    SubState.RELOAD: ActiveState.RELOADING,
-    SubState.RELOAD_SIGNAL: ActiveState.RELOADING,
-    SubState.RELOAD_NOTIFY: ActiveState.RELOADING,
-    SubState.STOP: ActiveState.DEACTIVATING,
-    SubState.STOP_WATCHDOG: ActiveState.DEACTIVATING,
-    SubState.STOP_SIGTERM: ActiveState.DEACTIVATING,
-    SubState.STOP_SIGKILL: ActiveState.DEACTIVATING,
-    SubState.STOP_POST: ActiveState.DEACTIVATING,
-    SubState.FINAL_WATCHDOG: ActiveState.DEACTIVATING,
-    SubState.FINAL_SIGTERM: ActiveState.DEACTIVATING,
-    SubState.FINAL_SIGKILL: ActiveState.DEACTIVATING,
-    SubState.FAILED: ActiveState.FAILED,
-    SubState.AUTO_RESTART: ActiveState.ACTIVATING,
-}
-
 RESTS: dict[str, SubState] = {
     "timer": SubState.WAITING,
     "path": SubState.WAITING,
@@ -115,6 +88,15 @@ UP = frozenset(
 DOWN = frozenset({SubState.DEAD, SubState.FAILED, SubState.AUTO_RESTART})
 STARTING = frozenset({SubState.CONDITION, SubState.START_PRE, SubState.START, SubState.START_POST})
 STOPPING = frozenset(SubState) - UP - DOWN - STARTING
+ACTIVE_STATE: dict[SubState, ActiveState] = {
+    **dict.fromkeys(UP, ActiveState.ACTIVE),
+    **dict.fromkeys(RELOADING, ActiveState.RELOADING),
+    **dict.fromkeys(STARTING, ActiveState.ACTIVATING),
+    **dict.fromkeys(STOPPING, ActiveState.DEACTIVATING),
+    SubState.DEAD: ActiveState.INACTIVE,
+    SubState.FAILED: ActiveState.FAILED,
+    SubState.AUTO_RESTART: ActiveState.ACTIVATING,
+}
 #: Results of a start that has not begun, for what its surroundings lack.
 UNBEGUN = frozenset({Result.ASSERT, Result.DEPENDENCY})
 #: Results that are no failure.

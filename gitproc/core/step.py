@@ -49,6 +49,7 @@ from gitproc.core.events import (
     Executed,
     Exited,
     HostUnitsSeen,
+    InstanceEvent,
     LimitsFailed,
     MainFound,
     Notified,
@@ -149,6 +150,16 @@ def _settle(world: World, seen: dict[str, None]) -> bool:
 
 def _take_in(world: World, event: Event) -> None:
     match event:
+        case Spawned() | Executed() | SetupFailed() | SpawnFailed():
+            state, slot = _find(world, event.process)
+            if state is not None and slot is not None:
+                _of_process(world, state, slot, event)
+        case Exited():
+            _exited(world, event)
+        case Adopted():
+            adoption.adopted(world, event)
+        case AdoptionDone():
+            adoption.adoption_done(world, event)
         case CommitLoaded():
             deploy.commit_loaded(world, event)
         case SourceFailed(reason):
@@ -159,74 +170,10 @@ def _take_in(world: World, event: Event) -> None:
             world.source_problem = ""
         case HostUnitsSeen():
             foreign.seen(world, event)
-        case Spawned(process, pid, start_time):
-            state, slot = _find(world, process)
-            if state is not None and slot is not None:
-                slot.pid, slot.start_time = pid, start_time
-                world.touch(state.name)
-                exits.process_started(world, state, slot)
-        case Executed(process):
-            state, slot = _find(world, process)
-            if state is not None and slot is not None:
-                slot.executed = True
-                if exits.waits_for_exec(world, state):
-                    world.touch(state.name)
-                    exits.process_executed(world, state, slot)
-        case SetupFailed(process, failed_step, _, message):
-            state, slot = _find(world, process)
-            if state is not None and slot is not None:
-                slot.problem = f"{failed_step}: {message}"
-        case SpawnFailed(process, failed_step, message):
-            state, slot = _find(world, process)
-            if state is not None and slot is not None:
-                exits.process_refused(world, state, slot, f"{failed_step}: {message}")
-        case Exited():
-            _exited(world, event)
-        case Adopted():
-            adoption.adopted(world, event)
-        case AdoptionDone():
-            adoption.adoption_done(world, event)
-        case TreeEmptied(unit, invocation):
-            state = _instance(world, unit, invocation)
-            if state is not None:
-                exits.tree_emptied(world, state)
-        case OutOfMemory(unit, invocation):
-            state = _instance(world, unit, invocation)
-            if state is not None:
-                _out_of_memory(world, state)
-        case Notified():
-            state = _instance(world, event.unit, event.invocation)
-            if state is not None:
-                notified(world, state, event)
-        case MainFound(unit, invocation, pid, start_time, message):
-            state = _instance(world, unit, invocation)
-            if state is not None and exits.main_found(world, state, pid, start_time, message):
-                _adopt_main(world, state)
-        case BusNameSeen(unit, invocation, owned, problem):
-            state = _instance(world, unit, invocation)
-            if state is not None:
-                exits.bus_name_seen(world, state, owned=owned, problem=problem)
-        case ProbeSucceeded(unit, invocation):
-            state = _instance(world, unit, invocation)
-            if state is not None:
-                exits.probed(world, state, None)
-        case ProbeFailed(unit, invocation, detail):
-            state = _instance(world, unit, invocation)
-            if state is not None:
-                exits.probed(world, state, detail)
-        case LimitsFailed(unit, invocation, message):
-            state = _instance(world, unit, invocation)
-            if state is not None:
-                world.tell("unit.limits-failed", state.name, message)
-        case ConditionsChecked(unit, invocation):
-            state = _instance(world, unit, invocation)
-            if state is not None:
-                conditions.checked(world, state, event)
-        case SocketOpened() | SocketFailed() | SocketReady() | ConnectionCame() | HoldingsFound():
-            state = None
-            if not isinstance(event, HoldingsFound):
-                state = _instance(world, event.unit, event.invocation)
-            sockets.take_in(world, state, event)
+        case ConnectionCame():
+            sockets.connected(world, _instance(world, event.unit, event.invocation), event)
+        case HoldingsFound():
+            sockets.holdings_found(world, event)
         case OperatorAsked():
             operator.asked(world, event)
         case RequestDropped(request):
@@ -242,16 +189,70 @@ def _take_in(world: World, event: Event) -> None:
                 world.tell("daemon.stopping", "", reason)
             world.stopping = True
             schedule.enqueue_all(world)
-        case PathsSeen():
-            state = _instance(world, event.unit, event.invocation)
-            if state is not None and world.knowing:
-                paths.seen(world, state, event)
         case ClockSet(wall):
             timers.clock_set(world, wall)
         case ZoneSet(zone):
             timers.zone_set(world, zone)
         case Tick():
             pass
+        case _:
+            state = _instance(world, event.unit, event.invocation)
+            if state is not None:
+                _of_instance(world, state, event)
+
+
+def _of_process(
+    world: World,
+    state: UnitState,
+    slot: Running,
+    event: Spawned | Executed | SetupFailed | SpawnFailed,
+) -> None:
+    match event:
+        case Spawned(_, pid, start_time):
+            slot.pid, slot.start_time = pid, start_time
+            world.touch(state.name)
+            exits.process_started(world, state, slot)
+        case Executed():
+            slot.executed = True
+            if exits.waits_for_exec(world, state):
+                world.touch(state.name)
+                exits.process_executed(world, state, slot)
+        case SetupFailed(_, failed_step, _, message):
+            slot.problem = f"{failed_step}: {message}"
+        case SpawnFailed(_, failed_step, message):
+            exits.process_refused(world, state, slot, f"{failed_step}: {message}")
+
+
+def _of_instance(world: World, state: UnitState, event: InstanceEvent) -> None:
+    match event:
+        case TreeEmptied():
+            exits.tree_emptied(world, state)
+        case OutOfMemory():
+            _out_of_memory(world, state)
+        case Notified():
+            notified(world, state, event)
+        case MainFound(_, _, pid, start_time, message):
+            if exits.main_found(world, state, pid, start_time, message):
+                _adopt_main(world, state)
+        case BusNameSeen(_, _, owned, problem):
+            exits.bus_name_seen(world, state, owned=owned, problem=problem)
+        case ProbeSucceeded():
+            exits.probed(world, state, None)
+        case ProbeFailed(_, _, detail):
+            exits.probed(world, state, detail)
+        case LimitsFailed(_, _, message):
+            world.tell("unit.limits-failed", state.name, message)
+        case ConditionsChecked():
+            conditions.checked(world, state, event)
+        case PathsSeen():
+            if world.knowing:
+                paths.seen(world, state, event)
+        case SocketOpened():
+            sockets.opened(world, state, event)
+        case SocketFailed(_, _, message):
+            lifecycle.fail(world, state, Result.RESOURCES, message, Cause.FAILED)
+        case SocketReady():
+            sockets.ready(world, state)
         case _:
             assert_never(event)
 
@@ -347,4 +348,4 @@ def _alarms(world: World) -> dict[str, None]:
 
 def next_deadline(world: World) -> float | None:
     """When the next step must happen at the latest, whatever happens: seconds, CLOCK_BOOTTIME."""
-    return world.next_alarm()
+    return world.alarms[0][0] if world.alarms else None

@@ -191,10 +191,6 @@ class World:
         if at is not None and at != float("inf"):
             heapq.heappush(self.alarms, (at, name))
 
-    def next_alarm(self) -> float | None:
-        """The instant of the earliest alarm, for the loop to sleep until."""
-        return self.alarms[0][0] if self.alarms else None
-
     def new_process(self, state: UnitState, slot: Slot) -> Process:
         """A token for a process about to be ordered."""
         self.serial += 1

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
+from gitproc.core.events import Event
 from gitproc.core.socket_events import (
     ConnectionCame,
     HoldingsFound,
-    SocketEvent,
     SocketFailed,
     SocketOpened,
     SocketReady,
@@ -33,7 +33,7 @@ class FakeSockets:
 
     def __init__(
         self,
-        post: Callable[[SocketEvent], None],
+        post: Callable[[Event], None],
         after: Callable[[float, Callable[[], None]], None],
     ) -> None:
         self._post = post
