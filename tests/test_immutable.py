@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gitproc.immutable import NamedTuple, field, immutable, mutable, replaced
+from gitproc.immutable import NamedTuple, as_dict, field, immutable, mutable, replaced
 
 
 @immutable
@@ -107,6 +107,12 @@ class Pair(NamedTuple):
     def both(self) -> str:
         """A member that is no field."""
         return f"{self.left}{self.right}"
+
+
+def test_their_fields_can_be_had_by_name_in_their_order():
+    point = Point(3)
+    assert list(as_dict(point).items()) == [("x", 3), ("y", 2)]
+    assert Point(**as_dict(point)) == point
 
 
 def test_a_named_tuple_is_one_of_the_usual_kind():

@@ -22,6 +22,6 @@ def act(world: World) -> bool:
             state = world.state(name)
             waiting = state.activation is not None and not state.activation.begun
             if outcome is triggers.Outcome.RUNNING and state.activation is not None and waiting:
-                state.activation = replaced(state.activation, variables=())
+                state.activation = replaced(state.activation, variables=[])
                 world.touch(name)
     return True

@@ -7,10 +7,9 @@ does not hold, turned round or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from gitproc.immutable import immutable
+from gitproc.immutable import as_dict, immutable
 
 _MOUNTS = "RequiresMountsFor"
 
@@ -26,10 +25,6 @@ class Finding:
     met: bool
     trigger: bool = False
     problem: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """As JSON."""
-        return {name: getattr(self, name) for name in self.__match_args__}
 
     def __str__(self) -> str:
         said = "" if self.text.startswith(_MOUNTS) else " was not met"
@@ -71,12 +66,9 @@ class Checked:
 
     def record(self) -> list[Any]:
         """As JSON."""
-        return [self.realtime, [x.record() for x in self.findings]]
+        return [self.realtime, [as_dict(x) for x in self.findings]]
 
-
-def checked_from(record: list[Any] | None) -> Checked | None:
-    """Inverse of `Checked.record`."""
-    if record is None:
-        return None
-    findings: list[Mapping[str, Any]] = record[1]
-    return Checked(record[0], tuple(Finding(**x) for x in findings))
+    @staticmethod
+    def restored(realtime: float, findings: list[dict[str, Any]]) -> Checked:
+        """Inverse of `record`, of its items."""
+        return Checked(realtime, tuple(Finding(**x) for x in findings))

@@ -51,25 +51,3 @@ class TimerState:
     floor: float = 0.0
     basis: list[Any] = field(default_factory=list)
     armed: float | None = None
-
-    def record(self) -> list[Any]:
-        """As JSON: everything but the alarm."""
-        return [getattr(self, name) for name in _RECORDED]
-
-    @staticmethod
-    def restored(record: list[Any]) -> TimerState:
-        """Inverse of `record`."""
-        return TimerState(*record)
-
-
-_RECORDED = (
-    "invocation",
-    "since",
-    "last",
-    "last_at",
-    "realtime",
-    "monotonic",
-    "deadline",
-    "floor",
-    "basis",
-)

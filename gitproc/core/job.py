@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 from gitproc.immutable import mutable
 
@@ -26,12 +24,7 @@ class Job:
     until: float | None = None
     kind: JobKind = JobKind.START
 
-    def record(self) -> list[Any]:
-        """As JSON."""
-        return [self.since, self.until, self.kind.value]
-
     @staticmethod
-    def restored(record: Sequence[Any]) -> Job:
-        """Inverse of `record`; without a kind, as older managers wrote it, it is a start."""
-        since, until, *kind = record
-        return Job(since, until, *map(JobKind, kind))
+    def restored(since: float, until: float | None, kind: str = JobKind.START) -> Job:
+        """Of what its record says; without a kind, as older managers wrote it, it is a start."""
+        return Job(since, until, JobKind(kind))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gitproc.immutable import field, mutable
 
 
@@ -20,12 +18,3 @@ class PathState:
     fresh: bool = True
     hits: list[float] = field(default_factory=list)
     watching: bool = False
-
-    def record(self) -> list[Any]:
-        """As JSON: everything that outlives a manager."""
-        return [self.invocation, self.marks, self.fresh, self.hits]
-
-    @staticmethod
-    def restored(record: list[Any]) -> PathState:
-        """Inverse of `record`."""
-        return PathState(*record)

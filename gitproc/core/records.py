@@ -10,14 +10,14 @@ that has proved itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import zip_longest
 from operator import attrgetter
 from typing import Any
 
 from gitproc.core import process_records
 from gitproc.core.actions import Record
-from gitproc.core.checked import checked_from
+from gitproc.core.checked import Checked
 from gitproc.core.clock import TimerState
 from gitproc.core.commit_states import Deploy, HeldBack, Outcome, UnitChange
 from gitproc.core.dialogue import Dialogue
@@ -29,6 +29,7 @@ from gitproc.core.path_state import PathState
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import Activation, Health, Hold, LastExit, UnitState
 from gitproc.core.world import World
+from gitproc.immutable import as_dict
 from gitproc.units.seats import home, is_second
 from gitproc.units.unit import Unit
 
@@ -40,14 +41,7 @@ CHANGED = "changed/"
 
 def commit_record(commit: CommitMeta | None) -> dict[str, Any] | None:
     """A commit as JSON."""
-    if commit is None:
-        return None
-    return {
-        "sha": commit.sha,
-        "author": commit.author,
-        "time": commit.time,
-        "subject": commit.subject,
-    }
+    return as_dict(commit) if commit is not None else None
 
 
 def commit_from(record: Mapping[str, Any] | None) -> CommitMeta | None:
@@ -65,42 +59,16 @@ def unit_record(state: UnitState) -> dict[str, Any]:
         "entered": state.entered,
         "main": process_records.written(state, state.main, Slot.MAIN),
         "control": process_records.written(state, state.control, Slot.CONTROL),
-        "hold": [state.hold.who, state.hold.realtime, state.hold.fingerprint]
-        if state.hold
-        else None,
-        "last_exit": [
-            state.last_exit.code,
-            state.last_exit.status,
-            state.last_exit.pid,
-            state.last_exit.realtime,
-        ]
-        if state.last_exit.code
-        else None,
-        "activation": [
-            state.activation.by,
-            [*state.activation.variables],
-            state.activation.begun,
-        ]
-        if state.activation
-        else None,
-        "job": state.job.record() if state.job is not None else None,
-        "path": state.path.record() if state.path is not None else None,
-        "timer": state.timer.record() if state.timer is not None else None,
-        "listening": [state.listening.accepted, state.listening.refused]
-        if state.listening and (state.listening.accepted or state.listening.refused)
-        else None,
-        "connection": [state.connection.socket, state.connection.source]
-        if state.connection
-        else None,
-        "health": [state.health.passed, state.health.failures, state.health.detail]
-        if state.health.passed or state.health.failures
-        else None,
-        "dialogue": state.dialogue.record() if state.dialogue is not None else None,
     }
+    for (name, (values_of, _)), part in zip(_PARTS.items(), _parts(state), strict=True):
+        if part is not None and any(values := [*values_of(part)]):
+            record[name] = values
+    if state.dialogue is not None:
+        record["dialogue"] = state.dialogue.record()
+    if state.connection is not None:
+        record["connection"] = [state.connection.socket, state.connection.source]
     if state.seat != state.name:
         record["seat"] = state.seat
-    if state.checked is not None:
-        record["checked"] = state.checked.record()
     record.update(zip(_PLAIN, _plain_values(state), strict=True))
     return {key: value for key, value in record.items() if value}
 
@@ -133,6 +101,30 @@ _PLAIN = (
 _plain_values = attrgetter(*_PLAIN)
 
 
+def _fields(kind: Any, *but: str) -> Callable[[Any], Iterable[Any]]:
+    """What gives the fields of a part in their order, without those that are of one manager alone."""
+    return attrgetter(*(name for name in kind.__match_args__ if name not in but))
+
+
+def _health(health: Health) -> Iterable[Any]:
+    return (health.passed, health.failures, (health.passed or health.failures) and health.detail)
+
+
+_PARTS: dict[str, tuple[Callable[[Any], Iterable[Any]], Callable[..., Any]]] = {
+    "hold": (_fields(Hold), Hold),
+    "last_exit": (_fields(LastExit), LastExit),
+    "activation": (_fields(Activation), Activation),
+    "job": (attrgetter("since", "until", "kind.value"), Job.restored),
+    "path": (_fields(PathState, "watching"), PathState),
+    "timer": (_fields(TimerState, "armed"), TimerState),
+    "listening": (attrgetter("accepted", "refused"), Listening),
+    "checked": (Checked.record, Checked.restored),
+    "health": (_health, Health),
+}
+"""Part of a state -> what it is written by, and what makes it of that again. What is at rest is not written."""
+_parts = attrgetter(*_PARTS)
+
+
 def unit_from(
     name: str, record: Mapping[str, Any], definition: Callable[[str], Unit | None]
 ) -> UnitState:
@@ -148,23 +140,9 @@ def unit_from(
     for field in _PLAIN:
         if field in record:
             setattr(state, field, record[field])
-    if "hold" in record:
-        state.hold = Hold(*record["hold"])
-    state.checked = checked_from(record.get("checked"))
-    if "last_exit" in record:
-        state.last_exit = LastExit(*record["last_exit"])
-    if "job" in record:
-        state.job = Job.restored(record["job"])
-    if "path" in record:
-        state.path = PathState.restored(record["path"])
-    if "timer" in record:
-        state.timer = TimerState.restored(record["timer"])
-    if "activation" in record:
-        by, variables, begun = record["activation"]
-        state.activation = Activation(by, tuple(variables), begun)
-    if "health" in record:
-        passed, failures, detail = record["health"]
-        state.health = Health(passed=passed, failures=failures, detail=detail)
+    for part, (_, restored) in _PARTS.items():
+        if part in record:
+            setattr(state, part, restored(*record[part]))
     if "dialogue" in record:
         state.dialogue = Dialogue.restored(record["dialogue"])
     # A live change may have been recorded and not kept: then what it was spawned by is as good.
@@ -174,9 +152,6 @@ def unit_from(
             state.unit = definition(fingerprint)
     if state.unit is not None:
         state.unit = state.unit.seated(record.get("seat", name))
-    if "listening" in record:
-        accepted, refused = record["listening"]
-        state.listening = Listening(accepted, refused)
     if "connection" in record and state.unit is not None:
         socket, source = record["connection"]
         state.connection = Connection(socket, source, state.unit)
@@ -187,12 +162,7 @@ def held_back_record(held: HeldBack | None) -> dict[str, Any] | None:
     """A commit held back as JSON."""
     if held is None:
         return None
-    return {
-        "commit": commit_record(held.commit),
-        "to": commit_record(held.to),
-        "units": held.units,
-        "revert": held.revert,
-    }
+    return {**as_dict(held), "commit": as_dict(held.commit), "to": as_dict(held.to)}
 
 
 def held_back_from(record: Mapping[str, Any] | None) -> HeldBack | None:
@@ -205,15 +175,7 @@ def held_back_from(record: Mapping[str, Any] | None) -> HeldBack | None:
 
 def outcome_record(outcome: Outcome) -> dict[str, Any]:
     """An outcome that is to be told, as JSON."""
-    return {
-        "commit": commit_record(outcome.commit),
-        "verdict": outcome.verdict,
-        "reason": outcome.reason,
-        "seconds": outcome.seconds,
-        "units": outcome.units,
-        "at": outcome.at,
-        "told": list(outcome.told),
-    }
+    return {**as_dict(outcome), "commit": as_dict(outcome.commit), "told": list(outcome.told)}
 
 
 def outcome_from(record: Mapping[str, Any], *, same_boot: bool) -> Outcome:

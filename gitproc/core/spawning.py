@@ -56,7 +56,7 @@ def cancel(world: World, state: UnitState) -> None:
 
 def order_spawn(world: World, state: UnitState, process: Process, command: ExecCommand) -> None:
     """The order alone: also used to repeat one that a crash has swallowed (the shim knows the token)."""
-    variables = [*state.activation.variables] if state.activation is not None else []
+    variables = list(state.activation.variables) if state.activation is not None else []
     if process.slot is not Slot.MAIN and state.main is not None and state.main.pid:
         variables.append(f"MAINPID={state.main.pid}")
     if state.sub in (SubState.STOP, SubState.STOP_POST):

@@ -75,7 +75,7 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
         world.touch(current)
     if state.stopping:
         state.restart_wanted = f"triggered by {by}"
-    state.activation = Activation(by, (f"TRIGGER_UNIT={by}", *variables))
+    state.activation = Activation(by, [f"TRIGGER_UNIT={by}", *variables])
     return Outcome.STARTED
 
 

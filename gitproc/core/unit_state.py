@@ -54,7 +54,7 @@ class Activation:
     there. `variables`: `TRIGGER_UNIT=...` and more for its processes (systemd.exec(5))."""
 
     by: str
-    variables: tuple[str, ...] = ()
+    variables: list[str] = field(default_factory=list)
     begun: bool = False
 
 
@@ -62,11 +62,11 @@ class Activation:
 class Health:
     """Where the health checks of the present instance stand."""
 
-    next_probe: float | None = None
-    in_flight: bool = False
     passed: bool = False  # at least once in this instance
     failures: int = 0  # in a row
     detail: str = ""
+    next_probe: float | None = None
+    in_flight: bool = False
 
 
 @immutable

@@ -67,7 +67,7 @@ MUTANTS = (
     Mutant("relations", "state.up and not state.restart_wanted:", "True:"),
     Mutant("relations", "            if other not in seen:\n", "            if False:\n"),
     Mutant("conditions", "        state.starts.pop()", "        pass"),
-    Mutant("aftermath", "replaced(state.activation, variables=())", "state.activation"),
+    Mutant("aftermath", "replaced(state.activation, variables=[])", "state.activation"),
     Mutant("past_order", "            yield other", "            pass"),
     Mutant("world", "        self.look_at(self.waiters.pop(name, ()))\n", ""),
     Mutant("world", "self.look_at((name, *self.graph.binds_to.to(name), ", "self.look_at((name, "),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gitproc.core.actions import CheckConditions, Release
-from gitproc.core.checked import Checked, Finding, checked_from
+from gitproc.core.checked import Checked, Finding
 from gitproc.core.drift import drifts
 from gitproc.core.events import ConditionsChecked, Verb
 from gitproc.core.status import unit_status
@@ -49,7 +49,7 @@ def test_conditions_and_assertions_are_judged_apart_and_kept():
     findings = (Finding("ConditionHost=a", met=True), Finding("AssertHost=b", met=False))
     one = Checked(7.0, findings)
     assert (one.unmet, one.broken) == ((), findings[1:])
-    assert checked_from(one.record()) == one
+    assert Checked.restored(*one.record()) == one
 
 
 def test_a_met_condition_is_no_matter_and_is_asked_once_a_start():

@@ -237,5 +237,5 @@ def test_a_new_manager_goes_on_counting_a_stop():
 
 
 def test_what_an_older_manager_wrote_of_a_job_is_a_start():
-    assert Job.restored([1.0, 2.0]) == Job(1.0, 2.0, JobKind.START)
-    assert Job.restored(Job(1.0, None, JobKind.STOP).record()) == Job(1.0, None, JobKind.STOP)
+    assert Job.restored(1.0, 2.0) == Job(1.0, 2.0, JobKind.START)
+    assert Job.restored(1.0, None, "stop") == Job(1.0, None, JobKind.STOP)
