@@ -3,7 +3,7 @@
 The library is called by ctypes: Debian's binding (`seccomp`) is not in the package index and the index's
 (`pyseccomp`) not in Debian, while the library itself is on every Debian. It is loaded when the first unit needs a
 filter. A filter covers all architectures whose programs this kernel runs, each by its own numbers and in one
-program: a 32-bit program gets around nothing.
+program: a 32-bit program gets around nothing. Nor does a call that is newer than the library (`new_calls`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from gitproc.errors import HostError
 from gitproc.immutable import NamedTuple
+from gitproc.kernel import new_calls
 
 ALLOW = 0x7FFF0000
 LOG = 0x7FFC0000
@@ -103,6 +105,7 @@ def problem() -> str:
 def compiled(program: Program) -> bytes:
     """The program in the kernel's byte code, for all architectures of this machine. HostError if it cannot be."""
     local = local_architectures()
+    before = new_calls.answering(_unheard_of(program)) if os.uname().machine in _LOCAL else b""
     whole = 0
     try:
         for architecture in local:
@@ -112,9 +115,22 @@ def compiled(program: Program) -> bytes:
             elif code := _library().seccomp_merge(whole, part):
                 _library().seccomp_release(part)
                 raise _failure("cannot join filters of several architectures", code)
-        return _exported(whole)
+        code = before + _exported(whole)
+        if len(code) > _MOST * _MEASURE:
+            raise HostError("the filter is larger than the kernel takes")
+        return code
     finally:
         _library().seccomp_release(whole)
+
+
+def _unheard_of(program: Program) -> Iterator[tuple[str, int]]:
+    """What is done with calls that the library is too old for. One whose arguments would decide is not there."""
+    for rule in program.rules:
+        if rule.call in new_calls.NUMBERS and not knows_call(rule.call):
+            if not rule.arguments:
+                yield rule.call, rule.action
+            elif program.default == ALLOW:
+                yield rule.call, error_action(errno.ENOSYS)
 
 
 @lru_cache(maxsize=64)
@@ -210,7 +226,7 @@ def _add(context: int, rule: CallRule, *, native: bool) -> None:
     library = _library()
     call = library.seccomp_syscall_resolve_name(rule.call.encode())
     if call == _UNKNOWN_CALL:
-        return  # newer than the library, or no call at all: `verify` says so
+        return  # newer than the library (`_unheard_of`), or no call at all: `verify` says so
     arguments = (_Comparison * len(rule.arguments))(
         *(
             _Comparison(one.number, one.comparison, one.mask or one.value, one.value)
@@ -231,10 +247,7 @@ def _exported(context: int) -> bytes:
     fd = os.memfd_create("gitproc-filter", os.MFD_CLOEXEC)
     try:
         _check(_library().seccomp_export_bpf(context, fd), "the filter cannot be compiled")
-        size = os.fstat(fd).st_size
-        if size > _MOST * _MEASURE:
-            raise HostError("the filter is larger than the kernel takes")
-        return os.pread(fd, size, 0)
+        return os.pread(fd, os.fstat(fd).st_size, 0)
     finally:
         os.close(fd)
 

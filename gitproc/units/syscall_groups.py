@@ -1,7 +1,8 @@
-"""Groups of system calls by the names that SystemCallFilter= knows: as systemd 252 has them.
+"""Groups of system calls by the names that SystemCallFilter= knows: as systemd 252 has them, and calls that are newer.
 
 Which calls a group holds is a fact of systemd (`systemd-analyze syscall-filter` lists them); a group may hold
-others. Imported where a filter is compiled or weighed, and only then.
+others. Calls that Linux got since then stand in `_NEWER`, where later systemds put them. Imported where a filter
+is compiled or weighed, and only then.
 """
 
 from __future__ import annotations
@@ -200,6 +201,20 @@ _GROUPS = {
     ),
 }
 """Name -> its calls and groups, separated by blanks."""
+_GROUPS["@sandbox"] = "landlock_add_rule landlock_create_ruleset landlock_restrict_self seccomp"
+
+_NEWER = {
+    "@default": "futex_requeue futex_wait futex_wake lsm_get_self_attr lsm_list_modules mseal",
+    "@file-system": (
+        "cachestat file_getattr file_setattr getxattrat listmount listxattrat removexattrat "
+        "setxattrat statmount"
+    ),
+    "@mount": "open_tree_attr",
+    "@system-service": "map_shadow_stack",
+}
+_NEWER["@known"] = f"{' '.join(_NEWER.values())} listns lsm_set_self_attr uprobe uretprobe"
+for _group, _calls in _NEWER.items():
+    _GROUPS[_group] += f" {_calls}"
 
 GROUPS = frozenset(_GROUPS)
 

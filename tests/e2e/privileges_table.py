@@ -101,6 +101,7 @@ TRIED = {
     'other machine': other_machine,
     'chown': lambda: temporary(chown),
     'unknown': lambda: call(9999),
+    'open_tree_attr': lambda: call(467, -1, -1, -1, -1, -1),  # of all architectures
     'setuid': lambda: os.setresuid(65534, 65534, 65534),
 }
 def outcome(f):
@@ -153,7 +154,7 @@ FREE = (
     "host name", "personality", "other machine", "chown", "setuid",
 )  # fmt: skip
 #: What fails by itself, with another error than a filter's.
-BARREN = ("clone3", "modules", "sysctl", "unknown")
+BARREN = ("clone3", "modules", "sysctl", "unknown", "open_tree_attr")
 
 #: Settings of a unit, and what its process finds that is not as it is without them.
 WISHES: list[tuple[str, dict[str, Any]]] = [
@@ -186,6 +187,7 @@ WISHES: list[tuple[str, dict[str, Any]]] = [
     ("SystemCallFilter=~@chown:EUCLEAN @clock", {"chown": errno.EUCLEAN, "clock": KILLED}),
     ("SystemCallFilter=~@chown\nSystemCallFilter=chown", {"chown": 0}),
     ("SystemCallFilter=@system-service", {"clock": KILLED, "unshare uts": 0}),
+    ("SystemCallFilter=~@mount", {"open_tree_attr": KILLED, "clock": 0}),
     (
         "SystemCallFilter=@system-service\nSystemCallFilter=~@setuid @chown\nSystemCallErrorNumber=EPERM",
         {"chown": EPERM, "setuid": EPERM, "clock": EPERM, "modules": EPERM},

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from gitproc.kernel import seccomp
+from gitproc.kernel import new_calls, seccomp
 from gitproc.kernel.seccomp import ALLOW, KILL_PROCESS, Argument, CallRule, Program, error_action
 from gitproc.units.syscall_groups import members
 
@@ -52,6 +52,8 @@ def numbers(call: str) -> dict[str, int]:
     """The number of a call on each architecture that has it."""
     library = seccomp._library()
     found = {}
+    if call in new_calls.NUMBERS and not seccomp.knows_call(call):
+        return dict.fromkeys(WORDS, new_calls.NUMBERS[call])
     for name in WORDS:
         number = library.seccomp_syscall_resolve_name_arch(seccomp._token(name), call.encode())
         if number >= 0:
@@ -96,3 +98,61 @@ def test_only_architectures_that_are_named_may_call():
     assert answer(native, X86_64, X32_BIT) != ALLOW
     both = seccomp.architectures_only(("native", "x86"))
     assert answer(both, X86, 0) == ALLOW
+
+
+def test_the_numbers_of_new_calls_are_the_librarys_where_it_has_them():
+    for call, number in new_calls.NUMBERS.items():
+        assert set(numbers(call).values()) <= {number}, call
+    assert numbers("openat2")["x32"] == new_calls.NUMBERS["openat2"]
+
+
+#: A call that came after the library, by whom it may be made: Linux 6.15.
+LATE = new_calls.NUMBERS["open_tree_attr"]
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_calls_that_the_library_has_not_heard_of_are_filtered_on_all_architectures(
+    monkeypatch, older
+):
+    """`older`: they are no news to it, and asked for by rule nevertheless."""
+    heard = seccomp.knows_call
+    late = ("open_tree_attr", "listns", "fchmodat2")
+    if older:
+        monkeypatch.setattr(seccomp, "knows_call", lambda name: name not in late and heard(name))
+    compiled = seccomp.compiled.__wrapped__
+    mode = Argument(2, seccomp.MASKED_EQUAL, 0o4000, 0o4000)
+    denying = compiled(
+        Program(
+            ALLOW,
+            (
+                CallRule(KILL_PROCESS, "open_tree_attr"),
+                CallRule(EPERM, "fchmodat2", (mode,)),
+                CallRule(EPERM, "chown"),
+            ),
+        )
+    )
+    allowing = compiled(
+        Program(KILL_PROCESS, tuple(CallRule(ALLOW, x) for x in ("read", "listns")))
+    )
+    by_error = compiled(Program(KILL_PROCESS, (CallRule(ALLOW, "read"), CallRule(EPERM, "listns"))))
+    listns, fchmodat2 = new_calls.NUMBERS["listns"], new_calls.NUMBERS["fchmodat2"]
+    for name, (architecture, bit) in WORDS.items():
+        assert answer(denying, architecture, LATE | bit) == KILL_PROCESS, name
+        assert answer(denying, architecture, LATE + 1 | bit) == ALLOW, name
+        chmod = answer(denying, architecture, fchmodat2 | bit, 0, 0, 0o4755)
+        assert chmod == (error_action(errno.ENOSYS) if older else EPERM), name
+        assert answer(denying, architecture, numbers("chown")[name] | bit) == EPERM, name
+        assert answer(allowing, architecture, listns | bit) == ALLOW, name
+        assert answer(allowing, architecture, LATE | bit) == KILL_PROCESS, name
+        assert answer(by_error, architecture, listns | bit) == EPERM, name
+    assert answer(denying, X86_64, -1) == ALLOW
+
+
+def test_groups_hold_what_the_kernel_got_since_systemd_252():
+    assert "open_tree_attr" in members("@mount")
+    assert {"setxattrat", "file_setattr"} <= set(members("@file-system"))
+    assert {"mseal", "futex_wait"} <= set(members("@default"))
+    assert set(members("@system-service")) >= {"removexattrat", "mseal"}
+    assert "open_tree_attr" not in members("@system-service")
+    assert set(new_calls.NUMBERS) <= set(members("@known"))
+    assert "seccomp" in members("@sandbox")
