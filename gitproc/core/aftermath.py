@@ -20,8 +20,11 @@ def act(world: World) -> bool:
         for name in tuple(getattr(world.graph, end.relation).of(end.unit)):
             outcome = triggers.trigger(world, end.unit, name, *end.variables)
             state = world.state(name)
-            waiting = state.activation is not None and not state.activation.begun
-            if outcome is triggers.Outcome.RUNNING and state.activation is not None and waiting:
+            if (
+                outcome is triggers.Outcome.RUNNING
+                and state.activation is not None
+                and state.triggered
+            ):
                 state.activation = replaced(state.activation, variables=[])
                 world.touch(name)
     return True

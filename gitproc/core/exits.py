@@ -9,7 +9,6 @@ from __future__ import annotations
 from gitproc.core import health, reload
 from gitproc.core.actions import FindMain, WatchTree
 from gitproc.core.events import ExitCode, Slot
-from gitproc.core.failing import abort
 from gitproc.core.killing import FINAL_ROUND, FIRST_ROUND, looks_for_main
 from gitproc.core.lifecycle import (
     COMMANDS,
@@ -325,4 +324,4 @@ def probed(world: World, state: UnitState, failure: str | None) -> None:
     elif health.failed(world, state, failure):
         # Whatever Restart= says: that is what a health check is for.
         state.forced_restart = True
-        abort(world, state, Result.HEALTH_CHECK, f"unhealthy: {failure}")
+        fail(world, state, Result.HEALTH_CHECK, f"unhealthy: {failure}", Cause.ABORT)

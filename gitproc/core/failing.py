@@ -44,8 +44,3 @@ def hung(world: World, state: UnitState, why: str) -> None:
     """The watchdog has had no sign of life in time, or the service itself says that it is broken."""
     world.tell("unit.watchdog", state.name, why)
     fail(world, state, Result.WATCHDOG, why, Cause.HUNG)
-
-
-def abort(world: World, state: UnitState, result: Result, message: str) -> None:
-    """Take down a running instance that is no good any more (unhealthy, out of memory)."""
-    fail(world, state, result, message, Cause.ABORT)

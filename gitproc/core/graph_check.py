@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gitproc.core.dependency_resolver import DependencyResolver, build, roots_of
+from gitproc.core.relation import Relation
 from gitproc.units import directives as d
 from gitproc.units.control import slices_of
 from gitproc.units.diagnostics import Diagnostic, Location, Severity
@@ -74,8 +75,9 @@ def _missing(
     *,
     partial: bool,
 ) -> list[Diagnostic]:
-    findings = []
     among = "among these files" if partial else "in this commit"
+    absent: Severity = "warning" if partial else "error"
+    found: list[tuple[Relation, str, str, Severity, str]] = []
     for relation, directive in (
         (graph.requires, "Requires"),
         (graph.binds_to, "BindsTo"),
@@ -83,18 +85,12 @@ def _missing(
     ):
         for other in relation.of(name):
             unit = units.units.get(other) or units.resolve(other)
-            problem = ""
             if unit is None and other not in elsewhere:
                 problem = f"{name} needs {other}, {_lack(units, other, among)}"
-                if partial:
-                    where = relation.where(name, other)
-                    findings.append(Diagnostic(where, "warning", directive, problem))
-                    continue
+                found.append((relation, other, directive, absent, problem))
             elif unit is not None and unit.masked:
                 problem = f"{name} needs {other}, which is masked"
-            if problem:
-                where = relation.where(name, other)
-                findings.append(Diagnostic(where, "error", directive, problem))
+                found.append((relation, other, directive, "error", problem))
     for relation, directive in (
         (graph.on_failure, "OnFailure"),
         (graph.on_success, "OnSuccess"),
@@ -103,16 +99,15 @@ def _missing(
         for other in relation.of(name):
             if other not in units.units and units.resolve(other) is None:
                 problem = f"{name} would start {other}, {_lack(units, other, among)}"
-                where = relation.where(name, other)
-                findings.append(Diagnostic(where, "warning", directive, problem))
+                found.append((relation, other, directive, "warning", problem))
     for other in graph.triggers.of(name):
-        there = other in units.templates or other in units.units or units.resolve(other)
-        if not there:
-            where = graph.triggers.where(name, other)
+        if not (other in units.templates or other in units.units or units.resolve(other)):
             problem = f"{name} starts {other}, {_lack(units, other, among)}"
-            severity: Severity = "warning" if partial else "error"
-            findings.append(Diagnostic(where, severity, "Unit", problem))
-    return findings
+            found.append((graph.triggers, other, "Unit", absent, problem))
+    return [
+        Diagnostic(relation.where(name, other), severity, directive, problem)
+        for relation, other, directive, severity, problem in found
+    ]
 
 
 def _masked_around(units: UnitSet, name: str) -> list[Diagnostic]:

@@ -12,7 +12,7 @@ from gitproc.core import failing, lifecycle, standing, triggers
 from gitproc.core.actions import UnwatchPaths, WatchPaths
 from gitproc.core.occasions import PathsSeen
 from gitproc.core.path_state import PathState
-from gitproc.core.states import ActiveState, Result, SubState
+from gitproc.core.states import Result, SubState
 from gitproc.core.triggers import Outcome
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
@@ -20,7 +20,6 @@ from gitproc.units import directives_path as p
 from gitproc.units.trigger_rules import watches
 from gitproc.units.unit import Unit
 
-_RESTING = (ActiveState.INACTIVE, ActiveState.FAILED)
 _ON_CHANGE = (p.PATH_CHANGED, p.PATH_MODIFIED)
 
 
@@ -35,8 +34,7 @@ def settle(world: World, state: UnitState) -> None:
     if kept is None or kept.invocation != state.invocation:
         kept = state.path = PathState(state.invocation)
     target = world.units.get(name) or UnitState(name)
-    ahead = target.activation is not None and not target.activation.begun
-    if ahead or target.active not in _RESTING:
+    if target.triggered or not target.resting:
         if kept.watching:
             _unwatch(world, state, kept)
         if state.sub is not SubState.RUNNING:

@@ -24,7 +24,6 @@ from gitproc.units.control import change_of
 from gitproc.units.diagnostics import Location
 from gitproc.units.directive import Change
 from gitproc.units.directives_resources import LIVE
-from gitproc.units.evaluate import targets_of
 from gitproc.units.names import comes_on_demand
 from gitproc.units.seats import is_second
 from gitproc.units.service_types import ServiceType, Update
@@ -86,14 +85,6 @@ class Comparison:
         return any(f"Service.{x.directive}" in LIVE for x in self.differences)
 
 
-def _texts(unit: Unit, key: str) -> str:
-    texts: list[str] = []
-    for setting in unit.settings:
-        if key in targets_of(setting.key):
-            texts = [*texts, setting.text] if setting.text else []
-    return "; ".join(texts)
-
-
 def compare(old: Unit, new: Unit) -> Comparison:
     """Compare two definitions directive by directive.
 
@@ -110,7 +101,7 @@ def compare(old: Unit, new: Unit) -> Comparison:
         if directive is None or old[directive] == new[directive]:
             continue
         where = new.where(directive) if new.has(directive) else old.where(directive)
-        texts = _texts(old, key), _texts(new, key)
+        texts = "; ".join(old.written().get(key, ())), "; ".join(new.written().get(key, ()))
         change = change_of(directive, old, new)
         if new.kind == "socket" and directive.section not in ("Socket", "Unit"):
             change = Change.LIVE  # how its commands run is no reason to close it

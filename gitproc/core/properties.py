@@ -16,7 +16,6 @@ from typing import Any
 from gitproc.core.world import Settings, World
 from gitproc.units import directives as d
 from gitproc.units.directive import Directive
-from gitproc.units.evaluate import targets_of
 from gitproc.units.signals import signal_name
 from gitproc.units.spellings import STANDS_FOR
 from gitproc.units.timespan import format_span
@@ -153,27 +152,14 @@ def unit_properties(unit: Unit, settings: Settings) -> dict[str, Shown]:
     found: dict[str, Shown] = {}
     sections = d.SECTIONS.get(unit.kind, frozenset())
     defaults = _host_defaults(settings)
-    written = _written(unit)
+    written = unit.written()
     for key, row in d.TABLE.items():
         if row.section not in sections or row.section == "Install" or key in STANDS_FOR:
             continue
         value = unit.values.get(key, defaults.get(key, row.default))
-        shown = _format(row, value, written.get(key, ""))
+        shown = _format(row, value, " ".join(written.get(key, ())))
         found.update((name, text) for name, text in shown if text or key in unit.values)
     return found
-
-
-def _written(unit: Unit) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for setting in unit.settings:
-        for key in targets_of(setting.key):
-            if not setting.text:
-                texts.pop(key, None)
-            elif key in texts:
-                texts[key] += f" {setting.text}"
-            else:
-                texts[key] = setting.text
-    return texts
 
 
 def _host_defaults(settings: Settings) -> dict[str, Any]:

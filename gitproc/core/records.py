@@ -123,6 +123,7 @@ _PARTS: dict[str, tuple[Callable[[Any], Iterable[Any]], Callable[..., Any]]] = {
 }
 """Part of a state -> what it is written by, and what makes it of that again. What is at rest is not written."""
 _parts = attrgetter(*_PARTS)
+_AT_REST = unit_record(UnitState(""))
 
 
 def unit_from(
@@ -207,48 +208,41 @@ def deploy_record(world: World) -> dict[str, Any]:
     }
 
 
-def write(world: World, last: dict[str, Any]) -> None:
-    """Order a `Record` for everything durable that this step changed. `last`: what was ordered before."""
+def write(world: World) -> None:
+    """Order a `Record` for everything durable that this step changed."""
     for name in world.dirty:
         state = world.units.get(name)
         key = f"unit/{name}"
         record = unit_record(state) if state is not None else None
-        if record is not None and record == {
-            "sub": "dead",
-            "result": "success",
-            "tree_empty": True,
-        }:
+        if record == _AT_REST:
             record = None
-        _order(world, last, key, record)
+        order(world, key, record)
         if world.deploy is not None and name in world.deploy.touched:
-            _order(world, last, f"{_PROVED}{name}", name not in world.deploy.pending or None)
-    _order(world, last, "ends", [[x.unit, x.relation, [*x.variables]] for x in world.ends] or None)
+            order(world, f"{_PROVED}{name}", name not in world.deploy.pending or None)
+    order(world, "ends", [[x.unit, x.relation, [*x.variables]] for x in world.ends] or None)
     if world.dirty:
-        _order(world, last, "serial", world.serial)
+        order(world, "serial", world.serial)
     # What is said of commits changes by replacing it (of a deploy, only who is pending does not).
     commits = (world.applied, world.refused, world.goods, world.deploy, world.held_back)
     if any(now is not then for now, then in zip_longest(commits, world.recorded_commits)):
         world.recorded_commits = commits
-        _write_commits(world, last)
+        _write_commits(world)
 
 
-def _write_commits(world: World, last: dict[str, Any]) -> None:
+def _write_commits(world: World) -> None:
     deploy = world.deploy
-    _order(world, last, "deploy", deploy_record(world))
+    order(world, "deploy", deploy_record(world))
     for sha, verdict in world.verdicts.items():
-        _order(world, last, f"verdict/{sha}", verdict)
-    for key in [key for key in last if key.startswith(_PROVED)]:
+        order(world, f"verdict/{sha}", verdict)
+    for key in [key for key in world.recorded if key.startswith(_PROVED)]:
         name = key.removeprefix(_PROVED)
         if deploy is None or name not in deploy.touched or name in deploy.pending:
-            _order(world, last, key, None)
+            order(world, key, None)
 
 
 def order(world: World, key: str, value: Any) -> None:
-    """Make one value durable in this step; None forgets it."""
-    _order(world, world.recorded, key, value)
-
-
-def _order(world: World, last: dict[str, Any], key: str, value: Any) -> None:
+    """Make one value durable in this step, unless it is so already; None forgets it."""
+    last = world.recorded
     known = last.get(key)
     if known == value:
         return

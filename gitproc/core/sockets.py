@@ -76,7 +76,7 @@ def _startable(world: World, service: str) -> bool:
         return False
     if triggers.is_due(world, state):
         return False  # nobody has to come in for it to start, whatever it waits for
-    return state.activation is None or state.activation.begun
+    return not state.triggered
 
 
 def opened(world: World, state: UnitState, event: SocketOpened) -> None:

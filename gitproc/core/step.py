@@ -112,7 +112,7 @@ def step(world: World, event: Event, now: float) -> list[Action]:
     if judging:
         deploy.conclude(world)
     operator.reply(world)
-    records.write(world, world.recorded)
+    records.write(world)
     world.dirty = {}
     if world.stopping and not world.exited and all(s.down for s in world.units.values()):
         world.exited = True
@@ -292,7 +292,7 @@ def _out_of_memory(world: World, state: UnitState) -> None:
     world.touch(state.name)
     match state.definition[d.OOM_POLICY]:
         case OOMPolicy.STOP:
-            failing.abort(world, state, Result.OOM_KILL, "out of memory")
+            lifecycle.fail(world, state, Result.OOM_KILL, "out of memory", Cause.ABORT)
         case OOMPolicy.KILL:
             lifecycle.fail(world, state, Result.OOM_KILL, "out of memory", Cause.KILL)
         case OOMPolicy.CONTINUE:

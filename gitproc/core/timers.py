@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from gitproc.core import failing, lifecycle, records, standing, triggers
 from gitproc.core.clock import TimerState
-from gitproc.core.states import ActiveState, Result, SubState
+from gitproc.core.states import Result, SubState
 from gitproc.core.triggers import Outcome
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
@@ -29,7 +29,6 @@ STAMP = "stamp/"
 _SHORTEST = 0.01  # seconds between two elapses
 _IN_VAIN = 1.0  # seconds until the next one after a start that was not possible
 _WALL_JITTER = 0.5  # seconds by which two readings of the same clocks may differ
-_RESTING = (ActiveState.INACTIVE, ActiveState.FAILED)
 _MICRO = 1_000_000
 _AT_ONCE = (60.0, 10.0, 1.0, 0.25)  # seconds: wake up with others at the same part of these
 
@@ -44,8 +43,7 @@ def settle(world: World, state: UnitState) -> None:
         timer = state.timer = _begun(world, state)
     target = world.units.get(name) or UnitState(name)
     if state.sub is SubState.RUNNING:
-        ahead = target.activation is not None and not target.activation.begun
-        if ahead or target.active not in _RESTING:
+        if target.triggered or not target.resting:
             return
         lifecycle.enter(world, state, SubState.WAITING)
     _arm(world, state, timer, target)
@@ -169,7 +167,7 @@ def _arm(world: World, state: UnitState, timer: TimerState, target: UnitState) -
 
 def _turns(target: UnitState) -> tuple[float, float]:
     """The instants at which a unit has begun, and has come to rest; 0 if it has not."""
-    ended = target.entered if target.active in _RESTING else 0.0
+    ended = target.entered if target.resting else 0.0
     return target.starts[-1] if target.starts else 0.0, ended
 
 

@@ -82,7 +82,7 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
 def withdraw_if_vain(world: World, state: UnitState) -> None:
     """A start that was triggered and cannot happen, as what it needs has failed, is not left pending."""
     activation = state.activation
-    if activation is None or activation.begun or not state.down:
+    if activation is None or not state.triggered or not state.down:
         return
     root = standing.dead_end(world, state.name)
     if root is not None:

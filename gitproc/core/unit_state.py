@@ -113,9 +113,7 @@ class UnitState:
     path: PathState | None = None
     listening: Listening | None = None  # of a socket
     connection: Connection | None = None  # of an instance that was made for one
-    done: str = (
-        ""  # fingerprint of the definition that ended by itself and is not to be started again
-    )
+    done: str = ""  # fingerprint of what ended by itself and is not to be started again
     finished: bool = False  # a oneshot that has done its work: satisfies who requires it
     restart_wanted: str = ""  # why the running instance is to be replaced
     taken_along: str = ""  # by whom, as that lost what it is bound to: see `relations.take_along`
@@ -133,9 +131,7 @@ class UnitState:
     dialogue: Dialogue | None = None
     waits_for: str = ""
     waits_because: str = ""
-    obstacle: str = (
-        ""  # the unit at the root of why this one stays down, as things stand; maybe itself
-    )
+    obstacle: str = ""  # the unit at the root of why this one stays down; maybe itself
     gate_index: int = 0
     drains: bool = False  # it has given way to a new instance; see `overlap.py`
 
@@ -175,6 +171,16 @@ class UnitState:
     def stopping(self) -> bool:
         """On its way down."""
         return self.sub in STOPPING
+
+    @property
+    def resting(self) -> bool:
+        """Down, and not about to be started again by its Restart=."""
+        return self.sub in (SubState.DEAD, SubState.FAILED)
+
+    @property
+    def triggered(self) -> bool:
+        """A start that something else has caused is still to begin."""
+        return self.activation is not None and not self.activation.begun
 
     @property
     def skipped(self) -> bool:

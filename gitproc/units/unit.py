@@ -117,6 +117,17 @@ class Unit:
         """Whether the value is set (or follows from another one), rather than the default."""
         return directive.key in self.values
 
+    def written(self) -> dict[str, list[str]]:
+        """What its files say of each directive, by its key; what an empty setting has reset is gone."""
+        texts: dict[str, list[str]] = {}
+        for setting in self.settings:
+            for key in targets_of(setting.key):
+                if setting.text:
+                    texts.setdefault(key, []).append(setting.text)
+                else:
+                    texts.pop(key, None)
+        return texts
+
     def where(self, directive: Directive[Any], item: object = None) -> Location:
         """The place of the last assignment, or of the one that named `item`; else the file."""
         if item is not None:

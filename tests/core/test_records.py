@@ -198,8 +198,8 @@ def test_records_that_were_read_are_still_told_from_new_ones():
     world.recorded = json.loads(json.dumps(machine.disk))
     records.forget_texts(world.recorded)
     world.actions, world.dirty = [], dict.fromkeys(world.units)
-    records.write(world, world.recorded)
+    records.write(world)
     assert not [action for action in world.actions if isinstance(action, Record)]
     world.units["a.service"].restarts += 1
-    records.write(world, world.recorded)
+    records.write(world)
     assert [x.key for x in world.actions if isinstance(x, Record)] == ["unit/a.service"]
