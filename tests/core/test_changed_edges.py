@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gitproc.core.dependency_resolver import build
+from gitproc.core.events import Verb
 from tests.core.fake_kernel import Machine, service
 
 DONE = service("Type=oneshot", "ExecStart=/bin/true", install=False)
@@ -127,3 +129,25 @@ def test_nor_can_a_template_become_what_its_socket_does_not_allow(incremental):
     overlaps = service(install=False, own="Update=overlap")
     sha = machine.commit({**files, "w@.service": overlaps}, incremental=incremental)
     assert machine.verdict(sha) == "refused"
+
+
+@pytest.mark.parametrize("incremental", [True, False])
+def test_what_is_gone_says_nothing_of_others_any_more(incremental):
+    rival = service(unit="Conflicts=a.service", install=False)
+    machine = machine_of({"a.service": service(), "b.service": rival})
+    assert machine.commit({"a.service": service()}, incremental=incremental)
+    assert machine.units is not None
+    assert machine.world.graph.declared == build(machine.units).declared
+
+
+def test_what_an_instance_needs_that_nobody_but_an_operator_wants_may_be_taken_away():
+    template = service(install=False, unit="Requires=%i.service\nAfter=%i.service")
+    files = {"w@.service": template, "a.service": service(install=False)}
+    machine = machine_of({**files, "b.service": service()})
+    machine.ask(Verb.START, "w@a.service")
+    machine.run(5)
+    assert machine.sub("w@a.service") == "running"
+    sha = machine.commit({"w@.service": template, "b.service": service()})
+    machine.run(10)
+    assert machine.verdict(sha) == "good"
+    assert machine.sub("a.service") == "dead"

@@ -206,6 +206,15 @@ def test_a_refused_commit_changes_nothing(files, incremental):
     assert machine.world.refused is None
 
 
+def test_a_refusal_is_told_error_by_error():
+    machine = machine_of(a=service())
+    machine.commit({"a.service": service("Enviroment=A=1")}, sha="f" * 40)
+    (told,) = machine.told("commit.refused")
+    first, *errors = told.splitlines()
+    assert first.startswith("commit.refused : refused ffffffffffff")
+    assert [x.partition(": ")[0] for x in errors] == ["a.service:5"]
+
+
 def test_very_many_errors_are_counted_and_the_first_ones_told():
     machine = machine_of(a=service())
     wrong = service(*(f"Nope{n}=1" for n in range(50)))

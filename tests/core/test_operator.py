@@ -338,6 +338,22 @@ def test_an_instance_that_somebody_asked_for_follows_its_template():
     assert machine.subs() == {"o.service": "running"}
 
 
+def test_a_hold_of_an_instance_ends_with_a_commit_that_changes_its_template_for_good():
+    former = {"guest@.service": service(install=False)}
+    machine = Machine(former)
+    machine.run(1)
+    asked(machine, Verb.STOP, "guest@x.service")
+    machine.commit({**former, "o.service": service()})
+    assert machine.state("guest@x.service").hold is not None
+    machine.commit({"guest@.service": service("Nice=1", install=False)})
+    assert machine.state("guest@x.service").hold is None
+    machine.commit(former)
+    machine.crash()
+    machine.restart()
+    machine.run(1)
+    assert machine.state("guest@x.service").hold is None
+
+
 def test_what_an_operator_started_takes_along_what_a_later_commit_makes_it_need():
     machine = machine_of(a=service(install=False), b=service(install=False))
     asked(machine, Verb.START, "b.service")
