@@ -47,6 +47,19 @@ OWN_CHOICES: tuple[tuple[str, dict[str, str], str, str], ...] = (
         "cx",
         "ab",
     ),
+    # By way of whomever, and even if two cannot do without one another; who is not to start is not spoken of.
+    (
+        "Wants=a.service c.service",
+        {
+            "a": "BindsTo=b.service d.service",
+            "b": "",
+            "c": "Conflicts=b.service",
+            "d": "Requires=a.service",
+            "e": "Requires=b.service",
+        },
+        "cx",
+        "abd",
+    ),
 )
 #: What `x` says, what the others say -> nothing of it can be started.
 REFUSED: tuple[tuple[str, dict[str, str]], ...] = (

@@ -147,6 +147,11 @@ def test_what_was_said_in_time_counts_however_late_it_is_heard():
     machine.say(machine.main("a.service"), READY="1")
     machine.run(5)
     assert machine.sub("a.service") == "running"
+    machine.run(20)
+    machine.commit({"a.service": service("Type=notify\nTimeoutStartSec=5", "Nice=1")})
+    machine.run(1)
+    stands_still(machine, 10)
+    assert machine.sub("a.service") == "start", "it is away for the second time"
 
     machine = Machine({"a.service": service("Type=notify\nTimeoutStartSec=5")}, {"run": late})
     machine.run(1)
