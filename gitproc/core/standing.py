@@ -121,7 +121,7 @@ def _taken_along_by(world: World, name: str) -> str:
     leader = world.units.get(state.taken_along) if state is not None else None
     if leader is None or at_rest(world, leader.name):
         return ""
-    back = (leader.up or leader.starting) and not must_stop(world, leader)
+    back = not leader.down and not must_stop(world, leader)
     return "" if back or name not in world.graph.follows_stop(leader.name) else leader.name
 
 

@@ -147,6 +147,7 @@ def test_none_comes_back_while_that_only_tries_to_start():
         ),
         "x.service": service(unit="BindsTo=b.service\nAfter=b.service"),
         "y.service": service(unit="PartOf=x.service"),
+        "z.service": service(unit="PartOf=c.service"),
     }  # fmt: skip
     machine = Machine(files, {"check": PROGRAMS["true"]})
     machine.run(5)
@@ -154,7 +155,7 @@ def test_none_comes_back_while_that_only_tries_to_start():
     machine.programs["check"] = Program(lasts=2, status=1)
     lose(machine, seconds=60)
     assert machine.sub("a.service") == "failed"
-    along = (*ALONG, "x.service", "y.service")
+    along = (*ALONG, "x.service", "y.service", "z.service")
     assert subs(machine, *along) == {"dead"}
     assert {len(machine.spawns(name)) for name in along} == {1}
     machine.programs["check"] = PROGRAMS["true"]
@@ -253,3 +254,31 @@ def test_a_commit_or_a_stop_that_parts_them_lets_them_start(how):
     assert machine.sub("d.service") == "running"
     if how != "held":
         assert machine.sub("g.service") == "running"
+
+
+def test_nor_does_one_wait_for_who_is_not_to_come_back():
+    files = {"a.service": service(), "d.service": service(unit="PartOf=b.service")}
+    bound = "BindsTo=a.service\nAfter=a.service"
+    machine = Machine({**files, "b.service": service(unit=bound)})
+    machine.run(5)
+    lose(machine)
+    assert machine.sub("d.service") == "dead"
+    machine.commit({**files, "b.service": service(unit=bound, install=False)})
+    machine.run(5)
+    assert machine.subs("b.service", "d.service") == {"b.service": "dead", "d.service": "running"}
+
+
+def test_who_is_back_is_waited_for_no_longer_whatever_it_loses_then():
+    files = {
+        "a.service": service("Restart=on-failure", "RestartSec=1"),
+        "b.service": service(unit="BindsTo=a.service\nRequires=r.service\nAfter=a.service r.service"),
+        "d.service": service(unit="PartOf=b.service\nAfter=z.service"),
+        "r.service": service(),
+        "z.service": service("Type=notify", unit="PartOf=b.service"),
+    }
+    machine = Machine(files, {"run": Program(ready=3.0)})
+    machine.run(10)
+    lose(machine, seconds=2)
+    assert machine.subs("b.service", "z.service") == {"b.service": "running", "z.service": "start"}
+    lose(machine, "r.service")
+    assert machine.subs("b.service", "d.service") == {"b.service": "running", "d.service": "running"}
