@@ -251,6 +251,21 @@ MUTANTS = (
     Mutant("schedule", "        concerned = name in world.blocked.values()", "        concerned = False"),
     Mutant("schedule", "world.look_at((name, *world.graph.unneeded_without(name)))", "world.look_at((name,))"),
     Mutant("records", "    \"unread\",\n", ""),
+    # Who was taken along, what a start takes along, and who is late.
+    Mutant("standing", "if leader is None or at_rest(world, leader.name):", "if leader is None:"),
+    Mutant("standing", "\"\" if back or name", "\"\" if name"),
+    Mutant("standing", "        leader = _taken_along_by(world, leader)\n    return",
+           "        leader = \"\"\n    return"),
+    Mutant("standing", "or state.result in FINE:", "or False:"),
+    Mutant("choice", "                    todo.append(other)", "                    pass"),
+    Mutant("choice", "if other in along and other", "if other"),
+    Mutant("deploy", "(state.demanded or state.hold is not None)", "state.demanded"),
+    Mutant("deploy", "            state.hold = None\n            world.touch(name)", "            state.hold = None"),
+    Mutant("deploy", "    suspects &= units.units.keys()\n", ""),
+    Mutant("deploy", "*before.units, ", ""),
+    Mutant("deploy", "if len(errors) > len(shown):", "if True:"),
+    Mutant("step", "world.now > world.grace + _SPELL", "world.grace < 0"),
+    Mutant("step", "        if world.now < world.grace:", "        if False:"),
 )  # fmt: skip
 
 

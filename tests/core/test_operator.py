@@ -427,6 +427,24 @@ def test_who_starts_what_requires_a_unit_that_fails_again_and_again_is_told(time
     assert machine.sub("a.service") == "auto-restart"
 
 
+def test_who_has_ended_well_and_pauses_is_waited_for():
+    machine = machine_of(
+        a=service("Restart=always", "RestartSec=3"),
+        b=service(unit="Requires=a.service z.service\nAfter=a.service z.service", install=False),
+        z=service("Type=notify", "ExecStart=/bin/notify", install=False),
+    )
+    number = machine.ask(Verb.START, "b.service")
+    machine.exit(machine.main("a.service"), 0)
+    machine.run(2)
+    assert machine.subs("a.service", "z.service") == {
+        "a.service": "auto-restart",
+        "z.service": "running",
+    }
+    assert number not in machine.replies
+    machine.run(2)
+    assert machine.answer(number, "b.service") == "done"
+
+
 def test_a_direct_restart_of_what_is_required_is_waited_for():
     lines = (*FLAPS, "RestartMode=direct", "RestartSec=1")
     machine = machine_of(a=service(*lines, install=False), b=service(unit=BOTH, install=False))
