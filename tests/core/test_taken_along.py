@@ -271,7 +271,9 @@ def test_nor_does_one_wait_for_who_is_not_to_come_back():
 def test_who_is_back_is_waited_for_no_longer_whatever_it_loses_then():
     files = {
         "a.service": service("Restart=on-failure", "RestartSec=1"),
-        "b.service": service(unit="BindsTo=a.service\nRequires=r.service\nAfter=a.service r.service"),
+        "b.service": service(
+            unit="BindsTo=a.service\nRequires=r.service\nAfter=a.service r.service"
+        ),
         "d.service": service(unit="PartOf=b.service\nAfter=z.service"),
         "r.service": service(),
         "z.service": service("Type=notify", unit="PartOf=b.service"),
@@ -281,4 +283,7 @@ def test_who_is_back_is_waited_for_no_longer_whatever_it_loses_then():
     lose(machine, seconds=2)
     assert machine.subs("b.service", "z.service") == {"b.service": "running", "z.service": "start"}
     lose(machine, "r.service")
-    assert machine.subs("b.service", "d.service") == {"b.service": "running", "d.service": "running"}
+    assert machine.subs("b.service", "d.service") == {
+        "b.service": "running",
+        "d.service": "running",
+    }
