@@ -31,7 +31,15 @@ log = logging.getLogger(__name__)
 
 def wall_offset() -> float:
     """Seconds to add to CLOCK_BOOTTIME to get seconds since 1970."""
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return min(_wall_offset() for _ in range(3))[1]
+
+
+def _wall_offset() -> tuple[float, float]:
+    """By how many seconds it may be wrong (whoever gets no processor between two clocks), and the offset."""
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    wall = time.time()
+    doubt = time.clock_gettime(time.CLOCK_BOOTTIME) - before
+    return doubt, wall - before - doubt / 2
 
 
 def local_zone() -> str:

@@ -88,6 +88,9 @@ def _innermost_pid(pid: int) -> int:
 
 
 def _asleep() -> int:
-    """Microseconds by which CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC."""
-    ahead = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
-    return max(0, round(ahead * 1e6))
+    """Microseconds by which CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC.
+
+    Whoever gets no processor between the two finds more, never less: a reload is not taken for one of before.
+    """
+    monotonic = time.clock_gettime(time.CLOCK_MONOTONIC)
+    return max(0, round((time.clock_gettime(time.CLOCK_BOOTTIME) - monotonic) * 1e6))

@@ -19,7 +19,7 @@ from gitproc.kernel.enforcement import Enforcement
 from gitproc.kernel.places import Places
 from gitproc.kernel.tree_watch import FileWatch
 
-_LATER_SECONDS = (0.02, 0.2)
+_LATER_SECONDS = (0.02, 0.2, 2.0)
 
 
 class OomWatch:

@@ -23,6 +23,7 @@ _NOT_CONTINUED = frozenset(
 _ROUNDS = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
+_EXITING = 4  # PF_EXITING of linux/sched.h
 
 
 class Stat(NamedTuple):
@@ -31,6 +32,7 @@ class Stat(NamedTuple):
     state: str
     parent: int
     session: int
+    flags: int
     cpu_ticks: int
     start_time: int
 
@@ -58,6 +60,7 @@ def stat(pid: int) -> Stat | None:
         fields[0].decode(),
         int(fields[1]),
         int(fields[3]),
+        int(fields[6]),
         int(fields[11]) + int(fields[12]),
         int(fields[19]),
     )
@@ -77,6 +80,12 @@ def is_alive(pid: int, started: int = 0) -> bool:
         and found.state not in ("Z", "X", "x")
         and (not started or found.start_time == started)
     )
+
+
+def is_leaving(pid: int) -> bool:
+    """Whether the process ends by now, or has: it runs nothing of its own and makes no child any more."""
+    found = stat(pid)
+    return found is None or bool(found.flags & _EXITING)
 
 
 def title(pid: int, limit: int = 256) -> str:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gitproc.errors import HostError
-from gitproc.kernel import cgroup_v2
+from gitproc.kernel import cgroup_v2, processes
 from gitproc.kernel.groups import Groups
 from gitproc.kernel.places import Places, place_of
 from gitproc.kernel.removal import Removal
@@ -123,8 +123,8 @@ class Relocation:
         try:
             for number in range(_ROUNDS):
                 _carry(self._left(old), ways)
-                if not self._left(old):
-                    return
+                if all(map(processes.is_leaving, self._left(old))):
+                    return  # the kernel moves nobody who ends; `sweep` removes the group after them
                 if number:
                     time.sleep(_ROUND_SECONDS)  # who is about to freeze gets to it
             raise OSError(errno.EAGAIN, "its processes are born faster than they can be moved")

@@ -32,7 +32,9 @@ _ESCAPE = """
 import os, time
 if os.fork(): os._exit(0)
 os.setsid()
+parent = os.getpid()
 if os.fork(): os._exit(0)
+while os.getppid() == parent: time.sleep(0.001)
 print(os.getpid(), flush=True)
 os.close(1)
 time.sleep(1000)

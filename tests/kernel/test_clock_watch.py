@@ -13,7 +13,9 @@ from gitproc.kernel.path_watch import PathWatch
 
 
 def test_the_wall_is_where_it_was():
-    assert abs(time.clock_gettime(time.CLOCK_BOOTTIME) + wall_offset() - time.time()) < 1
+    before, boot = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    after = time.time()
+    assert before - 1 < boot + wall_offset() < after + 1
 
 
 def test_zones(monkeypatch, tmp_path: Path):
@@ -50,7 +52,7 @@ def test_a_new_zone_is_told_once(monkeypatch, tmp_path: Path):
         watch = ClockWatch(paths, lambda _: None, heard)
         (tmp_path / "new").symlink_to("/usr/share/zoneinfo/Europe/Berlin")
         (tmp_path / "new").replace(localtime)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await news.wait()
         assert len(told) == 1
         assert "Berlin" in told[0]

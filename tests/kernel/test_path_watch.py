@@ -24,7 +24,7 @@ class Heard:
 
     async def next(self) -> frozenset[int]:
         """What is told next."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not self.told:
                 self.news.clear()
                 await self.news.wait()

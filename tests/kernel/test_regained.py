@@ -6,13 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from gitproc.kernel import processes
 from gitproc.kernel.regained import regain
 from gitproc.units.addresses import Listen
+from tests.descriptors import descriptors
 
 HOLDER = "import sys; sys.stdin.read()"
 
@@ -80,17 +80,13 @@ def test_each_is_the_very_socket_in_order(kept):
 @pytest.mark.root
 def test_all_or_none_and_only_of_that_process(kept):
     listens, _, pid, started = kept
-    before = _descriptors()
+    before = descriptors()
     assert regain([*listens, Listen("stream", "unix", "/nowhere")], [(pid, started)]) is None
     assert regain([Listen("datagram", *_address(listens[0]))], [(pid, started)]) is None
     assert regain(listens, [(pid, started + 1)]) is None
     assert regain(listens, []) is None
     assert regain([], [(pid, started)]) is None
-    assert _descriptors() == before
-
-
-def _descriptors():
-    return len([*Path("/proc/self/fd").iterdir()])
+    assert not descriptors() - before
 
 
 def _address(listen):

@@ -171,7 +171,8 @@ def test_sigkill_takes_the_whole_tree_with_escapers(any_bench):
     escaper = int(child.stdout.readline())
     child.wait()
     other = made.start(NAME, SLEEP, invocation="e" * 32)
-    assert sorted(made.controller.pids(NAME)) == sorted([escaper, other.pid])
+    both = sorted([escaper, other.pid])
+    until(lambda: sorted(made.controller.pids(NAME)) == both, "who is between them has gone")
     assert made.controller.unit_of(escaper) == NAME
     made.controller.kill(NAME, signal.SIGKILL)
     until(lambda: not processes.is_alive(escaper), "the escaper is gone")
@@ -284,8 +285,10 @@ def test_no_news_of_emptiness_after_the_watch_was_taken_back(any_bench):
 def test_a_process_forked_late_holds_the_watch(any_bench):
     made = any_bench
     code = (
-        "import os, sys, time\n"
-        "sys.stdin.readline()\n"
+        "import os, signal, time\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+        "print('ready', flush=True)\n"
+        "signal.sigwait([signal.SIGUSR1])\n"
         "if os.fork(): os._exit(0)\n"
         "print(os.getpid(), flush=True)\n"
         "time.sleep(1000)\n"
@@ -295,8 +298,10 @@ def test_a_process_forked_late_holds_the_watch(any_bench):
         told = []
         made.controller.create(unit(""))
         child = made.start(NAME, [sys.executable, "-I", "-S", "-c", code])
+        assert await asyncio.to_thread(child.stdout.readline) == "ready\n"
         made.controller.watch_empty(NAME, lambda: told.append(1))
         await asyncio.sleep(0)
+        child.send_signal(signal.SIGUSR1)
         late = int(await asyncio.to_thread(child.stdout.readline))
         child.wait()
         await asyncio.sleep(0.1)

@@ -30,6 +30,12 @@ def entries(folder):
     return sorted(x.name for x in folder.iterdir())
 
 
+def looks(folder):
+    """What each entry is; not when it was read last."""
+    found = {x: (folder / x).lstat() for x in entries(folder)}
+    return {x: (y.st_ino, y.st_mode, y.st_size, y.st_mtime_ns) for x, y in found.items()}
+
+
 def test_a_user_and_a_group_by_name_and_by_number(records, folder):
     umask = os.umask(0o077)
     try:
@@ -79,13 +85,13 @@ def test_what_is_not_ours_is_neither_replaced_nor_removed(records, folder, entry
         (folder / entry).mkdir()
     else:
         UserRecords(str(folder), "/run/b").write("shop", NUMBER)
-    before = {x: (folder / x).lstat() for x in entries(folder)}
+    before = looks(folder)
     with pytest.raises(LaunchError, match=r"is a record of somebody else's") as caught:
         records.write("shop", NUMBER)
     assert caught.value.step == "USER"
     records.remove("shop", NUMBER)
     records.reconcile({})
-    assert {x: (folder / x).lstat() for x in entries(folder)} == before
+    assert looks(folder) == before
     assert victim.read_text() == "precious"
 
 

@@ -46,6 +46,14 @@ def title(pid: int) -> str:
         return ""
 
 
+def text_of(path: Path) -> str:
+    """What a file holds; "" while it is not there."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
 class Client:
     """One connection; messages that nobody waits for are kept in order."""
 

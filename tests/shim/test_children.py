@@ -20,6 +20,7 @@ SLEEP = ("/bin/sleep", "1000")
 
 
 def test_a_process_is_made_and_its_end_told(client):
+    before = time.time()
     request = client.ask("a", "/bin/sh", "-c", "exit 7")
     _, _, id, pid, start_time, init_pid = client.expect("started", request)
     assert pid > 0 and start_time > 0 and init_pid == 0
@@ -28,7 +29,7 @@ def test_a_process_is_made_and_its_end_told(client):
     assert exited[2:7] == (id, "a", pid, 1, 7)
     user, system, memory = exited[7]
     assert 0 <= user + system < 5 and memory > 100_000
-    assert abs(exited[8] - time.time()) < 5
+    assert before - 1 < exited[8] < time.time() + 1
 
 
 def test_a_pidfd_comes_along(client):
@@ -36,7 +37,7 @@ def test_a_pidfd_comes_along(client):
     client.expect("started", request)
     [pidfd] = client.fds.pop(("started", request))
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    assert select.select([pidfd], [], [], 10)[0]
+    assert select.select([pidfd], [], [], 20)[0]
     os.close(pidfd)
     assert client.expect("exited")[5:7] == (2, 9)
 
@@ -188,7 +189,7 @@ def test_what_cannot_be_is_refused_and_nothing_leaks(shim, client):
         request = client.ask("x", *SLEEP, **spec)
         assert client.expect("refused", request)[2] == step
     assert client.list() == []
-    assert open_fds(shim.pid) == before
+    until(lambda: open_fds(shim.pid) == before)
 
 
 def test_garbage_harms_nobody(shim, client):
@@ -210,7 +211,7 @@ def test_garbage_harms_nobody(shim, client):
 def test_a_new_manager_replaces_the_old_one(shim, client):
     newer = shim.connect()
     with pytest.raises((EOFError, ConnectionResetError)):
-        client.expect("nothing", seconds=5)
+        client.expect("nothing")
     newer.start("a", "/bin/true")
 
 
@@ -256,10 +257,10 @@ def test_orphans_are_reaped_in_silence(shim, client):
 
 def test_a_second_shim_does_not_take_the_socket(shims, shim):
     second = shims()
-    assert second.process.wait(10) == 1
+    assert second.process.wait(20) == 1
     shim.connect()
 
 
 def test_shutdown_ends_it(shim, client):
     client.send("shutdown")
-    assert shim.process.wait(10) == 0
+    assert shim.process.wait(20) == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import SHIM, Client, children_of, open_fds, title, until
+from tests.shim.client import SHIM, Client, children_of, open_fds, text_of, title, until
 
 SLEEP = ("/bin/sleep", "1000")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def test_a_re_exec_keeps_everything(shim, client, tmp_path):
     assert client.expect("exited") == before
     os.write(pipe[1], b"\n")
     assert client.exit_of(other) == (1, 0)
-    until(lambda: path.read_text() == "1\n2\n")
+    until(lambda: text_of(path) == "1\n2\n")
     shim.other_logger(logger)
     client.send("signal", 51, id, 9)
     assert client.expect("signalled", 51)[2] == 0
@@ -114,19 +114,23 @@ with (here / "managers").open("a") as file:
     file.write(f"{{os.getpid()}}\\n")
 signo = client.expect("terminate", seconds=100)[1]
 (here / "terminated").write_text(str(signo))
+(here / "born").write_text(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
 client.send("shutdown")
 """
 
 
+def standalone_in(shims, directory):
+    argv = [sys.executable, "-c", MANAGER, str(directory)]
+    return shims("--manager", json.dumps(argv), "--foreground", directory=directory)
+
+
 @pytest.fixture
 def standalone(shims, tmp_path):
-    argv = [sys.executable, "-c", MANAGER, str(tmp_path)]
-    return shims("--manager", json.dumps(argv), "--foreground")
+    return standalone_in(shims, tmp_path)
 
 
 def managers(directory):
-    path = directory / "managers"
-    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+    return [int(pid) for pid in text_of(directory / "managers").split()]
 
 
 def wait_for_managers(directory, count):
@@ -137,7 +141,7 @@ def wait_for_managers(directory, count):
 def test_termination_is_the_managers_business(standalone, tmp_path, number):
     until(lambda: managers(tmp_path))
     standalone.process.send_signal(number)
-    assert standalone.process.wait(10) == 0
+    assert standalone.process.wait(20) == 0
     assert (tmp_path / "terminated").read_text() == str(int(number))
 
 
@@ -147,26 +151,36 @@ def test_a_dead_manager_is_started_again(standalone, tmp_path):
         os.kill(managers(tmp_path)[-1], signal.SIGKILL)
     until(lambda: len(managers(tmp_path)) == 4)
     standalone.process.terminate()
-    assert standalone.process.wait(10) == 0
+    assert standalone.process.wait(20) == 0
 
 
-def test_a_manager_that_is_down_is_started_to_stop_everything(standalone, tmp_path):
-    for count in range(1, 6):  # by now the next start is far away
-        wait_for_managers(tmp_path, count)
-        os.kill(managers(tmp_path)[-1], signal.SIGKILL)
-        until(lambda: managers(tmp_path)[-1] not in children_of(standalone.pid))
-    asked = time.monotonic()
-    standalone.process.terminate()
-    assert standalone.process.wait(10) == 0
-    assert (tmp_path / "terminated").exists()
-    assert time.monotonic() - asked < 1.5  # the pause would have been 1.6 s
+def test_a_manager_that_is_down_is_started_to_stop_everything(shims, tmp_path):
+    """At once; tried again where the machine itself has stood still for as long as the pause would have been."""
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        if away(standalone_in(shims, tmp_path / str(number)), tmp_path / str(number)) < 1.5:
+            return
+    raise AssertionError("it is started after its pause of 1.6 s")
+
+
+def away(shim, directory):
+    """For how many seconds there is no manager, after the fifth was killed and before the last one is started."""
+    for count in range(1, 6):
+        wait_for_managers(directory, count)
+        pid = managers(directory)[-1]
+        killed = time.clock_gettime(time.CLOCK_BOOTTIME)
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: pid not in children_of(shim.pid))
+    shim.process.terminate()
+    assert shim.process.wait(20) == 0
+    return int((directory / "born").read_text()) / os.sysconf("SC_CLK_TCK") - killed
 
 
 def test_a_manager_that_stands_still_ends_with_its_shim(standalone, tmp_path):
     [manager] = until(lambda: managers(tmp_path))
     os.kill(manager, signal.SIGSTOP)
     standalone.process.kill()
-    standalone.process.wait(10)
+    standalone.process.wait(20)
     until(lambda: not Path(f"/proc/{manager}/cmdline").exists() or not title(manager))
 
 
@@ -178,11 +192,11 @@ def test_the_manager_has_its_own_process_group_and_the_given_title(standalone, t
 
 def test_a_manager_that_cannot_begin_ends_the_shim_with_its_status(shims):
     shim = shims("--manager", json.dumps(["/bin/sh", "-c", 'echo "no \\"config\\"" >&2; exit 78']))
-    assert shim.process.wait(10) == 78
+    assert shim.process.wait(20) == 78
 
 
 def test_a_manager_that_does_not_exist(shims):
-    assert shims("--manager", '["/no/such/program"]').process.wait(10) == 203
+    assert shims("--manager", '["/no/such/program"]').process.wait(20) == 203
 
 
 def test_without_a_manager_termination_waits_for_the_services(shim, client):
@@ -194,7 +208,7 @@ def test_without_a_manager_termination_waits_for_the_services(shim, client):
     until(lambda: "SigPnd" in Path(f"/proc/{shim.pid}/status").read_text())
     assert shim.process.poll() is None
     os.kill(pid, signal.SIGTERM)
-    assert shim.process.wait(10) == 0
+    assert shim.process.wait(20) == 0
 
 
 def test_terminate_is_told_to_a_manager_that_comes_later(shim, client):
@@ -225,7 +239,7 @@ def test_as_process_one_of_a_container(shims, tmp_path):
     until(lambda: len(children_of(inside)) == 1)  # the logger
     client.close()
     os.kill(inside, signal.SIGTERM)
-    assert shim.process.wait(10) == 0
+    assert shim.process.wait(20) == 0
 
 
 def test_an_ordinary_user_has_a_shim_too(user_shim):
@@ -233,7 +247,7 @@ def test_an_ordinary_user_has_a_shim_too(user_shim):
     log = {"log": str(user_shim.directory / "a.log"), "max_bytes": 0, "files": 0}
     id, _ = client.start("a", "/bin/sh", "-c", "echo hello; id -u", output=log)
     assert client.exit_of(id) == (1, 0)
-    until(lambda: (user_shim.directory / "a.log").read_text().startswith("hello\n"))
+    until(lambda: text_of(user_shim.directory / "a.log").startswith("hello\n"))
     client.send("reexec", 1)
     client.expect("reexeced", 1)
     assert client.list() == []

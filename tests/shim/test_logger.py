@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gitproc.shim import logfile
 from gitproc.shim.logfile import LogFile
-from tests.shim.client import NOBODY, children_of, title, until
+from tests.shim.client import NOBODY, children_of, text_of, title, until
 
 LINES = 'i=0; while [ $i -lt {count} ]; do echo "line $i"; i=$((i+1)); {pause} done'
 
@@ -44,12 +45,21 @@ def run(client, cookie, script, **spec):
 def test_bytes_arrive_exactly_with_their_times(client, tmp_path):
     path = tmp_path / "a.log"
     before = time.time_ns()
-    run(client, "a", "printf 'one\\n'; printf '\\0two' >&2; sleep 0.05; echo", output=log_to(path))
-    until(lambda: path.exists() and path.read_bytes() == b"one\n\0two\n")
+    script, gate = "printf 'one\\n'; printf '\\0two' >&2; read x; echo", os.pipe()
+    id, _ = client.start(
+        "a", "/bin/sh", "-c", script, output=log_to(path), stdin={"fd": 0}, give=gate[:1]
+    )
+    until(lambda: text_of(path) == "one\n\0two")
+    time.sleep(0.05)
+    os.write(gate[1], b"\n")
+    assert client.exit_of(id) == (1, 0)
+    until(lambda: text_of(path) == "one\n\0two\n")
     index = until(lambda: len(index_of(path)) >= 2 and index_of(path))
     assert index[0][0] == 0 and index[-1][0] == 8
     assert before <= index[0][1] <= index[-1][1] <= time.time_ns()
     assert index[-1][1] - index[0][1] > 40_000_000
+    for end in gate:
+        os.close(end)
 
 
 def test_several_processes_share_a_file_and_later_ones_append(client, tmp_path):
@@ -67,14 +77,22 @@ def test_several_processes_share_a_file_and_later_ones_append(client, tmp_path):
 
 def test_a_logger_that_is_killed_loses_no_line(shim, client, tmp_path):
     path = tmp_path / "a.log"
-    id, _ = client.start("a", "/bin/sh", "-c", lines(20000), output=log_to(path))
-    killed = set()
-    while not client.pump(0):
-        killed.add(shim.logger)
-        os.kill(max(killed), signal.SIGKILL)
-        until(lambda: shim.logger not in killed)
+    gate = os.pipe()
+    script = f"read x; {lines(20000)}"
+    id, _ = client.start(
+        "a", "/bin/sh", "-c", script, output=log_to(path), stdin={"fd": 0}, give=gate[:1]
+    )
+    for number in range(6):  # each death makes the pause before the next logger longer
+        if number == 1:
+            os.write(gate[1], b"\n")
+        if client.pump(0):
+            break
+        logger = shim.logger
+        os.kill(logger, signal.SIGKILL)
+        shim.other_logger(logger)
     assert client.exit_of(id) == (1, 0)
-    assert killed
+    for end in gate:
+        os.close(end)
     wanted = "".join(f"line {n}\n" for n in range(20000))
     until(lambda: path.exists() and len(path.read_bytes()) >= len(wanted))
     assert path.read_text() == wanted
@@ -105,8 +123,11 @@ def test_the_logger_knows_its_title_and_holds_only_its_own(shim, client, tmp_pat
 
 def test_rotation_keeps_every_line_and_its_index(client, tmp_path):
     path = tmp_path / "a.log"
-    slow = lines(3000, "[ $((i % 100)) = 0 ] && sleep 0.005;")
-    run(client, "a", slow, output=log_to(path, max_bytes=8000, files=20))
+    gate = os.pipe()
+    id, _ = client.start(
+        "a", "/bin/sh", "-c", lines(3000, "[ $((i % 500)) = 0 ] && read x;"), stdin={"fd": 0},
+        output=log_to(path, max_bytes=8000, files=20), give=gate[:1],
+    )  # fmt: skip
     wanted = "".join(f"line {n}\n" for n in range(3000))
 
     def pieces():
@@ -114,7 +135,13 @@ def test_rotation_keeps_every_line_and_its_index(client, tmp_path):
         return [name for name in names if name.exists()]
 
     # Until the last rotation is done, a piece may be gone between being seen and being read.
-    until(lambda: "".join(text_of(piece) for piece in pieces()) == wanted)
+    for number in range(500, 3001, 500):
+        so_far = wanted[: wanted.index(f"line {number - 1}\n")] + f"line {number - 1}\n"
+        until(lambda x=so_far: "".join(map(text_of, pieces())) == x)
+        os.write(gate[1], b"\n")
+    assert client.exit_of(id) == (1, 0)
+    for end in gate:
+        os.close(end)
     assert len(pieces()) >= 3
 
     def indexed(piece):
@@ -131,14 +158,6 @@ def test_rotation_keeps_every_line_and_its_index(client, tmp_path):
         # A logger that keeps up with every line has an index that is longer than the log.
         assert max(size, 16 * len(index_of(piece))) >= 8000
         assert size < 8000 + 65536
-
-
-def text_of(path):
-    """What a file holds; "" while a rotation has it in hand."""
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        return ""
 
 
 def test_rotation_forgets_the_oldest(client, tmp_path):
@@ -195,6 +214,8 @@ def test_a_full_disk_stops_nobody_and_the_loss_is_told(client, tmp_path):
         assert "output is being lost" in client.expect("warning", 0)[2]
         total = sum(len(f"line {n}\n") for n in range(30000))
         until(lambda: waiting_for_input(client, id))
+        client.send("drain", 7)  # nothing of it is in the pipe any more
+        client.expect("drained", 7)
         kept = until(lambda: path.stat().st_size)
         path.write_bytes(b"")  # room again
         os.write(pipe[1], b"\n")
@@ -248,7 +269,7 @@ def test_shutdown_writes_down_what_was_said(shim, client, tmp_path):
     pid = client.list()[0][2]
     until(lambda: comm(pid) == "sleep")
     client.send("shutdown")
-    assert shim.process.wait(10) == 0
+    assert shim.process.wait(20) == 0
     os.kill(pid, signal.SIGKILL)
     assert path.read_bytes().count(b"\n") == 5000
 
@@ -259,12 +280,13 @@ def test_shutdown_while_the_logger_dies_loses_nothing(shim, client, tmp_path):
     run(client, "a", "echo the last words", output=log_to(path))
     client.send("shutdown")
     os.kill(shim.logger, signal.SIGKILL)
-    assert shim.process.wait(10) == 0
+    assert shim.process.wait(20) == 0
     assert path.read_text() == "the last words\n"
 
 
-def test_two_loggers_on_one_file_lose_nothing(tmp_path):
+def test_two_loggers_on_one_file_lose_nothing(tmp_path, monkeypatch):
     """The one of a shim that was killed goes on beside its successor's."""
+    monkeypatch.setattr(logfile, "_LOCK_PATIENCE", 50.0)
     path, count = tmp_path / "a.log", 20000
     gate, opened = os.pipe()
     loggers = []

@@ -52,7 +52,9 @@ def test_the_main_pid_is_that_of_the_host(shim, client):
     init = row[6]
     assert init in children_of(shim.pid) and children_of(init) == [pid]
     assert title(init) == "gitproc-init"
-    assert title(pid) == "/bin/sleep 1000"
+    until(
+        lambda: title(pid) == "/bin/sleep 1000"
+    )  # exec says that it is done a moment before it is
     assert row[:4] == (id, "a", pid, row[3])
     start_time = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     assert row[3] == int(start_time)
@@ -84,14 +86,18 @@ def test_a_killed_init_takes_everything_along(client):
     inner = until(lambda: len(children_of(pid)) == 2 and children_of(pid))
     os.kill(client.list()[0][6], signal.SIGKILL)
     assert client.exit_of(id) == (2, 9)
-    assert not any(title(p) for p in inner)
+    until(lambda: not any(title(p) for p in inner))
 
 
 def test_what_is_left_in_the_namespace_ends_with_the_service(client):
-    id, pid = client.start("a", "/bin/sh", "-c", "setsid sleep 1000 & sleep 0.1; exit 4", **INIT)
-    orphan = until(lambda: children_of(pid))[0]
+    script, gate = "setsid sleep 1000 & read x; exit 4", os.pipe()
+    id, pid = client.start("a", "/bin/sh", "-c", script, stdin={"fd": 0}, give=gate[:1], **INIT)
+    (orphan,) = until(lambda: children_of(pid))
+    os.write(gate[1], b"\n")
     assert client.exit_of(id) == (1, 4)
-    assert not title(orphan)
+    until(lambda: not title(orphan))
+    for end in gate:
+        os.close(end)
 
 
 def test_the_init_reaps_orphans(client):
@@ -105,6 +111,7 @@ def test_the_init_reaps_orphans(client):
 
 def test_one_without_a_handler_is_deaf_as_process_one(client):
     id, pid = client.start("a", "/bin/sleep", "1000", **DIRECT)
+    until(lambda: title(pid) == "/bin/sleep 1000")
     caught = Path(f"/proc/{pid}/status").read_text().split("SigCgt:")[1].split()[0]
     assert int(caught, 16) == 0
     client.send("signal", 5, id, 15)

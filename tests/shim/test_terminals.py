@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gitproc.shim import terminals
+from tests.shim.client import until
 
 root = pytest.mark.root
 AS_IT_IS: dict[str, Any] = {
@@ -30,6 +31,11 @@ def terminal():
             os.close(fd)
 
 
+def waiting(fd):
+    """How much there is to read."""
+    return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+
+
 def size(fd):
     return struct.unpack("4H", fcntl.ioctl(fd, termios.TIOCGWINSZ, bytes(8)))[:2]
 
@@ -40,6 +46,7 @@ def test_a_reset_brings_it_to_its_usual_settings_and_forgets_what_was_typed(term
     tty.setraw(theirs)
     fcntl.ioctl(theirs, termios.TIOCEXCL)
     os.write(ours, b"typed")
+    until(lambda: waiting(theirs) == 5)
     assert terminals.make_fit(os.ttyname(theirs), **{**AS_IT_IS, "reset": True}) == []
     now = termios.tcgetattr(theirs)
     assert now[3] == usual[3]
@@ -61,7 +68,9 @@ def test_a_size_is_set_and_what_is_not_named_stays(terminal):
 def test_a_terminal_that_is_not_virtual_is_cleared(terminal):
     ours, theirs = terminal
     assert terminals.make_fit(os.ttyname(theirs), **{**AS_IT_IS, "disallocate": True}) == []
-    assert os.read(ours, 100) == b"\x1b[r\x1b[H\x1b[2J"
+    clears = b"\x1b[r\x1b[H\x1b[2J"
+    until(lambda: waiting(ours) == len(clears))
+    assert os.read(ours, 100) == clears
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gitproc.store.log_index import TimeIndex
 from gitproc.store.log_lines import LINE_BYTES, safe_text
 from gitproc.store.log_merge import newest_of
 from gitproc.store.logs import LogReader
+from tests.descriptors import descriptors
 
 
 class Writer:
@@ -56,10 +57,6 @@ def reader(tmp_path):
 
 def texts(lines) -> list[str]:
     return [line.text for line in lines]
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -262,13 +259,13 @@ def test_reading_leaves_no_file_open(writer, reader):
     for number in range(5):
         writer.write(b"%d\n" % number, number)
         writer.rotate()
-    before = open_files()
+    before = descriptors()
     reader.tail(2)
     list(reader.since(0))
     lines = reader.lines()
     next(lines)
     lines.close()
-    assert open_files() == before
+    assert not descriptors() - before
 
 
 def test_what_cannot_be_read_is_a_state_error(tmp_path, reader):
@@ -285,7 +282,7 @@ class Follower:
         self.seen: list = []
 
     async def until(self, count: int) -> list[str]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(25):
             while len(self.seen) < count:
                 self.seen.append(await anext(self._lines))
         return texts(self.seen)
@@ -296,12 +293,12 @@ class Follower:
 
 def following(scenario):
     async def run():
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(50):
             return await scenario()
 
-    before = open_files()
+    before = descriptors()
     result = asyncio.run(run())
-    assert open_files() == before
+    assert not descriptors() - before
     return result
 
 
@@ -596,6 +593,6 @@ def test_several_logs_are_followed_as_one(pair, tmp_path):
         await lines.aclose()
         return seen
 
-    before = open_files()
+    before = descriptors()
     assert asyncio.run(follow()) == ["b2", "a3", "b3", "b now", "a now"]
-    assert open_files() == before
+    assert not descriptors() - before
