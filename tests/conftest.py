@@ -18,14 +18,15 @@ import pytest
 
 MARK = "GITPROC_TEST_SESSION"
 CGROUPS = Path("/sys/fs/cgroup")
-DEADLINE = 5.0  # seconds that processes on their way out are given
+DEADLINE = 30.0  # seconds that processes on their way out are given
 
 # The same examples in every run: a failure belongs to the change that is tested. Look further with
 # HYPOTHESIS_PROFILE=deep.
+_PATIENT = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile(
-    "ci", derandomize=True, max_examples=60, deadline=None, database=None
+    "ci", derandomize=True, max_examples=60, database=None, **_PATIENT
 )
-hypothesis.settings.register_profile("deep", max_examples=2000, deadline=None)
+hypothesis.settings.register_profile("deep", max_examples=2000, **_PATIENT)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

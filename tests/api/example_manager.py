@@ -269,16 +269,16 @@ class Running:
             await asyncio.sleep(0.001)
 
         for _ in range(count):
-            asyncio.run_coroutine_threadsafe(turn(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(turn(), self._loop).result(30)
 
     def __enter__(self):
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(30)
         if self._failure:
             raise self._failure
         return self
 
     def __exit__(self, *_):
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive()

@@ -69,7 +69,7 @@ def managers(tmp_path) -> Iterator[Callable[..., Managers]]:
 
 
 @contextmanager
-def client(tmp_path, patience: float = 10.0):
+def client(tmp_path, patience: float = 30.0):
     with Client(str(tmp_path / "s"), patience=patience) as found:
         yield found
 

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -51,7 +52,7 @@ class Raw:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(10)
+        self.socket.settimeout(30)
         self.socket.connect(str(path))
         self.buffer = b""
 
@@ -88,7 +89,7 @@ def call(method, /, id=1, **params):
 
 
 def eventually(condition):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end, "did not happen"
         time.sleep(0.01)
@@ -218,7 +219,7 @@ def test_hanging_up_ends_a_stream_and_a_waiting_call(running):
             eventually(
                 lambda method=request["method"]: method in {c[0] for c in running.manager.calls}
             )
-        assert running.manager.cancelled.wait(10)
+        assert running.manager.cancelled.wait(30)
         running.manager.cancelled.clear()
 
 
@@ -229,7 +230,7 @@ def test_a_client_that_goes_while_all_its_places_are_taken_is_noticed(tmp_path):
             raw.send(call("reload", units=["web"]))
             eventually(lambda: len(running.manager.calls) == 2)
         eventually(lambda: running.manager.gone)
-        assert running.manager.cancelled.is_set()
+        assert running.manager.cancelled.wait(30)
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -243,7 +244,7 @@ def test_a_client_that_stops_sending_is_noticed_when_it_goes(running, plain):
         running.pass_turns()
         assert not running.manager.gone
     eventually(lambda: running.manager.gone)
-    assert running.manager.cancelled.is_set()
+    assert running.manager.cancelled.wait(30)
 
 
 def test_a_text_frame_has_status_and_both_texts(running):
@@ -336,15 +337,27 @@ def _hung_up(sock):
 def test_a_silent_client_is_dropped_when_idle_and_a_waiting_one_is_not(tmp_path):
     with (
         Running(tmp_path / "s", limits=Limits(idle=0.2)) as running,
-        Raw(running.path) as waiting,
+        _asking(running, call("reload", units=["web"])) as waiting,
         Raw(running.path) as half,
         Raw(running.path) as silent,
     ):
-        waiting.send(call("reload", units=["web"]))
-        half.send(b'{"jsonrpc"')
+        with suppress(BrokenPipeError, ConnectionResetError):  # it took us too long
+            half.send(b'{"jsonrpc"')
+            half.everything()
         assert silent.everything() == b""
-        half.everything()
         assert not _hung_up(waiting.socket)
+
+
+def _asking(running, request):
+    """Who waits for an answer; whoever takes too long to ask may have been hung up on."""
+    while True:
+        raw = Raw(running.path)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            raw.send(request)
+            eventually(lambda raw=raw: running.manager.calls or _hung_up(raw.socket))
+        if running.manager.calls:
+            return raw
+        raw.socket.close()
 
 
 def test_more_requests_than_run_at_once_are_all_answered(tmp_path):
@@ -365,8 +378,11 @@ def test_too_many_connections_are_refused_in_words(tmp_path):
 
 
 def _works(path):
-    with Raw(path) as raw:
-        return "result" in (raw.ask(call("list")) or {})
+    try:
+        with Raw(path) as raw:
+            return "result" in (raw.ask(call("list")) or {})
+    except (BrokenPipeError, ConnectionResetError):  # refused, and hung up on
+        return False
 
 
 # ------------------------------------------------------------------ callers
@@ -383,7 +399,7 @@ def _as(uid, groups, path, request):
         "s.sendall(sys.argv[2].encode()); print(s.makefile().readline())"
     )
     words = [sys.executable, "-ISc", program, str(path), json.dumps(request) + "\n"]
-    return json.loads(subprocess.run(words, capture_output=True, check=True, timeout=20).stdout)
+    return json.loads(subprocess.run(words, capture_output=True, check=True, timeout=50).stdout)
 
 
 @pytest.mark.root
@@ -518,7 +534,7 @@ def test_the_client_survives_something_that_is_no_manager(tmp_path):
             client = Client(str(tmp_path / "s"))
             with client, pytest.raises(DaemonError, match="does not speak"):
                 client.call("list")
-        thread.join(10)
+        thread.join(30)
 
 
 def test_text_for_a_terminal_obeys_no_control_character(running):

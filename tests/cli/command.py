@@ -27,7 +27,7 @@ class Command:
 
     def __call__(self, *words, slow=False, cwd=None):
         return subprocess.run(
-            self.words(*words, slow=slow), capture_output=True, timeout=30, check=False, cwd=cwd,
+            self.words(*words, slow=slow), capture_output=True, timeout=50, check=False, cwd=cwd,
             env={**self.environment, **({"PYTHONPATH": _PROJECT} if slow else {})},
         )  # fmt: skip
 
@@ -35,7 +35,7 @@ class Command:
         """With standard output into a file."""
         with Path(file).open("wb") as out:
             return subprocess.run(
-                self.words(*words, slow=slow), stdout=out, stderr=subprocess.PIPE, timeout=30,
+                self.words(*words, slow=slow), stdout=out, stderr=subprocess.PIPE, timeout=50,
                 check=False, env={**self.environment, **({"PYTHONPATH": _PROJECT} if slow else {})},
             )  # fmt: skip
 

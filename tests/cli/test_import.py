@@ -55,7 +55,7 @@ def test_units_with_what_they_require_make_a_commit(gitproc, services, system):
         f"GIT_{who}_{what}": "t" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
     subprocess.run(
-        ["sh", "-ec", "\n".join(commands)], check=True, timeout=20, env={**os.environ, **identity}
+        ["sh", "-ec", "\n".join(commands)], check=True, timeout=50, env={**os.environ, **identity}
     )
     assert gitproc("verify").returncode == 0
     again = gitproc("import", "--from", system, "a", "--with-requirements")

@@ -22,7 +22,7 @@ def gitproc(tmp_path):
 def git(folder, *words):
     subprocess.run(
         ["git", "-C", folder, "-c", "user.name=t", "-c", "user.email=t@t", *words],
-        check=True, capture_output=True, timeout=20,
+        check=True, capture_output=True, timeout=50,
     )  # fmt: skip
 
 

@@ -69,6 +69,9 @@ class Fake(Surroundings):
     def reaped(self, pid: int) -> None:
         assert not self.machine.procs[pid].alive
 
+    def alone(self, process: Process) -> None:
+        pass
+
     def hold_up(self, unit: Unit) -> None:
         self.machine.held_up[unit.name] = []
 

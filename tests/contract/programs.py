@@ -59,8 +59,8 @@ DOUBLES = {
         _shell("trap '' TERM", READY, "exec sleep 1000"), Program(ignores=frozenset({TERM}))
     ),
     "obeys": Double(
-        PYTHON + "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
-        f"{_PREPARED}while True: signal.pause()\n",
+        f"{PYTHON}signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+        f"{_PREPARED}signal.sigwait([signal.SIGTERM])\nsys.exit(7)\n",
         Program(on_signal=7),
     ),
     "brood": Double(
@@ -75,8 +75,12 @@ DOUBLES = {
         _shell("(sleep 1000 &)", READY, "while :; do (sleep 1000 &) ; sleep 0.005; done"),
         Program(children=(RUN, RUN, RUN)),
     ),
-    "forks": Double(
-        _shell("setsid sh -c 'sleep 0.2; echo $$ > \"$HERE/pid\"; exec sleep 1000' &", "exit 0"),
+    "forks": Double(  # the real one waits for the mark before it writes its PID file
+        _shell(
+            'setsid sh -c \'until [ -e "$HERE/mark" ]; do sleep 0.02; done; '
+            'echo $$ > "$HERE/pid"; exec sleep 1000\' &',
+            "exit 0",
+        ),
         Program(lasts=INSTANT, daemon=RUN, pid_file=0.02),
     ),
     "twins": Double(
@@ -98,8 +102,8 @@ DOUBLES = {
         Program(lasts=2 * INSTANT, status=7, children=(Program(ready=0.0, lasts=INSTANT),)),
     ),
     "notifies-late": Double(
-        f"{PYTHON}{_SAY}signal.signal(signal.SIGUSR1, lambda *_: say('READY=1'))\n"
-        f"{_PREPARED}while True: signal.pause()\n",
+        f"{PYTHON}{_SAY}signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+        f"{_PREPARED}while signal.sigwait([signal.SIGUSR1]): say('READY=1')\n",
         Program(says_on=USR1),
     ),
     "missing": Double("", PROGRAMS["missing"]),

@@ -151,6 +151,10 @@ class Real(Surroundings):
     def reaped(self, pid: int) -> None:
         self.until(lambda: not Path("/proc", str(pid)).exists(), f"{pid} is reaped")
 
+    def alone(self, process: Process) -> None:
+        controller, pid = self._effects.controller, self.one(Spawned, process).pid
+        self.until(lambda: controller.pids(process.unit) == [pid], f"{process} is alone")
+
     def hold_up(self, unit: Unit) -> None:
         self._effects.controller.create(unit)
         self._freeze(unit, "1")

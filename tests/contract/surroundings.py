@@ -67,6 +67,10 @@ class Surroundings(ABC):
         """Wait until nothing is left of a process that has ended, not even its status."""
 
     @abstractmethod
+    def alone(self, process: Process) -> None:
+        """Wait until nobody else of its tree lives: whoever is killed takes a moment to go."""
+
+    @abstractmethod
     def hold_up(self, unit: Unit) -> None:
         """Whatever is made in its tree from now on comes to nothing: not even a mini-init to its announcement."""
 

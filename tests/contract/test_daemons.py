@@ -58,6 +58,7 @@ def test_the_main_process_is_found_by_its_pid_file_as_soon_as_it_is_there(host):
     early = find(host, unit)
     assert early.pid is None, "the daemon takes its time to write it"
     assert early.message
+    host.mark(True)
     main = found(host, unit)
     assert (main.unit, main.invocation) == (unit.name, host.invocation(unit))
     assert main.pid
@@ -172,7 +173,7 @@ def test_who_waits_at_the_barrier_has_been_heard_before_it_goes_on(host):
 
 def probed(host):
     unit = host.unit("run")
-    lines = f"[X-GitProc]\nHealthCheckTCP={host.address}\nHealthCheckTimeout=5"
+    lines = f"[X-GitProc]\nHealthCheckTCP={host.address}\nHealthCheckTimeout=15"
     unit = host.unit("run", lines)
     host.start(unit)
     return unit, Probe(unit, host.invocation(unit))

@@ -124,6 +124,7 @@ def test_strangers_of_an_earlier_instance_do_not_go_on(host):
     host.one(Exited, host.spawn(unit))
     again = host.unit("run")
     process = host.start(again)
+    host.alone(process)
     assert host.kill(process, KILL).tree_empty
 
 
@@ -147,6 +148,7 @@ def test_spared_processes_are_spared(host):
     host.kill_tree(unit, KILL, (pid,))
     host.let_pass()
     assert not host.all(Exited, process)
+    host.alone(process)
     assert host.kill(process, KILL).tree_empty, "its children are gone"
 
 

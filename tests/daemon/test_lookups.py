@@ -11,6 +11,7 @@ import pytest
 
 from gitproc.core.actions import Spawn
 from gitproc.core.events import Process, Slot
+from gitproc.daemon import lookups
 from gitproc.daemon.lookups import Lookups, _pool, number_of_group
 from gitproc.kernel import name_service
 from gitproc.units import directives as d
@@ -88,7 +89,11 @@ def test_who_runs_as_nobody_in_particular_or_where_all_is_local_waits_for_nothin
     asyncio.run(go())
 
 
-def test_an_order_is_carried_out_when_all_is_known_and_what_is_known_is_not_asked_again(slow):
+def test_an_order_is_carried_out_when_all_is_known_and_what_is_known_is_not_asked_again(
+    slow, monkeypatch
+):
+    monkeypatch.setattr(lookups, "FRESH", 50.0)
+
     async def go():
         orders = Orders()
         for name in ("a.service", "b.service", "c.service"):
@@ -119,6 +124,9 @@ def test_an_order_that_waits_too_long_or_is_ended_is_never_carried_out(slow):
         assert not orders.lookups.end(ended)
         await until(lambda: orders.failed)
         slow.set()
+        await until(lambda: not orders.lookups._asked)
+        assert orders.made == []
+        orders.lookups._deadline = 30.0
         orders.give("User=sys", "c.service")
         await until(lambda: orders.made)
         assert orders.made == ["c.service"]
@@ -129,18 +137,18 @@ def test_an_order_that_waits_too_long_or_is_ended_is_never_carried_out(slow):
 
 def test_what_nobody_waits_for_is_done_when_it_can_be_if_it_is_still_to_be_done(slow):
     async def go():
-        lookups = Orders().lookups
+        it = Orders().lookups
         done = []
 
         def work():
             done.append(name_service.ask(pwd.getpwnam, "daemon").pw_uid)
 
-        lookups.unhurried(work, lambda: True)
-        lookups.unhurried(work, lambda: False)
+        it.unhurried(work, lambda: True)
+        it.unhurried(work, lambda: False)
         assert done == []
         slow.set()
         await until(lambda: done)
-        lookups.unhurried(work, lambda: False)
+        it.unhurried(work, lambda: False)
         assert done == [1, 1]
 
     asyncio.run(go())
@@ -148,8 +156,8 @@ def test_what_nobody_waits_for_is_done_when_it_can_be_if_it_is_still_to_be_done(
 
 def test_a_group_that_nobody_tells_of_is_let_in_nowhere(monkeypatch, caplog):
     async def go():
-        assert await number_of_group("daemon") == 1
-        assert await number_of_group("no-such-group") is None
+        assert await number_of_group("daemon", 30.0) == 1
+        assert await number_of_group("no-such-group", 30.0) is None
         monkeypatch.setattr("grp.getgrnam", lambda _: told.wait(20))
         assert await number_of_group("daemon", 0.05) is None
         told.set()

@@ -22,7 +22,7 @@ def test_too_many_are_told_so_and_the_others_are_answered():
             with pytest.raises(DaemonError, match="busy"):
                 await questions.ask(gate.wait)
             loop = asyncio.get_running_loop()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 assert await loop.run_in_executor(None, lambda: "free") == "free"
             gate.set()
             assert await asyncio.gather(*asked) == [True] * MOST
@@ -37,6 +37,7 @@ def test_too_many_are_told_so_and_the_others_are_answered():
 def test_who_hangs_up_makes_no_room_while_a_thread_works_for_them():
     async def scenario():
         questions, gate = Questions(), threading.Event()
+        before = {*threading.enumerate()}  # of an earlier test, some may be ending
         try:
             asked = [asyncio.create_task(questions.ask(gate.wait)) for _ in range(MOST)]
             await asyncio.sleep(0)
@@ -48,7 +49,7 @@ def test_who_hangs_up_makes_no_room_while_a_thread_works_for_them():
             await asyncio.sleep(0)
             with pytest.raises(DaemonError):
                 await questions.ask(gate.wait)
-            assert threading.active_count() <= THREADS + 2
+            assert len({*threading.enumerate()} - before) <= THREADS
             gate.set()
             assert await asyncio.gather(*asked) == [True for _ in room]
         finally:
@@ -87,7 +88,7 @@ def test_one_user_has_a_quarter_and_all_of_them_leave_some_for_root():
             refused = await ask_as(1004, questions, gate.wait)
             with pytest.raises(DaemonError, match="busy: 48 questions wait already;"):
                 await refused
-            async with asyncio.timeout(10):  # a thread has been kept free
+            async with asyncio.timeout(30):  # a thread has been kept free
                 assert await (await ask_as(0, questions, lambda: "root's")) == "root's"
             gate.set()
             assert await asyncio.gather(*asked) == [True] * (3 * MOST // 4)

@@ -79,28 +79,40 @@ async def endless_body(reader, writer):
 OK = answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
+class Late:
+    """Is asked, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, reader, writer) -> None:
+        self.asked.set()
+        await self.may.wait()
+        await OK(reader, writer)
+
+
 class Verdicts:
     def __init__(self) -> None:
         self.queue: asyncio.Queue = asyncio.Queue()
         self.monitor = HealthMonitor(self.queue.put_nowait)
 
     async def of(self, unit="a.service", invocation="i1", **target):
-        self.monitor.probe(unit, invocation, **{"timeout": 5.0, **target})
-        return await asyncio.wait_for(self.queue.get(), 10)
+        self.monitor.probe(unit, invocation, **{"timeout": 25.0, **target})
+        return await asyncio.wait_for(self.queue.get(), 40)
 
 
 def run(scenario):
     async def main():
         verdicts = Verdicts()
         try:
-            return await asyncio.wait_for(scenario(verdicts), 30)
+            return await asyncio.wait_for(scenario(verdicts), 50)
         finally:
             await verdicts.monitor.close()
 
     return asyncio.run(main())
 
 
-def verdict_of(behave, timeout=5.0, **options):
+def verdict_of(behave, timeout=25.0, **options):
     async def scenario(verdicts):
         async with serving(behave, **options) as service:
             return await verdicts.of(url=f"http://127.0.0.1:{service.port}/", timeout=timeout)
@@ -168,28 +180,23 @@ def test_the_timeout_covers_everything(behave):
     verdict = verdict_of(behave, timeout=0.2)
     assert isinstance(verdict, ProbeFailed)
     assert verdict.detail.endswith("no answer within 0.2 s")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 def test_an_endless_body_is_not_read_for_ever():
     assert verdict_of(endless_body) == ProbeSucceeded("a.service", "i1")
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
 def test_a_refused_connection_fails_with_the_systems_word():
-    port = free_port()
-
     async def scenario(verdicts):
         url = await verdicts.of(url=f"http://127.0.0.1:{port}/")
         tcp = await verdicts.of(tcp=f"127.0.0.1:{port}")
         return url, tcp
 
-    url, tcp = run(scenario)
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        url, tcp = run(scenario)
     assert "http://" in url.detail
     assert isinstance(tcp, ProbeFailed)
     for verdict in (url, tcp):
@@ -262,10 +269,13 @@ def test_https_is_asked_without_judging_the_certificate(certificate):
 
 def test_one_probe_of_an_instance_at_a_time():
     async def scenario(verdicts):
-        async with serving(hang) as service:
+        late = Late()
+        async with serving(late) as service:
             url = f"http://127.0.0.1:{service.port}/"
             for _ in range(3):
-                verdicts.monitor.probe("a.service", "i1", url=url, timeout=0.3)
+                verdicts.monitor.probe("a.service", "i1", url=url, timeout=25.0)
+            await late.asked.wait()
+            late.may.set()
             await verdicts.queue.get()
             await asyncio.sleep(0.05)
             return len(service.requests), verdicts.queue.qsize()
@@ -288,13 +298,15 @@ def test_a_new_instance_takes_the_place_of_the_old_ones_probe():
 
 def test_a_cancelled_probe_delivers_nothing():
     async def scenario(verdicts):
-        async with serving(hang) as service:
+        late = Late()
+        async with serving(late) as service:
             verdicts.monitor.probe(
-                "a.service", "i1", url=f"http://127.0.0.1:{service.port}/", timeout=0.2
+                "a.service", "i1", url=f"http://127.0.0.1:{service.port}/", timeout=25.0
             )
-            await asyncio.sleep(0.05)
+            await late.asked.wait()
             verdicts.monitor.cancel("a.service")
             verdicts.monitor.cancel("never.service")
+            late.may.set()
             await asyncio.sleep(0.3)
             return verdicts.queue.qsize()
 
@@ -313,7 +325,7 @@ def test_many_hanging_probes_do_not_hold_up_the_loop():
 
     verdict, seconds = run(scenario)
     assert verdict == ProbeSucceeded("a.service", "i1")
-    assert seconds < 5
+    assert seconds < 15
 
 
 def test_a_fault_of_ours_is_a_failed_probe_and_not_silence(monkeypatch, caplog):

@@ -143,9 +143,9 @@ def test_slices_share_the_processor_as_weighted(made, slices, up):
         return [processes.cpu_seconds([child.pid]) for child in children.values()]
 
     def times():
-        """How much more b runs than a, while both have a second and a half."""
+        """How much more b runs than a, while both have some of a second."""
         before = used()
-        until(lambda: sum(used()) - sum(before) > 1.5, "they run", 40)
+        until(lambda: sum(used()) - sum(before) > 0.6, "they run", 40)
         few, many = (now - then for now, then in zip(used(), before, strict=True))
         print(f"CPUWeight=100 and 300: {few:.2f} and {many:.2f} s")
         return many / max(few, 0.01)

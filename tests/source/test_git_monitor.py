@@ -33,7 +33,7 @@ class Watched:
         """Whether a hint comes within the deadline once `action` is done."""
         self.told.clear()
         action()
-        return self.told.wait(5)
+        return self.told.wait(20)
 
 
 @pytest.fixture
@@ -109,10 +109,10 @@ class TestHints:
 
     def test_after_stop_nothing(self, repo, watch):
         repo.commit()
-        threads = threading.active_count()
+        threads = {*threading.enumerate()}
         seen = watch(repo)
         seen.monitor.stop()
-        assert threading.active_count() == threads
+        assert {*threading.enumerate()} <= threads
         assert not seen.monitor.inotify_works
         repo.commit()
         assert seen.count == 0
@@ -123,7 +123,7 @@ class TestHints:
         repo = Repo(tmp_path / "r", bare=True)
         seen = watch(repo)
         assert seen.after(lambda: subprocess.run(["rm", "-rf", str(repo.path)], check=True))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while seen.monitor.inotify_works and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not seen.monitor.inotify_works
@@ -142,9 +142,12 @@ class TestCost:
         settle(seen)
         mine = set(tasks()) - ours
         assert mine
-        before = {task: switches(task) for task in mine}
-        time.sleep(1.5)  # longer than any polling interval watchdog has had
-        assert {task: switches(task) for task in mine} == before
+        deadline = time.monotonic() + 30  # on a busy host it may take a while to come to rest
+        before: dict[str, int] = {}
+        while (now := {task: switches(task) for task in mine}) != before:
+            assert time.monotonic() < deadline
+            before = now
+            time.sleep(1.5)  # longer than any polling interval watchdog has had
 
     @pytest.mark.root
     def test_no_inotify_left(self, repo, tmp_path: Path):
@@ -163,7 +166,7 @@ class TestCost:
             ["unshare", "--user", "--map-root-user", sys.executable, "-c", program],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=50,
             check=False,
             cwd=Path(__file__).parents[2],
         )

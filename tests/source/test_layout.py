@@ -96,12 +96,13 @@ class TestLayout:
             repo.write("a", str(number))
             shas.append(repo.commit())
         git.lay_out(shas[0], dest)
-        missing, done = [], threading.Event()
+        missing, done, current = [], threading.Event(), dest / "current"
 
         def look():
             while not done.is_set():
-                if not (dest / "current").exists():
-                    missing.append(1)
+                target = current.readlink()
+                if not (dest / target).exists() and current.readlink() == target:
+                    missing.append(target)
 
         thread = threading.Thread(target=look)
         thread.start()

@@ -45,7 +45,7 @@ def test_following_the_logger_over_rotations_loses_and_doubles_nothing(tmp_path)
 
         task = asyncio.create_task(follow())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(50):
                 for number in range(MANY):
                     os.write(sink, b"%d\n" % number)
                     catch_up = number % 400 == 399  # within what the rotated files hold

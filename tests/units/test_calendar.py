@@ -109,9 +109,9 @@ def test_changes_of_the_clocks(text: str, zone: str, begin: str, end: str):
     ],
 )
 def test_what_never_elapses_is_found_out_soon(text: str):
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert after(text, usec("2024-03-01T00:00+00:00"), "Europe/Berlin") is None
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 def test_the_last_instant():
@@ -152,7 +152,7 @@ def _chain(low: int, high: int) -> st.SearchStrategy[str]:
     return st.one_of(st.just("*"), st.lists(one, min_size=1, max_size=3).map(",".join))
 
 
-@settings(max_examples=150, deadline=1000)
+@settings(max_examples=150)
 @given(
     st.sampled_from(["", "Mon ", "Sat,Sun ", "Tue..Fri "]),
     st.tuples(_chain(1970, 2199), _chain(1, 12), _chain(1, 31)),
@@ -165,7 +165,9 @@ def test_an_elapse_is_later_fits_and_is_found_soon(days, date, clock, begin, zon
         spec = parse_calendar(f"{days}{'-'.join(date)} {':'.join(clock)}")
     except ValueError:
         return
+    began = time.process_time()
     found = next_elapse(spec, begin, ZoneInfo(zone))
+    assert time.process_time() - began < 1
     if found is not None:
         assert found > begin
         # From just before it, it is found again: nothing lies between.

@@ -65,9 +65,14 @@ def attempt(work, *args):
 
 def grows_like_the_text(work, piece: str) -> None:
     short, long = piece * (SHORT // len(piece)), piece * (SHORT * TIMES // len(piece))
-    took = cost(lambda: attempt(work, long))
-    if took > NOISE:  # what takes next to nothing is not worth a second look
-        assert took < max(cost(lambda: attempt(work, short)), NOISE / TIMES) * ALLOWED
+    for last in (False, False, True):  # a host with much to do may be slow just then
+        took = cost(lambda: attempt(work, long))
+        if took <= NOISE:  # what takes next to nothing is not worth a second look
+            return
+        most = max(cost(lambda: attempt(work, short)), NOISE / TIMES) * ALLOWED
+        if took < most:
+            return
+        assert not last, (took, most)
 
 
 @given(st.one_of(st.binary(max_size=200), st.lists(VALUE, max_size=12).map("\n".join).map(

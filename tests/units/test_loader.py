@@ -526,19 +526,21 @@ def many(count: int) -> list[SourceFile]:
 
 def test_a_changed_file_costs_next_to_nothing_among_ten_thousand():
     files = many(10_000)
+    began = time.process_time()
     units = load(files, HOST)
+    whole = time.process_time() - began
     assert not units.has_errors
     change = {"s5.service": source("s5.service", SERVICE)}
 
     def update() -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         newer, changed = units.updated(change)
         assert not newer.has_errors
-        spent = time.perf_counter() - began
+        spent = time.process_time() - began
         assert changed == {"s5.service"}
         return spent
 
-    assert min(update() for _ in range(5)) < 0.010
+    assert min(update() for _ in range(8)) < whole / 50
 
 
 def test_a_folder_of_upholds_links():
