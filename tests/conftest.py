@@ -22,11 +22,13 @@ DEADLINE = 30.0  # seconds that processes on their way out are given
 
 # The same examples in every run: a failure belongs to the change that is tested. Look further with
 # HYPOTHESIS_PROFILE=deep.
-_PATIENT = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
-hypothesis.settings.register_profile(
-    "ci", derandomize=True, max_examples=60, database=None, **_PATIENT
+_PATIENT = hypothesis.settings(
+    deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.register_profile("deep", max_examples=2000, **_PATIENT)
+hypothesis.settings.register_profile(
+    "ci", _PATIENT, derandomize=True, max_examples=60, database=None
+)
+hypothesis.settings.register_profile("deep", _PATIENT, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
