@@ -10,18 +10,18 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 3.0  # seconds; somebody may write without end
+PATIENCE = 15.0  # seconds; somebody may write without end
 
 
 def drained(logger: int) -> None:
     """Wait until each pipe of the logger has been empty once, and the logger has gone to sleep after that."""
     end = time.monotonic() + PATIENCE
     waiting = _pipes(logger)
-    while waiting and _state(logger) in "RSD" and time.monotonic() < end:
+    while waiting and _state(logger) in "RSDT" and time.monotonic() < end:
         waiting = [pipe for pipe in waiting if _unread(pipe)]
         if waiting:
             time.sleep(0.002)
-    while _state(logger) in "RD" and time.monotonic() < end:
+    while _state(logger) in "RDT" and time.monotonic() < end:
         time.sleep(0.002)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple, Self
 from gitproc.daemon.config import load
 from tests.e2e.drained import drained
 
-DEADLINE = 30.0  # seconds; two cores may be shared by many
+DEADLINE = 60.0  # seconds; two cores may be shared by many
 PAUSE = 0.02
 COMMAND = [sys.executable, "-I", "-m", "gitproc.cli.main"]
 CGROUPS = Path("/sys/fs/cgroup")
@@ -94,8 +95,21 @@ def alive(pid: int) -> bool:
     return text.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
+def stopped(pid: int) -> bool:
+    """Whether SIGSTOP has come to all of its threads."""
+    with suppress(OSError):  # one has just ended
+        threads = Path(f"/proc/{pid}/task").iterdir()
+        return all((x / "stat").read_text().rpartition(")")[2].split()[0] == "T" for x in threads)
+    return False
+
+
 def free_port() -> int:
-    """A TCP port nobody listens on."""
+    """A TCP port nobody listens on, and that the kernel gives to no connection on its way out."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in random.sample(range(10_000, first), min(100, max(first - 10_000, 0))):
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("", port))
+            return port
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -311,7 +325,7 @@ class Machine:
 
     # -- asking ----------------------------------------------------------------------------------
 
-    def gitproc(self, *args: str, timeout: float = 60.0) -> Outcome:
+    def gitproc(self, *args: str, timeout: float = 2 * DEADLINE) -> Outcome:
         """Run the command line against this root."""
         return outcome([*COMMAND, "--root", str(self.root), *args], timeout)
 
@@ -421,7 +435,7 @@ class Machine:
             text = (self.logs / "events.log").read_text()
         except FileNotFoundError:
             return []
-        found = [json.loads(line) for line in text.splitlines()]
+        found = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
         return [x for x in found if kind in ("", x["kind"]) and unit in ("", x["unit"])]
 
     def log(self, name: str) -> str:
@@ -432,7 +446,11 @@ class Machine:
         parts = [base, *sorted(base.parent.glob(f"{name}.log.[0-9]*"))]
         numbered = {int(x.suffix[1:]): x for x in parts[1:] if x.suffix[1:].isdecimal()}
         ordered = [numbered[n] for n in sorted(numbered, reverse=True)]
-        return b"".join(x.read_bytes() for x in [*ordered, base] if x.exists()).decode()
+        found = b""
+        for part in [*ordered, base]:
+            with suppress(FileNotFoundError):  # there is none yet, or it is just being renamed
+                found += part.read_bytes()
+        return found.decode()
 
     def group_of(self, name: str, controller: str = "") -> Path:
         """The cgroup of a unit: where it is tracked, or in a controller's hierarchy."""

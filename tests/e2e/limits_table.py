@@ -20,7 +20,7 @@ def memory(): bytearray(512 << 20)
 def stack(): os.execv('/bin/true', ['true'] + ['x' * 100000] * 4)
 def files(): [os.open('/dev/null', os.O_RDONLY) for _ in range(100)]
 def processes():
-    for _ in range(4):
+    for _ in range(4):  # one that has ended is still one of them, until it is waited for
         if os.fork() == 0:
             time.sleep(1); os._exit(0)
 libc = ctypes.CDLL(None, use_errno=True)
@@ -54,7 +54,7 @@ DENIED = [
     ("", "LimitAS=256M", "memory"),
     ("", "LimitSTACK=1M", "stack"),
     ("", "LimitNOFILE=64", "files"),
-    ("User=uucp", "LimitNPROC=2", "processes"),  # whom nothing else runs as
+    ("User=uucp", "User=news\nLimitNPROC=2", "processes"),  # each runs nothing else
     ("User=games", "LimitMEMLOCK=4K", "locked"),
     ("User=games", "LimitSIGPENDING=8", "signals"),
     ("User=games", "LimitMSGQUEUE=1K", "queue"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -17,20 +19,29 @@ BUS = """<busconfig><type>system</type><listen>unix:path=PATH</listen><auth>EXTE
 </busconfig>"""
 
 
+def is_open(path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+        client.connect(str(path))
+        return True
+    return False
+
+
 @pytest.mark.skipif(shutil.which("dbus-daemon") is None, reason="there is no dbus-daemon")
 def test_a_service_of_the_bus_is_up_with_its_name(machines, monkeypatch):
     machine = machines(start=False, config=KEEP)
     path = machine.root / "bus"
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={path}")
     (machine.root / "bus.conf").write_text(BUS.replace("PATH", str(path)))
-    late = service("/bin/sleep 1000", "BusName=org.example.Late\nTimeoutStartSec=1")
-    machine.commit({"late.service": late})
+    name = "BusName=org.example.Late"
+    early = service("/bin/sleep 1000", name)
+    late = service("/bin/sleep 1000", f"{name}\nTimeoutStartSec=1")
+    machine.commit({"early.service": early, "late.service": late})
     machine.start()
-    unit = machine.wait("late", "failed")
+    unit = machine.wait("early", "failed")
     assert (unit["result"], str(path) in unit["reason"]) == ("resources", True)
     bus = subprocess.Popen(["dbus-daemon", f"--config-file={machine.root}/bus.conf", "--nofork"])
     try:
-        until(path.exists, "there is a bus")
+        until(lambda: is_open(path), "there is a bus")
         machine.repository.write({"own.py": OWN})
         own = f"{PYTHON} ${{GITPROC_TREE}}/own.py {path} org.example.A"
         machine.commit({"a.service": service(own, "BusName=org.example.A")})

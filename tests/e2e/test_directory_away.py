@@ -118,6 +118,7 @@ def test_the_owners_of_sockets_hold_up_nobody_either(host, away):
             "door-stopped.socket": door(folder, "stopped", "SocketUser=remote"),
             "door-slow.socket": door(folder, "slow", "SocketUser=nobody-has-it\nTimeoutSec=1"),
             "door-plain.socket": door(folder, "plain", ""),
+            "door-nobody.socket": door(folder, "nobody", "SocketUser=nobody-has-it"),
         }
     )
     away.touch()
@@ -144,9 +145,9 @@ def test_the_owners_of_sockets_hold_up_nobody_either(host, away):
         each.communicate(timeout=DEADLINE)
     assert sorted(x.name for x in folder.iterdir()) == ["group", "local", "plain", "remote"]
 
-    nobody = host.gitproc("start", "door-slow.socket")
+    nobody = host.gitproc("start", "door-nobody.socket")
     assert nobody.status != 0
-    assert host.unit("door-slow.socket")["result"] == "resources"
+    assert host.unit("door-nobody.socket")["result"] == "resources"
 
     away.touch()  # a change that a socket takes while it is open sets its owner again
     changed = door(folder, "group", "SocketUser=bin\nSocketGroup=further").replace("0600", "0640")

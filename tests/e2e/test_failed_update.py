@@ -27,7 +27,7 @@ def head(machine: Machine) -> str:
 
 def reverted(machine: Machine, bad: str) -> str:
     """Waits for the commit that takes another one back, and for its verdict."""
-    found: str = until(lambda: (at := head(machine)) != bad and at, "a revert commit", 60)
+    found: str = until(lambda: (at := head(machine)) != bad and at, "a revert commit")
     machine.verdict(found)
     assert machine.git("rev-parse", f"{found}^", cwd=machine.repository.path) == bad
     return found

@@ -115,7 +115,7 @@ CASES = {
     "start forking": Case("start", "Type=forking", how="forking"),
     "start oneshot": Case("two", "Type=oneshot\nRemainAfterExit=yes", end=("exited", "success")),
     "start-post": Case("start-post"),
-    "running": Case("silence", "WatchdogSec=2", end=("failed", "watchdog")),
+    "running": Case("silence", "WatchdogSec=6", end=("failed", "watchdog")),
     "exited": Case("", "Type=oneshot\nRemainAfterExit=yes", end=("exited", "success")),
     "reload": Case("reload", "ExecReload=reload", "reload"),
     "reload-signal": Case("reload-signal", "Type=notify-reload", "reload"),
@@ -132,7 +132,7 @@ CASES = {
     "stop-post": Case("stop-post", verb="stop", end=STOPPED),
     "final-sigterm": Case("left-term", verb="stop", end=STOPPED),
     "final-watchdog": Case("left-abort", ABORTED, "stop", ("failed", "timeout")),
-    "final-sigkill": Case("left-frozen", "TimeoutStopSec=5", "stop", ("failed", "timeout")),
+    "final-sigkill": Case("left-frozen", "TimeoutStopSec=8", "stop", ("failed", "timeout")),
     "auto-restart": Case(
         "", "Restart=on-failure\nRestartSec=1h", end=("auto-restart", "exit-code"), how="fails"
     ),
@@ -204,14 +204,14 @@ class Walk:
         until(
             lambda: self.all_in(self.asked_to("reload") + self.asked_to("stop"), "running"),
             "up",
-            60,
+            120,
         )
         self.ask("reload", self.asked_to("reload"))
         self.ask("stop", [name for name in self.asked_to("stop") if name in calm])
-        until(lambda: self.all_in(calm), "they stand", 60)
+        until(lambda: self.all_in(calm), "they stand", 120)
         self.ask("stop", hasty)  # this state does not last
         try:
-            until(lambda: self.all_in(calm + hasty), "all stand", 20)
+            until(lambda: self.all_in(calm + hasty), "all stand", 60)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.standing()}") from None
 
@@ -260,7 +260,7 @@ class Walk:
     def outcome(self) -> dict[str, tuple[object, ...]]:
         """How each came out, once all are at rest; then all are stopped. State -> result and trace."""
         for name, state in self.names.items():
-            self.machine.wait(name, CASES[state].end[0], 30)
+            self.machine.wait(name, CASES[state].end[0])
         keys = ("sub_state", "result", "exec_main_code", "exec_main_status", "restarts")
         units = self.machine.units()
         found = {name: [units[name][key] for key in keys] for name in self.names}

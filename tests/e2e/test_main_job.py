@@ -31,6 +31,7 @@ def constellation(machine, port):
     log = machine.root / "order"
     say = f"echo %s >> {log}"
     check = f"HealthCheckURL=http://127.0.0.1:{port}/\nHealthCheckInterval=0.2\n"
+    check += "HealthCheckStartPeriod=1h\n"  # however long its program takes to be there
     server = f"/usr/bin/python3 -I -S -u ${{GITPROC_TREE}}/server.py {port} {machine.root}/sick"
     return {
         "server.py": SERVER,
@@ -73,11 +74,11 @@ def test_a_commit_becomes_services_in_order_and_the_end_is_in_reverse(running):
         "bystander": "running",
     }
     assert units["http"]["health"]["state"] == "healthy"
-    assert order(running) == ["prepared", "worker-up"]
+    until(lambda: order(running) == ["prepared", "worker-up"], "the worker runs its program")
     started = [e["unit"] for e in running.events("unit.started")]
     chain = [f"{x}.service" for x in ("prepare", "http", "worker")]
     assert [x for x in started if x in chain] == chain
-    assert "serving" in running.gitproc("logs", "http").out
+    until(lambda: "serving" in running.gitproc("logs", "http").out, "its words are told")
     pids = [pid for pid in running.pids().values() if pid]
     running.stop()
     assert order(running) == ["prepared", "worker-up", "worker-down", "http-down"]
@@ -94,7 +95,8 @@ def test_a_change_restarts_that_unit_and_who_requires_it(running):
     running.deploy({"http.service": changed})
     after = running.pids()
     assert sorted(n for n in before if after[n] != middle[n]) == ["http", "worker"]
-    assert order(running)[-3:] == ["worker-down", "http-down", "worker-up"]
+    last = ["worker-down", "http-down", "worker-up"]
+    until(lambda: order(running)[-3:] == last, "the worker runs its program")
 
 
 def test_a_file_beside_the_units_restarts_who_names_it(running):
@@ -134,6 +136,7 @@ def test_reload_where_a_reload_is_enough(machine):
         "a.conf": "1",
     }
     machine.deploy(files)
+    until(lambda: machine.log("a") == "up\n", "it takes signals")
     pid = machine.pids()["a"]
     machine.deploy({"a.conf": "2"})
     until(lambda: machine.log("a") == "up\nreloaded\n", "the service has read it again")
@@ -264,7 +267,7 @@ def test_units_in_a_target_templates_aliases_and_drop_ins(machine):
         }
     )
     until(lambda: machine.log("one@y") == "y drop-in\n", "the instance speaks")
-    assert machine.log("one@x") == "x\n"
+    until(lambda: machine.log("one@x") == "x\n", "so does the other")
     units = machine.units()
     assert units["nobody"]["active_state"] == "inactive"
     before = machine.pids()

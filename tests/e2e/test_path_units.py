@@ -87,7 +87,8 @@ def test_each_kind_of_path(machine):
     # The manager is killed; what happens meanwhile is not lost, and nothing happens twice.
     before = {kind: len(runs(machine, kind)) for kind in KINDS}
     machine.kill_manager(wait=False)
-    (watched / "config").write_text("while it was down\n")
+    (watched / "config.new").write_text("while it was down\n")
+    (watched / "config.new").replace(watched / "config")
     (watched / "deep" / "er" / "flag").touch()
     machine.ready()
     triggered(machine, "changed", before["changed"] + 1)
@@ -114,7 +115,8 @@ def test_a_path_that_stays_ends_in_the_start_limit(machine):
     machine.repository.commit(
         {
             "loop.path": f"[Path]\nPathExists={flag}\n[Install]\nWantedBy=paths.target\n",
-            "loop.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+            "loop.service": "[Unit]\nStartLimitIntervalSec=1h\n"
+            "[Service]\nType=oneshot\nExecStart=/bin/true\n",
         }
     )
     machine.wait("loop.path", "failed")

@@ -107,8 +107,9 @@ def test_a_private_pid_namespace_hides_the_others_and_not_the_exit(machine):
     assert int(line[3]) < 6
     pid = machine.pids()["a"]
     assert Path(f"/proc/{pid}/comm").read_text() == "sh\n"  # the service itself, seen from outside
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    child = until(lambda: children.read_text().split(), "it has begun to wait")[-1]
+    os.kill(int(child), signal.SIGKILL)
     unit = machine.wait("a", "failed")
     assert (unit["exec_main_code"], unit["exec_main_status"]) == ("exited", 7)
     assert unit["result"] == "exit-code"
@@ -221,9 +222,10 @@ def test_a_command_runs_in_the_group_of_what_was_just_killed(machine):
     """ExecStopPost= after the SIGKILL of a service that ignores SIGTERM (a group once killed through
     `cgroup.kill` would kill it at birth)."""
     note = machine.root / "note"
-    stubborn = shell('trap "" TERM; while :; do sleep 1000; done')
+    stubborn = shell('trap "" TERM; echo deaf; while :; do sleep 1000; done')
     settings = f"TimeoutStopSec=300ms\nExecStopPost=/usr/bin/touch {note}"
     machine.deploy({"a.service": service(stubborn, settings)})
+    until(lambda: machine.log("a"), "it ignores SIGTERM")
     machine.gitproc("stop", "a")
     assert note.exists()
     assert machine.unit("a")["result"] == "timeout"

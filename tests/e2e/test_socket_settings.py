@@ -232,10 +232,10 @@ def test_how_commands_of_a_socket_end(machine):
             assert machine.gitproc("stop", f"{name}.socket").status == 0
             machine.wait(f"{name}.socket", "inactive")
             assert " ".join(machine.log(f"{name}.socket").split()) == heard, name
-            assert len(members(machine, f"{name}.socket")) == count, name
+            until(lambda n=name, c=count: len(members(machine, f"{n}.socket")) == c, name)
         for name, (_, count) in OVERDUE.items():
             assert machine.wait(f"{name}.socket", "failed")["result"] == "timeout", name
-            assert len(members(machine, f"{name}.socket")) == count, name
+            until(lambda n=name, c=count: len(members(machine, f"{n}.socket")) == c, name)
     finally:
         for name in units:
             for pid in members(machine, name):

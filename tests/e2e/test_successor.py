@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import COMMAND, Machine, service, shell, until
+from tests.e2e.harness import COMMAND, Machine, service, shell, stopped, until
 
 pytestmark = pytest.mark.root
 
@@ -32,6 +32,17 @@ def waits_for(flag) -> str:
     return f"until test -e {flag}; do sleep 0.05; done"
 
 
+def stops_slowly(machine, flag) -> str:
+    """A service that stops once the flag is there, and says who it is when it can be stopped."""
+    stop = f'trap "{waits_for(flag)}; exit 0" TERM; echo $$ >{machine.root}/listens'
+    return service(shell(f"{stop}; while :; do sleep 0.05; done"))
+
+
+def listens(machine, name) -> None:
+    note = machine.root / "listens"
+    until(lambda: note.exists() and note.read_text() == f"{machine.pids()[name]}\n", "it listens")
+
+
 class Asked:
     """A command that waits, and the manager is killed meanwhile."""
 
@@ -51,9 +62,9 @@ class Asked:
 
 @pytest.mark.parametrize("json_too", [False, True])
 def test_a_stop_is_answered_by_the_next_manager(machine, flag, json_too):
-    command = shell(f'trap "{waits_for(flag)}; exit 0" TERM; while :; do sleep 0.05; done')
-    machine.deploy({"slow.service": service(command)})
+    machine.deploy({"slow.service": stops_slowly(machine, flag)})
     machine.gitproc("start", "slow")
+    listens(machine, "slow")
     asked = Asked(machine, "stop", "slow", *(["--json"] if json_too else []))
     machine.wait("slow", "stop-sigterm")
     machine.kill_manager()
@@ -81,8 +92,8 @@ def test_a_start_is_answered_by_the_next_manager(machine, flag):
 
 
 def test_a_restart_is_not_asked_twice_and_it_is_said_that_nobody_knows(machine, flag):
-    command = shell(f'trap "{waits_for(flag)}; exit 0" TERM; while :; do sleep 0.05; done')
-    machine.deploy({"again.service": service(command)})
+    machine.deploy({"again.service": stops_slowly(machine, flag)})
+    listens(machine, "again")
     asked = Asked(machine, "restart", "again")
     machine.wait("again", "stop-sigterm")
     machine.kill_manager(wait=False)
@@ -105,12 +116,6 @@ def test_a_question_does_not_notice(machine):
     until(lambda: connections(machine, pid) > before, "it has connected")
     os.kill(pid, signal.SIGKILL)
     assert asked.outcome() == (0, "active\n", "")
-
-
-def stopped(pid: int) -> bool:
-    """Whether SIGSTOP has come to all of its threads."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return all((x / "stat").read_text().rpartition(")")[2].split()[0] == "T" for x in threads)
 
 
 def connections(machine: Machine, manager: int) -> int:

@@ -108,7 +108,7 @@ def test_each_setting_of_a_timer(machine):
     started = machine.events()[0]["time"]
     assert abs(since["later"] - started) < 60
     up = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert abs(since["late"] - up) < 1 or since["late"] == since["later"], "in a container"
+    assert abs(since["late"] - up) < 60 or since["late"] == since["later"], "in a container"
 
     until(lambda: len(jobs(machine, "idle")) >= 3, "it elapses again and again")
     runs = jobs(machine, "idle")

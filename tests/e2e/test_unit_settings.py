@@ -153,7 +153,7 @@ def test_what_being_in_the_commit_enables(machine):
     assert machine.gitproc("stop", "demanded").status == 0
     told(machine, "master-stop")
 
-    before = machine.pids()["upheld"]
+    before = machine.wait("upheld", "running")["main_pid"]
     os.kill(before, signal.SIGKILL)
     until(lambda: machine.unit("upheld")["main_pid"] not in (before, None), "it is upheld")
     assert machine.gitproc("start", "other-name").status == 0
@@ -178,7 +178,7 @@ def test_how_long_a_start_may_wait_and_take(machine):
     assert machine.wait("waits", "failed")["result"] == "timeout"
     assert "JobTimeoutSec=" in machine.unit("waits")["reason"]
     assert machine.unit("waits-on")["active_state"] == "inactive"
-    assert machine.unit("slow")["sub_state"] == "start"
+    machine.wait("slow", "start")
     outcome = machine.gitproc("start", "takes")
     assert outcome.status != 0 and "JobRunningTimeoutSec=" in outcome.err, outcome
     told(machine, "alarm-start")

@@ -67,7 +67,7 @@ def test_a_request_full_of_patterns_does_not_stop_the_manager(machine):
     assert "list" in many["error"]["message"]
     before = time.monotonic()
     machine.rpc("ping")
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 10
 
 
 class _Question(contextlib.AbstractContextManager["_Question"]):
@@ -98,7 +98,7 @@ def test_a_question_that_takes_long_keeps_nobody_else_waiting(machine):
         with _Question(machine, "doctor") as asked:
             before = time.monotonic()
             machine.rpc("ping")
-            assert time.monotonic() - before < 5
+            assert time.monotonic() - before < 15
             os.kill(git, signal.SIGCONT)
             checks = asked.line()["result"]["checks"]
             assert {"name": "repository", "state": "ok"}.items() <= checks[2].items()
@@ -115,7 +115,7 @@ def test_a_question_that_takes_long_keeps_nobody_else_waiting(machine):
         followed = [stack.enter_context(_Question(machine, **x, follow=True)) for x in streams]
         before = time.monotonic()
         machine.rpc("ping")
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 15
         told.rename(log.with_name("events.log.1"))
         with log.open("wb"):
             log.unlink()

@@ -89,8 +89,12 @@ def test_escapes_reach_no_terminal_of_an_operator(machine):
     evil = "\x1b]0;owned\x07\x9b2J\u202e"
     update = {"ref": f"refs/heads/{evil}", "old": "", "new": ""}
     machine.ask("push-begin", updates=[update])
-    said = (machine.logs / "daemon.log").read_text() + machine.said()
-    assert "owned" in said
+
+    def told() -> str:
+        return (machine.logs / "daemon.log").read_text() + machine.said()
+
+    until(lambda: told().count("owned") == 2, "both tell it")
+    said = told()
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said)
 
 
@@ -103,5 +107,5 @@ def test_a_flood_of_news_leaves_the_manager_answering(machine):
         machine.rpc("ping")
         slowest = max(slowest, time.monotonic() - before)
         time.sleep(PAUSE)
-    assert slowest < 2
+    assert slowest < 10
     assert sum(x.stat().st_size for x in machine.state.glob("journal.*")) < 16 << 20

@@ -13,6 +13,11 @@ pytestmark = pytest.mark.root
 FAILING = service("/bin/false")
 
 
+def fails_once(flag) -> str:
+    """A service whose start fails when there is the flag, and not before."""
+    return service(shell(f"until test -e {flag}; do sleep 0.02; done; false"), "Type=oneshot")
+
+
 def commits(machine):
     return machine.status()["commit"]
 
@@ -100,7 +105,7 @@ def test_revert_commits_the_way_back(machines, bare):
     def head():
         return machine.git("rev-parse", "main", cwd=where)
 
-    until(lambda: head() not in (bad, good), "a revert commit", 20)
+    until(lambda: head() not in (bad, good), "a revert commit")
     reverted = head()
     machine.verdict(reverted)
     assert machine.git("rev-parse", f"{reverted}^", cwd=where) == bad
@@ -119,8 +124,10 @@ def test_revert_commits_the_way_back(machines, bare):
 def test_revert_with_work_in_the_way_holds_instead(machines):
     machine = machines(config=CONFIG + '[deploy]\non_failure = "revert"\n')
     good = machine.deploy({"a.service": service()})
-    machine.commit({"a.service": FAILING})
+    flag = machine.root / "flag"
+    machine.commit({"a.service": fails_once(flag)})
     machine.repository.write({"a.service": service("/bin/sleep 7")})
+    flag.touch()
     until(lambda: commits(machine)["failed"], "it is held back")
     until(lambda: in_force(machine) == good, "the good one is in force again")
     assert "sleep 7" in (machine.repository.path / "a.service").read_text()
@@ -200,10 +207,12 @@ def test_json(machine):
 def test_a_refused_commit_right_behind_a_failed_one(machine):
     """It moves the branch on and is not put in force: the failed one must not stay so either."""
     good = machine.deploy({"a.service": service()})
-    machine.repository.write({"a.service": service(shell("sleep 0.2; false"))})
+    flag = machine.root / "flag"
+    machine.repository.write({"a.service": fails_once(flag)})
     machine.git("commit", "-qam", "fails")
     until(lambda: commits(machine)["deploying"], "it is being deployed")
     refused = machine.deploy({"a.service": "[Service]\nExecStrat=/x\n"}, "refused")
+    flag.touch()
     until(lambda: machine.events("commit.failed"), "it fails")
     until(lambda: in_force(machine) == good, "the good one is in force")
     machine.wait("a")

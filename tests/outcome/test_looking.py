@@ -99,13 +99,17 @@ def test_resync_heals_at_the_slow_poll(machines):
     machine.deploy(
         {
             "a.service": service(settings="TasksMax=20"),
-            "b.service": service(shell(f"test -e {flag} && exit 0; exec sleep 1000"), "Restart=no"),
+            "b.service": service(
+                shell(f"test -e {flag} && exit 0; echo up; exec sleep 1000"), "Restart=no"
+            ),
         }
     )
     tasks = limit_file(machine, "a", "pids.max", "pids.max")
+    until(lambda: machine.log("b") == "up\n", "it is up")
     tasks.write_text("max")
     os.kill(machine.pids()["b"], signal.SIGKILL)
     until(lambda: tasks.read_text().strip() == "20", "the limit is set again")
+    until(lambda: machine.log("b") == "up\nup\n", "it is started again")
     machine.wait("b")
     flag.touch()  # from here on it ends with success, and that is left alone
     os.kill(machine.pids()["b"], signal.SIGKILL)
@@ -125,7 +129,7 @@ def test_the_failure_names_the_commit(machine):
     assert "MemoryMax 64M → 32M" in event["message"]
     assert f"gitproc rollback {good[:12]}" in event["message"]
     assert event["data"]["change"]["differences"]
-    assert "Save memory" in machine.said()
+    until(lambda: "Save memory" in machine.said(), "the terminal has it, too")
 
 
 def test_status_of_a_failed_unit_names_it_too(machines):

@@ -134,7 +134,7 @@ def hooked(machines):
     machine = machines(start=False)
     script = machine.root / "tell"
     machine.config_file.write_text(
-        CONFIG + f'[notify]\ncommand = ["{script}", "an argument; $HOME"]\ntimeout = "5s"\n'
+        CONFIG + f'[notify]\ncommand = ["{script}", "an argument; $HOME"]\ntimeout = "60s"\n'
     )
 
     def told():
@@ -155,7 +155,8 @@ def test_a_program_is_told_on_standard_input(hooked):
     bad = hooked.deploy({"a.service": service("/bin/false")}, "failed")
     until(lambda: len(hooked.told()) == 2, "both are told")
     assert [x["delivery"] for x in hooked.told()] == [f"{good}:good", f"{bad}:failed"]
-    assert (hooked.root / "arguments").read_text() == "an argument; $HOME\n" * 2
+    twice = "an argument; $HOME\n" * 2
+    until(lambda: (hooked.root / "arguments").read_text() == twice, "with the argument")
 
 
 def test_a_program_is_not_run_twice_when_the_manager_dies_beside_it(hooked):
@@ -228,6 +229,7 @@ def test_nothing_of_an_outcome_is_left_once_it_is_told(machine):
     until(lambda: machine.git("notes", f"--ref={REF}", "show", sha, check=False), "the note")
     machine.deploy({"b.service": service()})
     machine.wait("b")
+    until(lambda: machine.status()["commit"]["untold"] == [], "the manager has noted that")
     machine.kill_manager()
     machine.stop()
     records = StateManager(machine.state).load()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import CONFIG, IDENTITY, Machine, Outcome, made
+from tests.e2e.harness import CONFIG, DEADLINE, IDENTITY, Machine, Outcome, made
 
 
 class Clone:
@@ -35,7 +35,7 @@ class Clone:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=2 * DEADLINE,
             check=False,
         )
         lines = (line.rstrip() for line in done.stderr.splitlines())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.e2e.harness import free_port, until
+from tests.e2e.harness import DEADLINE, free_port, until
 
 PROJECT = Path(__file__).parents[2]
 SSHD = "/usr/sbin/sshd"
@@ -132,7 +132,7 @@ class Sshd:
     def close(self) -> None:
         """Stop listening; sessions end with their commands."""
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(DEADLINE)
         if self._made:
             with suppress(OSError):
                 self._separation.rmdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import alive, service, shell, until
+from tests.e2e.harness import DEADLINE, alive, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -87,7 +87,7 @@ def test_files_beside_units_are_there_when_they_start(server, clone):
     text = service(shell("cat $GITPROC_TREE/etc/motd; sleep 1000"))
     _, said = pushed(clone, {"a.service": text, "etc/motd": "hello"})
     assert "is good" in said
-    assert server.log("a") == "hello"
+    until(lambda: server.log("a") == "hello", "it has read the file")
 
 
 def test_the_plan_is_shown_and_nothing_else_happens(server, clone):
@@ -105,7 +105,7 @@ def test_the_plan_is_shown_and_nothing_else_happens(server, clone):
 
 
 def test_async_does_not_wait(server, clone):
-    slow = service(shell("sleep 30"), "Type=oneshot")
+    slow = service(shell("sleep 1000"), "Type=oneshot")
     _, said = pushed(clone, {"a.service": slow}, "-oasync")
     assert "is being deployed; see `gitproc" in said
     server.wait("a", "activating")
@@ -234,7 +234,7 @@ def test_a_closed_laptop_changes_nothing(server, clone, victim):
     else:
         os.kill(hook_of(server), signal.SIGKILL)
     push.stderr.close()
-    push.wait(20)
+    push.wait(DEADLINE)
     assert server.unit("a")["active_state"] == "activating"
     gate.touch()
     server.verdict(sha)
@@ -261,7 +261,7 @@ def test_of_two_that_race_one_wins(server, clone):
     for n, one in enumerate(clones):
         one.commit({f"x{n}.service": service()})
     pushes = [one.popen() for one in clones]
-    said = [push.communicate(timeout=40)[1] for push in pushes]
+    said = [push.communicate(timeout=DEADLINE)[1] for push in pushes]
     codes = [push.returncode for push in pushes]
     assert codes.count(0) == 1, said
     winner = codes.index(0)

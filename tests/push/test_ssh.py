@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import harness
-from tests.e2e.harness import COMMAND, service, shell, until
+from tests.e2e.harness import COMMAND, DEADLINE, service, shell, until
 from tests.push.sshd import SSHD, Sshd, account, group, interpreter
 
 pytestmark = [
@@ -154,7 +154,7 @@ def there(server, team, user, *words):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -165,6 +165,7 @@ def test_looking_from_elsewhere(server, team):
     clone = clone_of(server, team, member)
     clone.commit({"a.service": service(shell("echo hello; exec sleep 1000"))})
     assert clone.push().status == 0
+    until(lambda: server.log("a") == "hello\n", "it has spoken")
     code, out, err = there(server, team, member, "status", "a")
     assert (code, err) == (0, "")
     assert "a.service" in out
@@ -198,7 +199,7 @@ def test_following_from_elsewhere_ends_over_there_as_well(server, team):
     assert follow.stdout.readline() == "hello\n"
     assert followers(server) != []
     follow.send_signal(signal.SIGINT)
-    assert follow.wait(10) != 0
+    assert follow.wait(DEADLINE) != 0
     follow.stdout.close()
     until(lambda: followers(server) == [], "nobody follows any more")
 
