@@ -36,7 +36,7 @@ def begin(world: World, state: UnitState, unit: Unit) -> None:
     state.restart_at = None
     state.restart_wanted = state.reload_wanted = state.reload_failed = state.unread = ""
     state.taken_along = ""
-    state.ordered_stop = state.forced_restart = state.oom = False
+    state.ordered_stop = state.restarting = state.forced_restart = state.oom = False
     state.finished = state.drains = False
     state.done = state.status_text = state.message = ""
     state.waits_for = state.waits_because = state.obstacle = ""

@@ -16,12 +16,12 @@ from gitproc.immutable import immutable
 
 @immutable
 class Choice:
-    """`along`: what is started, itself included; nothing if two that it cannot do without conflict (`clash`).
-    `left_out`: of what it wants, and why."""
+    """`along`: what is started, itself included; nothing if there is an `obstacle`: of what it cannot do without
+    something is masked, or two conflict. `left_out`: of what it wants, and why."""
 
     along: dict[str, None]
     left_out: dict[str, str]
-    clash: tuple[str, str] | None = None
+    obstacle: str = ""
 
 
 def chosen(world: World, name: str, *, held: bool = False) -> Choice:
@@ -31,18 +31,22 @@ def chosen(world: World, name: str, *, held: bool = False) -> Choice:
     """
     graph = world.graph
     left_out: dict[str, str] = {}
+    needed = _closure(world, name, (), wants=False)
+    for other in needed:
+        unit = world.wanted_unit(other)
+        if other != name and unit is not None and unit.masked:
+            return Choice({}, {}, f"it needs {other}, which is masked")
     while True:
         along = _closure(world, name, left_out, held=held)
         pairs = ((each, other) for each in along for other in graph.rivals(each))
         clash = next((x for x in pairs if x[1] in along), None) if graph.conflicts else None
         if clash is None:
             return Choice(along, left_out)
-        needed = _closure(world, name, (), wants=False)
         stays, out = clash if graph.conflicts.has(*clash) else clash[::-1]
         if out in needed:
             stays, out = out, stays
         if out in needed:
-            return Choice({}, {}, clash)
+            return Choice({}, {}, "it needs {} and {}, which conflict".format(*clash))
         left_out[out] = f"it conflicts with {stays}"
         todo = [out]
         while todo:

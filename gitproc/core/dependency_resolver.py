@@ -122,10 +122,10 @@ class DependencyResolver:
     def missed_by(self, name: str) -> Iterable[str]:
         """Who must not be without `name`: a commit that takes it away and leaves them is refused.
 
-        A template is missed by who needs an instance of it, a masked slice by who lies in it.
+        A template is missed by who needs an instance of it, a slice by all that lies in it.
         """
         if name.endswith(".slice"):
-            yield from self.wants.to(name)
+            yield from self.stop_closure([name])
         for relation in (self.requires, self.binds_to, self.requisite, self.triggers):
             yield from relation.to(name)
             if "@." in name:

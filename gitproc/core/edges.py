@@ -89,8 +89,8 @@ def edges_of(unit: Unit, canonical: Callable[[str], str]) -> tuple[Edge, ...]:
     if started:
         add("triggers", started, d.TRIGGERED[unit.kind], False)
         add("after", started, d.TRIGGERED[unit.kind], True)
-    for other in slices_of(unit):
-        edges.append(Edge("wants", name, other, name, unit.where(SLICE)))
+    for other in slices_of(unit)[:1]:  # whatever DefaultDependencies= says (systemd.slice(5))
+        edges.append(Edge("requires", name, other, name, unit.where(SLICE)))
         edges.append(Edge("after", name, other, name, unit.where(SLICE)))
     if unit.kind in _GATHERED_BY and unit[d.DEFAULT_DEPENDENCIES]:
         where = Location(unit.fragment, 0)

@@ -53,8 +53,8 @@ def check_changed(
     names = sorted(changed)
     for name in names:
         findings += _missing(graph, units, name, elsewhere, partial=partial)
-        findings += _overlap(graph, units, name, partial=partial)
         findings += _masked_around(units, name)
+        findings += _overlap(graph, units, name, partial=partial)
         if name in cleared:
             continue
         cycle = graph.find_cycle(name, cleared)
@@ -77,6 +77,7 @@ def _missing(
 ) -> list[Diagnostic]:
     among = "among these files" if partial else "in this commit"
     absent: Severity = "warning" if partial else "error"
+    around = slices_of(units.units[name]) if name in units.units else ()
     found: list[tuple[Relation, str, str, Severity, str]] = []
     for relation, directive in (
         (graph.requires, "Requires"),
@@ -88,7 +89,7 @@ def _missing(
             if unit is None and other not in elsewhere:
                 problem = f"{name} needs {other}, {_lack(units, other, among)}"
                 found.append((relation, other, directive, absent, problem))
-            elif unit is not None and unit.masked:
+            elif unit is not None and unit.masked and other not in around:
                 problem = f"{name} needs {other}, which is masked"
                 found.append((relation, other, directive, "error", problem))
     for relation, directive in (
@@ -111,6 +112,7 @@ def _missing(
 
 
 def _masked_around(units: UnitSet, name: str) -> list[Diagnostic]:
+    """Whether it lies in a masked slice, at whatever depth."""
     unit = units.units.get(name)
     if unit is None or unit.masked:
         return []

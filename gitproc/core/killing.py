@@ -7,7 +7,6 @@ process first and then the rest with SIGKILL, process the main and control proce
 from __future__ import annotations
 
 from gitproc.core.actions import Signal, SignalTree, WatchTree
-from gitproc.core.standing import unbound
 from gitproc.core.states import SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
@@ -29,9 +28,8 @@ def order_signals(world: World, state: UnitState) -> None:
     strong = state.sub in (SubState.STOP_SIGKILL, SubState.FINAL_SIGKILL)
     final = state.sub in FINAL_ROUND
     signal = unit[d.FINAL_KILL_SIGNAL] if strong else unit[d.KILL_SIGNAL]
-    if not strong and state.restart_wanted and unit.has(d.RESTART_KILL_SIGNAL):
-        if not state.taken_along and unbound(world, state) is None:  # else it was stopped along
-            signal = unit[d.RESTART_KILL_SIGNAL]
+    if state.sub is SubState.STOP_SIGTERM and state.restarting and unit.has(d.RESTART_KILL_SIGNAL):
+        signal = unit[d.RESTART_KILL_SIGNAL]
     aborting = state.sub in ABORTING
     if aborting:
         signal = unit[d.WATCHDOG_SIGNAL]

@@ -17,6 +17,7 @@ from gitproc.core.states import FINE, RELOADING, Result, SubState
 from gitproc.core.unit_state import Hold, UnitState
 from gitproc.core.world import Request, World
 from gitproc.units import directives as d
+from gitproc.units.control import ROOT
 from gitproc.units.service_types import ServiceType
 
 
@@ -80,6 +81,8 @@ _STOPS = frozenset({Verb.STOP, Verb.RESTART, Verb.TRY_RESTART})
 def _refusal(world: World, verb: Verb, state: UnitState) -> str:
     """Why an operator must not do that to the unit, by the unit's own word; empty if nothing forbids it."""
     unit = world.wanted_unit(state.name) or state.unit
+    if verb in _STOPS and state.name == ROOT:
+        return "it is always there: all units lie in it"
     if unit is None:
         return ""
     if verb in _STARTS and unit[d.REFUSE_MANUAL_START]:
@@ -117,9 +120,8 @@ def _start(world: World, request: Request, state: UnitState) -> bool:
     """Let a unit run, with everything that it pulls in, in place of what conflicts with that."""
     name, who = state.name, request.who
     chosen = choice.chosen(world, name)
-    if chosen.clash is not None:
-        one, other = chosen.clash
-        _answer(request, state, "failed", f"{one} and {other} conflict, and it needs both")
+    if chosen.obstacle:
+        _answer(request, state, "failed", chosen.obstacle)
         return False
     choice.tell(world, name, chosen)
     along = chosen.along
@@ -157,7 +159,7 @@ def _free(world: World, name: str, along: dict[str, None], who: str) -> None:
 def _stop(world: World, name: str, who: str, realtime: float) -> None:
     state = world.state(name)
     unit = world.wanted_unit(name)
-    state.demanded = False
+    state.demanded = state.restarting = False
     state.done = ""
     if unit is not None:
         state.hold = Hold(who, realtime, unit.fingerprint)
@@ -166,10 +168,13 @@ def _stop(world: World, name: str, who: str, realtime: float) -> None:
 
 
 def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bool) -> None:
-    if state.down and only_if_up:
+    if only_if_up and (state.down or state.stopping):
         _answer(request, state, "skipped", "not running")
+    elif not _start(world, request, state):
         return
-    if _start(world, request, state) and not state.down and not state.stopping:
+    elif state.stopping:
+        state.restarting = True  # what stops it from here on does so for a restart
+    elif not state.down:
         overlap.try_again(world, state.name)
         schedule.want_restart(world, state, f"restart asked by {request.who}")
 

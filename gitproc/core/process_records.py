@@ -9,10 +9,8 @@ from gitproc.core.events import Process, Slot
 from gitproc.core.unit_state import Running, UnitState
 
 
-def written(state: UnitState, running: Running | None, slot: Slot) -> list[Any] | None:
+def written(state: UnitState, running: Running, slot: Slot) -> list[Any]:
     """By its serial number alone where all else of its token stands in the record, too."""
-    if running is None:
-        return None
     process = running.process
     fingerprint = state.unit.fingerprint if state.unit is not None else ""
     told = process == Process(state.seat, state.invocation, slot, process.serial, fingerprint)
@@ -21,9 +19,9 @@ def written(state: UnitState, running: Running | None, slot: Slot) -> list[Any] 
     return [token, running.pid, running.start_time, True]
 
 
-def read(name: str, record: Mapping[str, Any], key: str, slot: Slot) -> Running | None:
+def read(name: str, record: Mapping[str, Any], slot: Slot) -> Running | None:
     """Inverse of `written`; also of what earlier versions wrote: the whole token, always."""
-    value = record.get(key)
+    value = record.get(slot.value)
     if value is None:
         return None
     token, pid, start_time, _ = value

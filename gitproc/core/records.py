@@ -51,29 +51,30 @@ def commit_from(record: Mapping[str, Any] | None) -> CommitMeta | None:
 
 def unit_record(state: UnitState) -> dict[str, Any]:
     """The durable part of a unit's state; fields at rest are left out."""
-    record: dict[str, Any] = {
-        "sub": state.sub.value,
-        "result": state.result.value,
-        "fingerprint": state.unit.fingerprint if state.unit else "",
-        "invocation": state.invocation,
-        "entered": state.entered,
-        "main": process_records.written(state, state.main, Slot.MAIN),
-        "control": process_records.written(state, state.control, Slot.CONTROL),
-    }
-    for (name, (values_of, _)), part in zip(_PARTS.items(), _parts(state), strict=True):
-        if part is not None and any(values := [*values_of(part)]):
-            record[name] = values
-    if state.dialogue is not None:
-        record["dialogue"] = state.dialogue.record()
-    if state.connection is not None:
-        record["connection"] = [state.connection.socket, state.connection.source]
+    values = zip(_PLAIN, _plain_values(state), strict=True)
+    record = {name: value for name, value in values if value}
+    record |= {"sub": state.sub.value, "result": state.result.value}
+    if state.unit is not None:
+        record["fingerprint"] = state.unit.fingerprint
     if state.seat != state.name:
         record["seat"] = state.seat
-    record.update(zip(_PLAIN, _plain_values(state), strict=True))
-    return {key: value for key, value in record.items() if value}
+    if state.main is not None:
+        record["main"] = process_records.written(state, state.main, Slot.MAIN)
+    if state.control is not None:
+        record["control"] = process_records.written(state, state.control, Slot.CONTROL)
+    for name, values_of, part in zip(_PARTS, _WRITERS, _parts(state), strict=True):
+        if part is not None and any(written := values_of(part)):
+            record[name] = list(written)
+    if state.dialogue is not None and (said := state.dialogue.record()):
+        record["dialogue"] = said
+    if state.connection is not None:
+        record["connection"] = [state.connection.socket, state.connection.source]
+    return record
 
 
 _PLAIN = (
+    "invocation",
+    "entered",
     "command",
     "tree_empty",
     "born",
@@ -90,6 +91,7 @@ _PLAIN = (
     "taken_along",
     "reload_wanted",
     "ordered_stop",
+    "restarting",
     "forced_restart",
     "oom",
     "reload_failed",
@@ -106,10 +108,6 @@ def _fields(kind: Any, *but: str) -> Callable[[Any], Iterable[Any]]:
     return attrgetter(*(name for name in kind.__match_args__ if name not in but))
 
 
-def _health(health: Health) -> Iterable[Any]:
-    return (health.passed, health.failures, (health.passed or health.failures) and health.detail)
-
-
 _PARTS: dict[str, tuple[Callable[[Any], Iterable[Any]], Callable[..., Any]]] = {
     "hold": (_fields(Hold), Hold),
     "last_exit": (_fields(LastExit), LastExit),
@@ -119,9 +117,10 @@ _PARTS: dict[str, tuple[Callable[[Any], Iterable[Any]], Callable[..., Any]]] = {
     "timer": (_fields(TimerState, "armed"), TimerState),
     "listening": (attrgetter("accepted", "refused"), Listening),
     "checked": (Checked.record, Checked.restored),
-    "health": (_health, Health),
+    "health": (_fields(Health, "next_probe", "in_flight"), Health),
 }
 """Part of a state -> what it is written by, and what makes it of that again. What is at rest is not written."""
+_WRITERS = [values_of for values_of, _ in _PARTS.values()]
 _parts = attrgetter(*_PARTS)
 _AT_REST = unit_record(UnitState(""))
 
@@ -133,10 +132,8 @@ def unit_from(
     state = UnitState(name)
     state.sub = SubState(record["sub"])
     state.result = Result(record["result"])
-    state.invocation = record.get("invocation", "")
-    state.entered = record.get("entered", 0.0)
-    state.main = process_records.read(name, record, "main", Slot.MAIN)
-    state.control = process_records.read(name, record, "control", Slot.CONTROL)
+    state.main = process_records.read(name, record, Slot.MAIN)
+    state.control = process_records.read(name, record, Slot.CONTROL)
     state.tree_empty = False
     for field in _PLAIN:
         if field in record:

@@ -210,6 +210,7 @@ def _reconcile_up(world: World, state: UnitState, unit: Unit | None) -> None:
             return
         _forget_wait(world, state)
         job_timeout.stops(world, state, begun=True)
+        state.restarting = unit is not None and bound is None and not state.taken_along
         lifecycle.halt(world, state)
         return
     job_timeout.goes_on(world, state)

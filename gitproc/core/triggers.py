@@ -111,12 +111,19 @@ def _obstacle(world: World, state: UnitState, chosen: choice.Choice) -> str:
         return "it is masked" if unit is not None else "no commit in force has it"
     if state.hold is not None:
         return f"{state.hold.who} stopped it"
-    if name in world.blocked:
-        return f"it needs {world.blocked[name]}, which is held"
-    if chosen.clash is not None:
-        return "{} conflicts with {}".format(*chosen.clash)
+    held = [world.blocked.get(name), *(_held(world, x) for x in world.graph.requirements(name))]
+    if root := next(filter(None, held), None):
+        return f"it needs {root}, which is held"
+    if chosen.obstacle:
+        return chosen.obstacle
     for each in chosen.along:
         for other in world.graph.rivals(each):
             if other in world.pulled and standing.wanted(world, other):
                 return f"{each} conflicts with {other}"
     return ""
+
+
+def _held(world: World, name: str) -> str | None:
+    """What is held so that `name` is down: an instance made on demand has not been looked at for that."""
+    state = world.units.get(name)
+    return name if state is not None and state.hold is not None else world.blocked.get(name)

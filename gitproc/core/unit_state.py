@@ -119,6 +119,7 @@ class UnitState:
     taken_along: str = ""  # by whom, as that lost what it is bound to: see `relations.take_along`
     reload_wanted: str = ""
     ordered_stop: bool = False
+    restarting: bool = False  # and it is one half of a restart
     forced_restart: bool = False
     oom: bool = False
     reload_failed: str = ""  # how the last reload failed, if it did

@@ -302,6 +302,48 @@ def test_a_restart_may_have_a_signal_of_its_own():
     assert signals(machine) == ["tree 10"]
 
 
+RESTARTED, STOPPED = "tree 10", "tree 2"
+
+
+@pytest.mark.parametrize(
+    ("verbs", "sent"),
+    [
+        ((Verb.STOP, Verb.START), STOPPED),
+        ((Verb.STOP, Verb.RESTART), RESTARTED),
+        ((Verb.STOP, Verb.TRY_RESTART), STOPPED),
+        ((Verb.RESTART, Verb.START), RESTARTED),
+        ((Verb.RESTART, Verb.STOP), STOPPED),
+        ((Verb.RESTART, Verb.STOP, Verb.START), STOPPED),
+    ],
+)
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_counts_is_the_job_by_the_time_of_the_signal(verbs, sent, crash):
+    """systemd sends RestartKillSignal= for a job of the type restart (service.c, job.c): a start or a restart takes
+    the place of a stop, and a start goes with a restart."""
+    lines = ("ExecStop=/bin/lasts", "KillSignal=SIGINT", "RestartKillSignal=SIGUSR1")
+    machine = started(*lines, lasts=Program(lasts=3.0))
+    for verb in verbs:
+        machine.ask(verb, "a.service")
+        machine.run(0.2)
+    assert machine.sub("a.service") == "stop"
+    if crash:
+        machine.crash()
+        machine.restart()
+    machine.run(30)
+    assert signals(machine) == [sent]
+    comes_back = verbs[-1] in (Verb.START, Verb.RESTART)
+    assert machine.sub("a.service") == ("running" if comes_back else "dead")
+
+
+def test_what_a_restart_leaves_behind_gets_the_signal_of_a_stop():
+    """Only the first round asks for a restart (service.c, state_to_kill_operation)."""
+    run = Program(children=(Program(takes=5.0),))
+    machine = started("KillSignal=SIGINT", "RestartKillSignal=SIGUSR1", run=run)
+    machine.ask(Verb.RESTART, "a.service")
+    machine.run(3)
+    assert signals(machine) == [RESTARTED, STOPPED]
+
+
 def test_a_stop_while_the_process_is_being_made_reaches_it():
     machine = Machine({"a.service": service("TimeoutStopSec=10")})
     machine.ask(Verb.STOP, "a.service")

@@ -107,7 +107,7 @@ def test_what_is_recorded_comes_before_what_is_ordered_in_its_turn():
 
     def check(process, *rest):
         name, record = process.unit, machine.disk[f"unit/{process.unit}"]
-        known = [process_records.read(name, record, slot.value, slot) for slot in Slot]
+        known = [process_records.read(name, record, slot) for slot in Slot]
         checked.append(process in [running.process for running in known if running is not None])
         spawn(process, *rest)
 
