@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gitproc.core.actions import Release
 from gitproc.core.states import SubState
 from gitproc.immutable import field, immutable, mutable
 from gitproc.units import directives as d
@@ -83,5 +84,7 @@ def connection_over(world: World, state: UnitState) -> None:
     socket = world.units.get(state.connection.socket)
     if socket is not None and socket.listening is not None:
         socket.listening.connections.pop(state.name, None)
+    if state.unit is None:  # it has never begun: the connection is still ours
+        world.do(Release(state.connection.unit, "", keep_runtime=False, forget=True))
     world.graph.replace(state.name, ())
     world.forget(state.name)

@@ -133,9 +133,10 @@ def connected(world: World, state: UnitState | None, event: ConnectionCame) -> N
     instance.connection = Connection(state.name, event.source, unit)
     listening.connections[name] = event.source
     world.dirty[state.name] = None
-    world.do(AssignConnection(event.serial, name))
     outcome = triggers.trigger(world, state.name, name, *event.variables)
-    if outcome is not Outcome.STARTED:
+    if outcome is Outcome.STARTED:
+        world.do(AssignConnection(event.serial, name))
+    else:
         world.do(RefuseConnection(event.serial))
         world.touch(name)  # to be forgotten
 

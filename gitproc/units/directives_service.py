@@ -193,7 +193,9 @@ def _signal(name: str, default: int, doc: str) -> Directive[int]:
 
 KILL_SIGNAL = _signal("KillSignal", _SIGTERM, "Signal that asks to stop (SIGTERM).")
 RESTART_KILL_SIGNAL = _signal(
-    "RestartKillSignal", _SIGTERM, "Signal that asks to stop for a restart (KillSignal=)."
+    "RestartKillSignal",
+    _SIGTERM,
+    "Signal that asks to stop for a restart (KillSignal=); a start during a stop is none.",
 )
 FINAL_KILL_SIGNAL = _signal(
     "FinalKillSignal", _SIGKILL, "Signal to what is left after TimeoutStopSec= (SIGKILL)."

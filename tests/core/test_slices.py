@@ -12,7 +12,7 @@ from gitproc.core.graph_check import check
 from gitproc.core.properties import properties
 from gitproc.core.status import unit_status
 from gitproc.core.why import why
-from tests.core.fake_kernel import Machine, service
+from tests.core.fake_kernel import Machine, Program, service
 from tests.units.trees import tree
 
 INSIDE = ("front.service", "back.service", "web-shop.slice", "web.slice")
@@ -245,3 +245,18 @@ def test_what_runs_on_demand_goes_on_though_a_commit_masks_its_slice_and_is_not_
 def test_who_requires_a_masked_slice_and_does_not_lie_in_it_is_refused_too():
     files = {"x.service": service(unit="Requires=web.slice"), "web.slice": ""}
     assert ["needs web.slice, which is masked" in str(x) for x in check(tree(files))] == [True]
+
+
+def test_a_connection_whose_instance_cannot_begin_is_closed():
+    """What it needs fails only after the connection has been taken."""
+    files = {
+        "a.socket": SOCKET,
+        "a@.service": service(unit="Requires=b.service\nAfter=b.service", install=False),
+        "b.service": service("Type=oneshot", "ExecStart=/bin/fails", install=False),
+    }
+    machine = Machine(files, {"fails": Program(lasts=1.0, status=1)})
+    machine.run(2)
+    assert connect(machine) == []
+    assert machine.sockets.assigned == {"a@0-10:1-p:2.service": 1}
+    assert "a@0-10:1-p:2.service" in ends(machine)
+    assert not [x for x in machine.world.units if x.startswith("a@")]
