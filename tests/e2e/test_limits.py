@@ -412,15 +412,16 @@ def test_the_oom_killer_is_named_after_a_crash_of_the_manager_and_by_the_limit_o
     assert machine.pids()["beside"] == pids["beside"]
 
 
-def test_a_slice_that_is_stopped_lets_its_units_run_on_without_it(machine):
+def test_a_slice_that_was_stopped_limits_its_units_again(machine):
     machine.deploy(
         {"s.slice": slice_file("TasksMax=40"), "a.service": service(settings="Slice=s.slice")}
     )
     pid = machine.pids()["a"]
     assert machine.gitproc("stop", "s.slice").status == 0
-    assert machine.pids()["a"] == pid
-    assert of_slice(machine, "a", "pids.max", "pids", "pids.max") == "max"
+    assert machine.unit("a")["active_state"] == "inactive"
     assert machine.gitproc("start", "s.slice").status == 0
+    machine.wait("a", "running")
+    assert machine.pids()["a"] != pid
     assert of_slice(machine, "a", "pids.max", "pids", "pids.max") == "40"
 
 
