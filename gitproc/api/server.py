@@ -26,6 +26,7 @@ from gitproc.errors import DaemonError, HostError
 log = logging.getLogger(__name__)
 
 _BACKLOG = 128
+_SO_PASSRIGHTS = 83
 
 
 class Server:
@@ -93,6 +94,8 @@ class Server:
             if self._access.gid is not None:
                 os.chown(temporary, -1, self._access.gid)
             temporary.chmod(0o666 if self._access.readers else 0o660)
+            with contextlib.suppress(OSError):  # since Linux 6.16: nobody's descriptors
+                listening.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
             listening.listen(_BACKLOG)
             self._inode = temporary.lstat().st_ino
             temporary.rename(self.path)

@@ -239,6 +239,7 @@ class Daemon:
             senders.keep,
             senders.gone,
             senders.counts,
+            senders.stores,
         )
         perform.ends.hear = partial(notify.read, hurry=True)
 

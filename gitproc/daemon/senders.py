@@ -13,6 +13,7 @@ from gitproc.immutable import replaced
 from gitproc.kernel import notify_fields, processes, reaped
 from gitproc.kernel.fd_store import FdStore
 from gitproc.kernel.resource_controller import ResourceController
+from gitproc.units.directives import FILE_DESCRIPTOR_STORE_MAX
 
 
 class Senders:
@@ -85,6 +86,14 @@ class Senders:
         """Whether its unit heeds what this process says."""
         state = present(self._world, event.unit, event.invocation)
         return state is not None and state.unit is not None and may_speak(state, event.pid)
+
+    def stores(self, pid: int) -> bool:
+        """Whether its unit has descriptors kept, and heeds what this process says."""
+        found = self.attribute(pid, -1)
+        state = present(self._world, *found) if found is not None else None
+        if state is None or state.unit is None or not may_speak(state, pid):
+            return False
+        return bool(state.unit[FILE_DESCRIPTOR_STORE_MAX])
 
     def keep(self, event: Notified, fds: list[int]) -> None:
         """FDSTORE=1 and FDSTOREREMOVE=1, where the sender may speak for its unit; what is kept leaves `fds`."""

@@ -12,8 +12,10 @@ import select
 from contextlib import suppress
 
 from gitproc.immutable import mutable
+from gitproc.kernel import storable
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.same_file import is_same
+from gitproc.shim.protocol import unlingering
 from gitproc.units import directives as d
 from gitproc.units.directives_socket import parse_fd_name
 from gitproc.units.unit import Unit
@@ -21,6 +23,7 @@ from gitproc.units.unit import Unit
 STORE = "store/"
 """What the names of such sets begin with; `store/SERIAL/FDNAME` is whole."""
 _UNNAMED = "stored"
+_NO_MORE = "no more than {} descriptors are kept for it"
 
 
 @mutable
@@ -48,14 +51,18 @@ class FdStore:
 
     def keep(self, unit: Unit, name: str, fds: list[int], *, poll: bool) -> str:
         """Keep these, as far as the unit may; what is kept leaves `fds`. Why something is not, or empty."""
-        problem = ""
+        most = unit[d.FILE_DESCRIPTOR_STORE_MAX]
+        problem = "" if most else _NO_MORE.format(most)
         for fd in fds[:]:
+            if storable.may_hang(fd):
+                fds.remove(fd)
+                storable.close_aside(fd)
+                problem = "what may be a file of a file system in user space is not kept for it"
+                continue
             if any(is_same(fd, each.fd) for each in self._units.get(unit.name, ())):
                 continue  # a second one is closed without a word, as in systemd
-            if len(self._units.get(unit.name, ())) >= unit[d.FILE_DESCRIPTOR_STORE_MAX]:
-                problem = (
-                    f"no more than {unit[d.FILE_DESCRIPTOR_STORE_MAX]} descriptors are kept for it"
-                )
+            if len(self._units.get(unit.name, ())) >= most:
+                problem = _NO_MORE.format(most)
                 break
             fds.remove(fd)
             self._serial += 1
@@ -98,6 +105,8 @@ class FdStore:
             if self._poll is None:
                 self._poll = select.epoll()
                 asyncio.get_running_loop().add_reader(self._poll.fileno(), self._hung_up)
+            if storable.is_epoll(stored.fd):
+                return  # never hangs up, and to ask is to ask whatever it watches
             with suppress(PermissionError):  # a file, which never hangs up
                 self._poll.register(stored.fd, 0)
                 stored.polled = True
@@ -113,7 +122,7 @@ class FdStore:
         if stored.polled and self._poll is not None:
             self._poll.unregister(stored.fd)
         del self._by_fd[stored.fd]
-        os.close(stored.fd)
+        unlingering(os.close, stored.fd)
         kept = self._units[stored.unit]
         kept.remove(stored)
         if not kept:

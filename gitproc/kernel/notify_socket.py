@@ -2,9 +2,11 @@
 
 The shim owns the socket, so nothing is lost while no manager is there. What is said only once stays in it until
 that is recorded: a manager that is killed before leaves it to its successor, which may hear it twice. The kernel
-vouches for the sender's pid; which unit that is, and whether it may speak for it, others decide. Descriptors that
-come along are closed at once, but for those that `keep` takes (FDSTORE=1). For BARRIER=1 closing is the answer,
-once all before it has had its effect.
+vouches for the sender's pid; which unit that is, and whether it may speak for it, others decide.
+
+Descriptors that come along are taken from those alone who may have them kept (FDSTORE=1). All others stay in the
+message and go with it: to close what a stranger made can take as long as he likes (a file system in user space, a
+socket that lingers). For BARRIER=1 that is the answer, once all before it has had its effect.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from functools import partial
 from typing import TypeAlias
 
 from gitproc.core.events import Notified
+from gitproc.immutable import NamedTuple
+from gitproc.shim.protocol import close_all, unlingering
 
 #: Larger messages are dropped whole, as systemd does (PIPE_BUF).
 MESSAGE_BYTES_MAX = 4096
@@ -28,12 +32,30 @@ _PER_TURN = 64
 _TOLD_PER_MINUTE = 10  # of dropped messages: anybody can send them, and a log is soon full
 _CREDENTIALS = struct.Struct("3i")
 _PIDFD = struct.Struct("i")
-_SPACE = sum(map(socket.CMSG_SPACE, (_CREDENTIALS.size, _PIDFD.size, _FDS_MAX * 4)))
+_SENDER = socket.CMSG_SPACE(_CREDENTIALS.size)
+_SENDER_PIDFD = _SENDER + socket.CMSG_SPACE(_PIDFD.size)
+_ALL = _SENDER_PIDFD + socket.CMSG_SPACE(_FDS_MAX * 4)
 _SO_PASSPIDFD, _SCM_PIDFD = 76, 4  # since Linux 6.5
 _FLAGS = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
 _SAID_ONCE = (b"READY=1", b"RELOADING=1", b"STOPPING=1", b"MAINPID=", b"FDSTORE=1")
+_BARRIER = (("BARRIER", "1"),)
 
 Attribute: TypeAlias = Callable[[int, int], tuple[str, str] | None]
+
+
+class _Message(NamedTuple):
+    data: bytes
+    flags: int
+    pid: int
+    pidfd: int
+    fds: list[int]
+
+
+class _Head:
+    """A message that was taken in and is in the socket still; `brings` descriptors."""
+
+    def __init__(self, brings: bool) -> None:
+        self.brings = brings
 
 
 class NotifySocket:
@@ -42,9 +64,10 @@ class NotifySocket:
     `attribute` gives (unit, invocation) of a sender by its pid and a pidfd (negative where the kernel gives
     none), None for strangers and for those already gone; `gone` does for a sender that may be gone.
     `rejected` is told why a message was dropped, of a flood only the first few a minute. `after` calls back
-    when everything delivered so far has been taken in. `keep` takes from the descriptors of a message that
-    is about stored ones those that are to stay open. `counts` tells whether a message of those that are said
-    only once is heeded at all; nobody else's has the others wait.
+    when everything delivered so far has been taken in. `stores` tells whether the unit of a process keeps
+    descriptors at all; `keep` takes from those of a message that is about stored ones what is to stay open.
+    `counts` tells whether a message of those that are said only once is heeded at all; nobody else's has the
+    others wait.
     """
 
     def __init__(
@@ -57,12 +80,11 @@ class NotifySocket:
         keep: Callable[[Notified, list[int]], None] = lambda _event, _fds: None,
         gone: Attribute = lambda _pid, _pidfd: None,
         counts: Callable[[Notified], bool] = lambda _event: False,
+        stores: Callable[[int], bool] = lambda _pid: True,
     ) -> None:
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        with suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_PASSPIDFD, 1)
         self._attribute = attribute
         self._deliver = deliver
         self._rejected = rejected
@@ -70,7 +92,8 @@ class NotifySocket:
         self._keep = keep
         self._gone = gone
         self._counts = counts
-        self._head: object = None  # the first message in the socket: taken in, not recorded yet
+        self._stores = stores
+        self._head: _Head | None = None
         self._minute, self._told, self._untold = 0.0, 0, 0
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self.read)
@@ -84,52 +107,87 @@ class NotifySocket:
     def read(self, *, hurry: bool = False) -> None:
         """Take in what has been said so far, up to what is to be recorded first; `hurry`: all of it."""
         if hurry:
-            self._remove(self._head)
+            self._drop(self._head)
         # A bounded number at a time: a flood must not keep the loop from everything else.
         for _ in range(_PER_TURN):
             if self._head is not None:
                 return
-            stays = False
             try:
-                if not hurry:
-                    seen = self._socket.recv(MESSAGE_BYTES_MAX, socket.MSG_PEEK | _FLAGS)
-                    stays = any(word in seen for word in _SAID_ONCE)
-                data, ancillary, flags, _ = self._socket.recvmsg(
-                    MESSAGE_BYTES_MAX + 1, _SPACE, _FLAGS | (socket.MSG_PEEK if stays else 0)
-                )
+                first = self._receive(_SENDER, socket.MSG_PEEK)
+                self._hear(first, hurry)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
                 self._reject(f"cannot read the notify socket: {error.strerror}")
                 return
-            pid, pidfd, fds = _parse_ancillary(ancillary)
-            head = self._head = object() if stays else None
-            event = None
-            try:
-                if len(fds) == 1 and parse_fields(data) == (("BARRIER", "1"),):
-                    barrier = fds.pop()
-                    self._after(partial(os.close, barrier))
-                else:
-                    event = self._take(data, pid, pidfd, flags, fds)
-            finally:
-                for fd in (pidfd, *fds) if pidfd >= 0 else fds:
-                    os.close(fd)
-                if event is not None and stays and self._counts(event):
-                    self._after(partial(self._remove, head))
-                else:
-                    self._remove(head)
+            if first.flags & socket.MSG_CTRUNC:
+                return  # to close what it brought may have taken its time
 
-    def _remove(self, head: object) -> None:
+    def _hear(self, first: _Message, hurry: bool) -> None:
+        """Take in the first message, of which nothing but the text and the sender's pid is known yet.
+
+        There was no room for descriptors: if some came, it was cut short.
+        """
+        brings = bool(first.flags & socket.MSG_CTRUNC)
+        fields = parse_fields(first.data)
+        stays = not hurry and any(word in first.data for word in _SAID_ONCE)
+        if brings and fields == _BARRIER:
+            barrier = self._head = _Head(brings)
+            if hurry:
+                self._drop(barrier)
+            else:
+                self._after(partial(self._drop, barrier))
+            return
+        if brings and any(name == "FDSTORE" for name, _ in fields) and self._stores(first.pid):
+            message = self._receive(_ALL, socket.MSG_PEEK)
+        elif brings:
+            message = first._replace(flags=first.flags & ~socket.MSG_CTRUNC)
+        else:
+            message = self._receive(_SENDER_PIDFD, socket.MSG_PEEK if stays else 0)
+        head = self._head = _Head(brings) if stays or brings else None
+        event = None
+        try:
+            event = self._take(message)
+        finally:
+            unlingering(close_all, message.fds)
+            if message.pidfd >= 0:
+                os.close(message.pidfd)
+            if event is not None and stays and self._counts(event):
+                self._after(partial(self._drop, head))
+            else:
+                self._drop(head)
+
+    def _receive(self, room: int, peek: int) -> _Message:
+        """The first message, with as much of what comes along as there is room for. OSError: there is none."""
+        if room != _SENDER:
+            self._pass_pidfd(1)
+        try:
+            data, ancillary, flags, _ = self._socket.recvmsg(
+                MESSAGE_BYTES_MAX + 1, room, _FLAGS | peek
+            )
+        finally:
+            if room != _SENDER:
+                self._pass_pidfd(0)
+        return _Message(data, flags, *_parse_ancillary(ancillary))
+
+    def _pass_pidfd(self, wanted: int) -> None:
+        """It comes after the descriptors: without room for it, they would be what is put there."""
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_PASSPIDFD, wanted)
+
+    def _drop(self, head: _Head | None) -> None:
         """Take this message out of the socket, if it is there still."""
         if head is not None and head is self._head:
             self._head = None
             with suppress(OSError):
-                self._socket.recv(1, _FLAGS)
+                if head.brings:
+                    unlingering(self._socket.recv, 1, _FLAGS)
+                else:
+                    self._socket.recv(1, _FLAGS)
 
-    def _take(
-        self, data: bytes, pid: int, pidfd: int, flags: int, fds: list[int]
-    ) -> Notified | None:
+    def _take(self, message: _Message) -> Notified | None:
         """Deliver what it says, and return that; None if it says nothing to us."""
+        data, flags, pid, pidfd, fds = message
         if pid <= 0:
             self._reject("a notification without credentials was dropped")
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from gitproc.shim.protocol import MAX_FDS, PAGE_ROWS, close_all
+from gitproc.shim.protocol import MAX_FDS, PAGE_ROWS, close_all, unlingering
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Holdings:
     def _close(self, key: tuple[str, str]) -> bool:
         found = self._sets.pop(key, None)
         if found is not None:
-            close_all(found[1])
+            unlingering(close_all, found[1])
         return found is not None
 
     def send_table(self, request: int) -> None:

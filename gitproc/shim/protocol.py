@@ -57,6 +57,7 @@ stdin / output / error: "null" | "inherit" | {"fd": index} |
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import _socket
 import marshal
 import os
@@ -64,6 +65,7 @@ import struct
 
 TYPE_CHECKING = False  # `typing` and `collections` stay out of this process
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Message = tuple[Any, ...]
@@ -74,6 +76,7 @@ MEMFD_BYTES = 64 << 20
 MAX_FDS = 253
 PAGE_ROWS = 100
 
+_TICK = 0.001  # seconds
 _HEADER = struct.Struct("<4sI")
 _MAGIC = b"GPs1"
 _MSG_CMSG_CLOEXEC = 0x40000000
@@ -180,6 +183,24 @@ def _read_memfd(fd: int) -> bytes:
         return os.pread(fd, size, 0)
     except OSError as error:
         raise ProtocolError(f"a message's memfd cannot be read: {error}") from None
+
+
+def unlingering(call: Callable[..., Any], *arguments: Any) -> Any:
+    """A call that may close what others made, and does not wait for it: a socket may linger (SO_LINGER) for days.
+
+    Any signal ends that wait, so the clock sends some. For the main thread.
+    """
+    handler = _signal.signal(_signal.SIGALRM, _nothing)
+    timer = _signal.setitimer(_signal.ITIMER_REAL, _TICK, _TICK)
+    try:
+        return call(*arguments)
+    finally:
+        _signal.setitimer(_signal.ITIMER_REAL, *timer)
+        _signal.signal(_signal.SIGALRM, handler)
+
+
+def _nothing(number: int, frame: object) -> None:
+    pass
 
 
 def close_all(fds: list[int]) -> None:

@@ -221,7 +221,7 @@ def test_a_barrier_is_held_until_all_before_it_has_had_its_effect(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [(b"BARRIER=1", 2), (b"BARRIER=1\nREADY=1", 1), (b"BARRIER=0", 1)]
+    ("text", "count"), [(b"BARRIER=2", 2), (b"BARRIER=1\nREADY=1", 1), (b"BARRIER=0", 1)]
 )
 def test_what_is_no_proper_barrier_is_closed_at_once(tmp_path, text, count):
     async def scenario():
