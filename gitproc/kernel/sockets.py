@@ -36,6 +36,7 @@ from gitproc.kernel.peers import peer_of
 from gitproc.kernel.process_manager import ProcessManager
 from gitproc.kernel.regained import regain
 from gitproc.kernel.socket_open import configure, open_socket
+from gitproc.shim.protocol import close_all, unlingering
 from gitproc.units import directives as d
 from gitproc.units import directives_socket as s
 from gitproc.units.addresses import Listen
@@ -180,7 +181,7 @@ class Sockets:
         """The instance has its process, and with it its connection: nobody else keeps that open."""
         fd = self._assigned.pop(instance, -1)
         if fd >= 0:
-            os.close(fd)
+            unlingering(os.close, fd)
             self._manager.drop(instance, CONNECTION)
 
     def release(self, unit: Unit, *, restart: bool) -> None:
@@ -204,8 +205,7 @@ class Sockets:
         self._unwatch(name)
         opened = self._open.pop(name, None)
         if opened is not None:
-            for fd in opened.fds:
-                os.close(fd)
+            unlingering(close_all, opened.fds)
             self._manager.drop(name, LISTEN)
 
     # -- watching --------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Sockets:
         loop = asyncio.get_running_loop()
         for fd in opened.fds:
             if order.flush:
-                _flush(fd)
+                unlingering(_flush, fd)
             if order.accept:
                 os.set_blocking(fd, False)
                 opened.accepting.append(Acceptor(fd, partial(self._came, order), order.unit))
@@ -244,7 +244,7 @@ class Sockets:
         try:
             peer = peer_of(connection)
         except OSError:  # gone already
-            connection.close()
+            unlingering(connection.close)
             del self._connections[self._serial]
             return
         self._post(ConnectionCame(order.unit, order.invocation, self._serial, *peer))
@@ -259,7 +259,7 @@ class Sockets:
     def _refuse(self, serial: int) -> None:
         connection = self._connections.pop(serial, None)
         if connection is not None:
-            connection.close()
+            unlingering(connection.close)
 
     # -- coming back -----------------------------------------------------------------------------
 
@@ -287,8 +287,7 @@ class Sockets:
             elif self.store.restore(owner, name, note, given, runs=unit is not None):
                 pass
             else:
-                for fd in given:
-                    os.close(fd)
+                unlingering(close_all, given)
                 self._manager.drop(owner, name)
         return frozenset(found)
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -19,6 +19,7 @@ from tests.e2e.harness import alive, service, until
 pytestmark = pytest.mark.root
 
 SO_PASSRIGHTS = 83
+LISTEN = "[Install]\nWantedBy=sockets.target\n"
 #: Seconds: who waits for it to be closed waits longer than the harness does for an answer.
 LINGER = 600
 SOON = 20.0
@@ -126,3 +127,34 @@ def test_callers_can_send_none(machine):
         caller.connect(str(machine.socket))
         with pytest.raises(PermissionError):
             socket.send_fds(caller, [b"{"], [sent.fileno()])
+
+
+def test_a_connection_that_is_refused_is_not_waited_for(machine):
+    """What waits in a connection of nobody's goes with it."""
+    where = machine.root / "many"
+    machine.deploy(
+        {
+            "web.service": service(),
+            "many.socket": f"[Socket]\nListenStream={where}\nAccept=yes\nMaxConnections=1\n{LISTEN}",
+            "many@.service": "[Service]\nExecStart=/bin/cat\nStandardInput=socket\n",
+        }
+    )
+    manager = machine.manager
+    with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+        first.connect(str(where))
+        until(lambda: machine.rpc("list", units=["many@*"])["units"], "it is served")
+        os.kill(manager, signal.SIGSTOP)
+        try:
+            with lingering() as sent:
+                second.settimeout(SOON)
+                second.connect(str(where))
+                socket.send_fds(second, [b"x"], [sent.fileno()])
+                sent.close()
+                os.kill(manager, signal.SIGCONT)
+                before = time.monotonic()
+                assert machine.gitproc("restart", "web").status == 0
+                with suppress(ConnectionResetError):  # it has not been read
+                    assert second.recv(1) == b""
+                assert time.monotonic() - before < SOON
+        finally:
+            os.kill(manager, signal.SIGCONT)
