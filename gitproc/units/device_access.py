@@ -8,6 +8,7 @@ from gitproc.units.paths import parse_path
 from gitproc.units.words import split_words
 
 _GROUP = pattern(r"(?:char|block)-\S+")  # /proc/devices has names like /dev/console
+_MAPPED = 96  # bits before an IPv4 address in an IPv6 one
 _WORDS = {
     "any": ("0.0.0.0/0", "::/0"),
     "localhost": ("127.0.0.0/8", "::1/128"),
@@ -39,8 +40,11 @@ def parse_device_rules(text: str) -> tuple[DeviceRule, ...]:
 
 
 def parse_addresses(text: str) -> tuple[str, ...]:
-    """Addresses with their prefix length, normalised: `10.1.2.3/8` is `10.0.0.0/8`."""
-    from ipaddress import ip_network  # few units need it, and it is large
+    """Addresses with their prefix length, normalised: `10.1.2.3/8` is `10.0.0.0/8`.
+
+    An IPv4 address in the clothes of IPv6 is one of IPv4: that is what its packets are, whatever socket sends them.
+    """
+    from ipaddress import IPv6Network, ip_network  # few units need it, and it is large
 
     found: list[str] = []
     for word in split_words(text):
@@ -48,7 +52,11 @@ def parse_addresses(text: str) -> tuple[str, ...]:
             found += _WORDS[word]
             continue
         try:
-            found.append(str(ip_network(word, strict=False)))
+            network = ip_network(word, strict=False)
+            if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
+                plain = network.network_address.ipv4_mapped
+                network = ip_network((plain, network.prefixlen - _MAPPED)) if plain else network
+            found.append(str(network))
         except ValueError:
             message = f"'{word}' is neither an address, nor one with a prefix, nor"
             raise ValueError(f"{message} {', '.join(_WORDS)}") from None
