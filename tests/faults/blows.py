@@ -152,6 +152,7 @@ def _remount(mount: Path, size: str) -> bool:
 
 def state_disk_full(soak: Soak) -> None:
     """No room for the journal."""
+    soak.state_full = True
     with full(soak.machine.state, soak.STATE_SIZE):
         soak.meanwhile(5)
     soak.count("state disk full")

@@ -112,6 +112,13 @@ class Books:
                 self._cut = line if line != self._forgiven else b""
         return found
 
+    def traces(self) -> list[str]:
+        """New lines of the manager's log that tell of an exception."""
+        new = [x.decode(errors="replace") for x in self._new(self._logs / "daemon.log")]
+        return [
+            *filter(None, ("\n".join(new[n:][:30]) for n, x in enumerate(new) if "Traceback" in x))
+        ]
+
     def read(self) -> None:
         """Read on in every witness's book."""
         for path in self.notes.glob("*.life"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,17 @@ def check(soak: Soak, before: dict[str, int]) -> None:
     _events(soak, before, ended)
     _steps(soak)
     _lines(soak, ended)
+    for guest in soak.guests:
+        guest.check()
+    _log(soak)
+
+
+def eventually(wrong: Callable[[], str]) -> None:
+    """Wait until nothing is wrong; AssertionError says what is."""
+    deadline = time.monotonic() + PEACE
+    while text := wrong():
+        assert time.monotonic() < deadline, text
+        time.sleep(5 * PAUSE)
 
 
 def _held(soak: Soak) -> set[str]:
@@ -81,11 +93,11 @@ def _held(soak: Soak) -> set[str]:
 
 
 def _until_peace(soak: Soak, held: set[str]) -> None:
-    deadline = time.monotonic() + PEACE
-    while problems := _problems(soak, held):
-        if time.monotonic() > deadline:
-            raise AssertionError("no peace: " + "; ".join(problems))
-        time.sleep(5 * PAUSE)
+    def wrong() -> str:
+        problems = _problems(soak, held)
+        return "no peace: " + "; ".join(problems) if problems else ""
+
+    eventually(wrong)
 
 
 def _units(soak: Soak) -> list[dict[str, Any]]:
@@ -116,6 +128,7 @@ def _problems(soak: Soak, held: set[str]) -> list[str]:
         if (name not in soak.wanted or name in held)
         and unit["active_state"] not in ("inactive", "failed")
         and name.removesuffix(".socket") not in {*_BESIDE, *PLACES, *soak.wanted}
+        and not soak.guests_own(name)
     ]
     found += [
         f"{name}.socket is {units.get(f'{name}.socket')}"
@@ -198,9 +211,9 @@ def _events(soak: Soak, before: dict[str, int], ended: dict[str, list[Life]]) ->
     """Every end is told once, in order, with its status; every life was announced."""
     told: dict[str, list[dict[str, Any]]] = defaultdict(list)
     starts: dict[str, int] = defaultdict(int)
-    for event in soak.books.events():
+    for event in soak.news():
         name = event["unit"].removesuffix(".service")
-        if event["time"] < soak.told_until:
+        if event["time"] < soak.told_until or soak.guests_own(name):
             continue  # a full disk did not take it; the next manager told it
         if event["kind"] == "unit.main-exited":
             told[name].append(event)
@@ -228,6 +241,12 @@ def _events(soak: Soak, before: dict[str, int], ended: dict[str, list[Life]]) ->
         new = len(lives) - before.get(name, 0)
         assert starts[name] >= new, f"{name}: {starts[name]} starts told, {new} seen"
     soak.count("exits told", sum(map(len, ended.values())))
+
+
+def _log(soak: Soak) -> None:
+    """The manager has met nothing that it did not think of."""
+    wrong = soak.books.traces()
+    assert not wrong, wrong
 
 
 def _steps(soak: Soak) -> None:

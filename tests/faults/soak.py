@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -27,15 +28,22 @@ from typing import Any, ClassVar, TypeVar
 from tests.e2e.harness import Machine, alive
 from tests.faults import oracle, witnesses
 from tests.faults.books import Books
-from tests.faults.weights import BLOWS
+from tests.faults.doors import Doors
+from tests.faults.floods import FILES, SIZE, Floods
+from tests.faults.guest import Guest
+from tests.faults.timed import Timed
+from tests.faults.weights import LONG
 
-CONFIG = 'settle_seconds = 0.2\npoll_interval = 2.0\n[logs]\nmax_bytes = "1G"\n'
+CONFIG = "settle_seconds = 0.2\npoll_interval = 2.0\n[logs]\n"
+GUESTS = (Timed, Doors, Floods)
 VERBS = ("stop", "stop", "restart", "try-restart", "start", "kill", "reset-failed")
 SLICES = ("-.slice", "s.slice", "s-t.slice", "u.slice")
+_OWN = re.compile(r"^(Slice|TasksMax|Environment=VALUE)=(.*)$", re.MULTILINE)
 BROKEN = "[Service]\nExecStrat=/bin/true\n"
 
 
 T = TypeVar("T")
+G = TypeVar("G", bound=Guest)
 
 
 class Soak:
@@ -44,10 +52,11 @@ class Soak:
     STATE_SIZE: ClassVar = "16m"
     LOG_SIZE: ClassVar = "1g"
 
-    def __init__(self, seed: int, witnesses: int = 12) -> None:
+    def __init__(self, seed: int, witnesses: int = 12, guests: Iterable[type[Guest]] = ()) -> None:
         self.seed = seed
         self.dice = random.Random(seed)
-        self.machine = Machine(config=CONFIG)
+        size = f"max_bytes = {SIZE}\nfiles = {FILES}\n" if guests else 'max_bytes = "1G"\n'
+        self.machine = Machine(config=CONFIG + size)
         self.figures: Counter[str] = Counter()
         self.adoptions: list[float] = []
         notes = self.machine.root / "notes"
@@ -72,14 +81,20 @@ class Soak:
         self._pool = ThreadPoolExecutor(4)
         self._next = 0
         self._broken = False
-        self._committing = True
+        self.committing = True
         self._witnesses = witnesses
+        self._unread: dict[str, list[dict[str, Any]]] = {"": []}
+        self.guests = [kind(self) for kind in guests]
+        self._unread |= {type(guest).__name__: [] for guest in self.guests}
         self._clear()
 
     def start(self) -> Soak:
         """Start the daemon and give it its witnesses."""
         self.machine.start()
-        self._commit([self._new_witness() for _ in range(self._witnesses)])
+        files = self.changes([self._new_witness() for _ in range(self._witnesses)])
+        for guest in self.guests:
+            files |= guest.files()
+        self.commit_files(files)
         oracle.check(self, {})
         return self
 
@@ -92,7 +107,10 @@ class Soak:
         self.moved: set[str] = set()
         self.unreachable = self.exits_unseen = self.events_lost = self.lines_lost = (
             self.forgotten
-        ) = False
+        ) = self.state_full = False
+        self.refusals: list[str] = []  # of pushes
+        for guest in self.guests:
+            guest.begin()
 
     def close(self) -> None:
         """End everything; fails if anything is left."""
@@ -119,13 +137,16 @@ class Soak:
     def meanwhile(self, acts: int) -> None:
         """Life goes on."""
         for _ in range(acts):
-            kind = self.dice.choice(["commit", "verb", "end", "end", "call"])
-            if kind == "commit" and self._committing:
+            kinds = ["commit", "verb", "end", "end", "call"]
+            kind = self.dice.choice(kinds + ["guest"] * len(self.guests))
+            if kind == "commit" and self.committing:
                 self.commit()
             elif kind == "verb":
                 self.verb()
             elif kind == "call":
                 self.call()
+            elif kind == "guest":
+                self.dice.choice(self.guests).live()
             else:
                 self.ends(1)
             time.sleep(self.dice.random() * 0.06)
@@ -133,19 +154,19 @@ class Soak:
     @contextmanager
     def no_commits(self) -> Iterator[None]:
         """The repository is not there for committers either."""
-        self._committing = False
+        self.committing = False
         try:
             yield
         finally:
-            self._committing = True
+            self.committing = True
 
     def _new_witness(self) -> str:
         kind = self.dice.choice(witnesses.KINDS)
         self._next += 1
         return f"{kind}{self._next}"
 
-    def _files(self, name: str) -> dict[str, str]:
-        value, root = self.wanted[name], self.machine.root
+    def _files(self, name: str, value: str = "") -> dict[str, str]:
+        value, root = value or self.wanted[name], self.machine.root
         lies_in, tasks = self.limits.setdefault(name, (SLICES[0], 50))
         more = f"Slice={lies_in}\nTasksMax={tasks}\nEnvironment=VALUE={value}\n"
         return witnesses.files(root, name, more)
@@ -161,10 +182,30 @@ class Soak:
             files |= self._files(name)
         return files
 
-    def _commit(self, changes: Iterable[str]) -> str:
-        return self._commit_files(self.changes(changes))
+    def next_value(self, name: str) -> dict[str, str]:
+        """The files of a witness with a value that it may come to have."""
+        self._next += 1
+        return self._files(name, str(self._next))
 
-    def _commit_files(self, files: Mapping[str, str | None]) -> str:
+    def believe_head(self, before: str) -> None:
+        """Who else commits decides what is wanted: read it off the branch."""
+        changes = len(self.machine.git("rev-list", f"{before}..HEAD").split())
+        for name in sorted(self.wanted):
+            text = self.machine.git("show", f"HEAD:{name}.service", check=False)
+            del self.wanted[name]
+            self.changed.add(name)
+            self.allowed[name] += changes + 1
+            if found := dict(_OWN.findall(text)):
+                self.wanted[name] = found["Environment=VALUE"]
+                self.limits[name] = found["Slice"], int(found["TasksMax"])
+        for guest in self.guests:  # what is theirs is as it was
+            guest.commit()
+
+    def _commit(self, changes: Iterable[str]) -> str:
+        return self.commit_files(self.changes(changes))
+
+    def commit_files(self, files: Mapping[str, str | None]) -> str:
+        """A commit of these files (None removes one); its id."""
         repository = self.machine.repository
         repository.write(files)
         repository.git("add", "-A")
@@ -192,16 +233,16 @@ class Soak:
             gone = dict.fromkeys(self._files(name))
             del self.wanted[name]
             self.changed.add(name)
-            self._commit_files(gone)
+            self.commit_files(gone)
         elif kind == "break":
             self._broken = True
-            self._commit_files({"broken.service": BROKEN})
+            self.commit_files({"broken.service": BROKEN})
         elif self._broken:
             self.mend()
         else:
             name = self.dice.choice(names)
             files = self._files(name)
-            self._commit_files({x: f"# words {self._next}\n{files[x]}" for x in files})
+            self.commit_files({x: f"# words {self._next}\n{files[x]}" for x in files})
 
     def commit_limits(self, names: list[str]) -> None:
         """Others limits, other slices: live, so it brings no start."""
@@ -213,14 +254,14 @@ class Soak:
             self.moved.add(name)
             self.limits[name] = self.dice.choice(SLICES), self.dice.randrange(50, 90)
             files |= self._files(name)
-        self._commit_files(files)
+        self.commit_files(files)
         self.count("live changes", len(files))
 
     def mend(self) -> None:
         """The last commit must be one that can be applied."""
         if self._broken:
             self._broken = False
-            self._commit_files({"broken.service": None})
+            self.commit_files({"broken.service": None})
 
     def verb(self) -> None:
         """An operator asks for something; the answer is looked at in peace."""
@@ -279,6 +320,24 @@ class Soak:
             self.slain[name].append(signo)
             self.count("exits")
 
+    # -- guests ----------------------------------------------------------------------------------
+
+    def guest(self, kind: type[G]) -> G:
+        """The guest of this kind."""
+        return next(x for x in self.guests if isinstance(x, kind))
+
+    def guests_own(self, unit: str) -> bool:
+        """Whether a unit is no witness but a guest's."""
+        return any(guest.owns(unit) for guest in self.guests)
+
+    def news(self, reader: str = "") -> list[dict[str, Any]]:
+        """New entries of the event log, for each who reads it."""
+        new = self.books.events()
+        for unread in self._unread.values():
+            unread += new
+        found, self._unread[reader] = self._unread[reader], []
+        return found
+
     # -- rounds ----------------------------------------------------------------------------------
 
     def round(self, blow: Any = None) -> None:
@@ -286,7 +345,7 @@ class Soak:
         self._clear()
         before = oracle.remember(self)
         if blow is None:
-            blow = self.dice.choices([*BLOWS], [*BLOWS.values()])[0]
+            blow = self.dice.choices([*LONG], [*LONG.values()])[0]
         self.figures["rounds"] += 1
         try:
             self.meanwhile(self.dice.randrange(4))
@@ -321,9 +380,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--only", metavar="BLOW", help="this blow, every round")
     options = parser.parse_args()
-    only = next((x for x in BLOWS if x.__name__ == options.only), None)
+    only = next((x for x in LONG if x.__name__ == options.only), None)
     print(f"seed {options.seed}", flush=True)
-    soak = Soak(options.seed)
+    soak = Soak(options.seed, guests=GUESTS)
     try:
         soak.start()
         for number in range(options.rounds):

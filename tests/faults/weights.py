@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.faults import blows, branch_blows
+from tests.faults import blows, branch_blows, flood_blows, verb_blows
 
 if TYPE_CHECKING:
     from tests.faults.soak import Soak
@@ -32,5 +32,16 @@ BLOWS: dict[Callable[[Soak], None], int] = {
     branch_blows.rollback_cut_off: 1,
     branch_blows.push_cut_off: 1,
 }
+"""Of witnesses alone: each of them comes up in every run of the tests."""
 if os.environ.get("GITPROC_FAULTS_CLOCK"):
     BLOWS[blows.clock_moved] = 2
+LONG: dict[Callable[[Soak], None], int] = {
+    **BLOWS,
+    verb_blows.apply_cut_off: 1,
+    verb_blows.sync_cut_off: 1,
+    verb_blows.rollback_among_pushes: 2,
+    flood_blows.flood_and_kills: 2,
+    flood_blows.flood_within_limits: 1,
+    flood_blows.flood_on_full_disk: 1,
+}
+"""And of guests."""
