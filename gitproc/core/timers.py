@@ -100,7 +100,7 @@ def _begun(world: World, state: UnitState) -> TimerState:
         stamp = world.stamps.get(state.name)
         if stamp is None:
             _stamp(world, state.name, world.now + world.clock.wall)
-        elif stamp < world.now + world.clock.wall:
+        elif stamp < world.now + world.clock.wall + _WALL_JITTER:
             timer.last = stamp
     return timer
 
@@ -113,6 +113,9 @@ def _stamp(world: World, name: str, at: float) -> None:
 def _elapse(world: World, state: UnitState, timer: TimerState, name: str) -> None:
     timer.last_at = world.now
     timer.last = world.now + world.clock.wall
+    if timer.basis and timer.realtime is not None:
+        if timer.realtime - timer.basis[-1] <= world.now:  # or with the next manager it came twice
+            timer.last = max(timer.last, timer.realtime)
     outcome = triggers.trigger(
         world,
         state.name,

@@ -289,6 +289,29 @@ def test_a_crash_of_the_manager_changes_nothing():
     assert starts(machine)[3:] == pytest.approx([115.0], abs=0.1)
 
 
+@pytest.mark.parametrize("differs", [-0.1, -0.00001, 0.00001, 0.1])
+def test_a_manager_that_reads_the_clocks_otherwise_lets_no_elapse_come_twice(differs):
+    machine = machine_of("OnCalendar=*:*:0/5", "Persistent=yes")
+    machine.run(7)
+    machine.crash()
+    machine.clock.wall += differs
+    machine.restart()
+    machine.run(14)
+    assert starts(machine) == pytest.approx([5.0, 10.0, 15.0, 20.0], abs=0.11)
+
+
+def test_a_stamp_that_a_later_clock_has_not_reached_is_of_an_elapse_that_has_been():
+    machine = machine_of("OnCalendar=*:*:0/5", "Persistent=yes")
+    machine.run(7)
+    machine.crash()
+    machine.clock.wall -= 0.1
+    machine.restart()
+    machine.run(3.05)
+    machine.ask(Verb.RESTART, "a.timer")
+    machine.run(4)
+    assert starts(machine) == pytest.approx([5.0, 10.0], abs=0.01)
+
+
 def test_a_held_unit_is_not_started_and_that_is_said_once():
     machine = machine_of("OnCalendar=*:*:0/20")
     machine.ask(Verb.STOP, "a.service")
