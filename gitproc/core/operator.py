@@ -6,19 +6,16 @@ gates as a commit. The answer is sent when the unit has come to rest: `start` wa
 
 from __future__ import annotations
 
-from typing import Any
-
-from gitproc.core import choice, foreign, overlap, relations, schedule, standing
+from gitproc.core import choice, overlap, relations, schedule, standing
 from gitproc.core.actions import Reply, Signal, SignalTree
+from gitproc.core.answers import STARTS, STOPS, answer, outcome
 from gitproc.core.events import OperatorAsked, SyncAsked, Verb
-from gitproc.core.job import JobKind
 from gitproc.core.reload import can_reload
-from gitproc.core.states import FINE, RELOADING, Result, SubState
+from gitproc.core.states import FINE, Result, SubState
 from gitproc.core.unit_state import Hold, UnitState
 from gitproc.core.world import Request, World
 from gitproc.units import directives as d
 from gitproc.units.control import ROOT
-from gitproc.units.service_types import ServiceType
 
 
 def asked(world: World, event: OperatorAsked) -> None:
@@ -40,7 +37,7 @@ def asked(world: World, event: OperatorAsked) -> None:
         request.invocations[name] = "" if underway else state.invocation
         refusal = _refusal(world, verb, state)
         if refusal:
-            _answer(request, state, "failed", refusal)
+            answer(request, state, "failed", refusal)
             continue
         match verb:
             case Verb.START:
@@ -74,20 +71,16 @@ def _reloads(world: World, state: UnitState) -> bool:
     return own or any(world.graph.reloads.of(state.name))
 
 
-_STARTS = frozenset({Verb.START, Verb.RESTART, Verb.TRY_RESTART})
-_STOPS = frozenset({Verb.STOP, Verb.RESTART, Verb.TRY_RESTART})
-
-
 def _refusal(world: World, verb: Verb, state: UnitState) -> str:
     """Why an operator must not do that to the unit, by the unit's own word; empty if nothing forbids it."""
     unit = world.wanted_unit(state.name) or state.unit
-    if verb in _STOPS and state.name == ROOT:
+    if verb in STOPS and state.name == ROOT:
         return "it is always there: all units lie in it"
     if unit is None:
         return ""
-    if verb in _STARTS and unit[d.REFUSE_MANUAL_START]:
+    if verb in STARTS and unit[d.REFUSE_MANUAL_START]:
         return "it may only be started by what needs it (RefuseManualStart=yes)"
-    if verb in _STOPS and unit[d.REFUSE_MANUAL_STOP]:
+    if verb in STOPS and unit[d.REFUSE_MANUAL_STOP]:
         return "it may only be stopped by what it belongs to (RefuseManualStop=yes)"
     return ""
 
@@ -100,28 +93,12 @@ def take_postponed(world: World) -> None:
             asked(world, event)
 
 
-def _outcome(state: UnitState, result: str, message: str = "") -> dict[str, Any]:
-    return {
-        "result": result,
-        "pid": state.main.pid if state.main is not None else None,
-        "active_state": state.active.value,
-        "sub_state": state.sub.value,
-        "message": message,
-    }
-
-
-def _answer(request: Request, state: UnitState, result: str, message: str = "") -> None:
-    request.waiting.discard(state.name)
-    verb = request.verbs[state.name].value
-    request.outcomes[state.name] = {"verb": verb, **_outcome(state, result, message)}
-
-
 def _start(world: World, request: Request, state: UnitState) -> bool:
     """Let a unit run, with everything that it pulls in, in place of what conflicts with that."""
     name, who = state.name, request.who
     chosen = choice.chosen(world, name)
     if chosen.obstacle:
-        _answer(request, state, "failed", chosen.obstacle)
+        answer(request, state, "failed", chosen.obstacle)
         return False
     choice.tell(world, name, chosen)
     along = chosen.along
@@ -169,7 +146,7 @@ def _stop(world: World, name: str, who: str, realtime: float) -> None:
 
 def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bool) -> None:
     if only_if_up and (state.down or state.stopping):
-        _answer(request, state, "skipped", "not running")
+        answer(request, state, "skipped", "not running")
     elif not _start(world, request, state):
         return
     elif state.stopping:
@@ -181,9 +158,9 @@ def _restart(world: World, request: Request, state: UnitState, *, only_if_up: bo
 
 def _reload(world: World, request: Request, state: UnitState) -> None:
     if not state.up or state.unit is None:
-        _answer(request, state, "failed", "not running")
+        answer(request, state, "failed", "not running")
     elif not _reloads(world, state):
-        _answer(request, state, "failed", "it has no ExecReload= and no Type=notify-reload")
+        answer(request, state, "failed", "it has no ExecReload= and no Type=notify-reload")
     else:
         relations.want_reload(world, state, f"asked by {request.who}")
 
@@ -200,7 +177,7 @@ def _kill(world: World, request: Request, state: UnitState, event: OperatorAsked
         else:
             continue
         found = True
-    _answer(request, state, *(("done",) if found else ("failed", f"no {whom}process to kill")))
+    answer(request, state, *(("done",) if found else ("failed", f"no {whom}process to kill")))
 
 
 def _reset_failed(world: World, request: Request, state: UnitState) -> None:
@@ -211,7 +188,7 @@ def _reset_failed(world: World, request: Request, state: UnitState) -> None:
         state.result = Result.SUCCESS
         state.message = ""
         world.tell("unit.reset", state.name, f"failed state of {state.name} reset")
-    _answer(request, state, "done")
+    answer(request, state, "done")
 
 
 def sync_asked(world: World, event: SyncAsked) -> None:
@@ -224,104 +201,15 @@ def sync_asked(world: World, event: SyncAsked) -> None:
         state = world.units.get(name)
         if overlap.failure(world, name):
             overlap.try_again(world, name)
-            tried.append(
-                (name, _outcome(world.state(name), "started", "the update is tried again"))
-            )
+            tried.append((name, outcome(world.state(name), "started", "the update is tried again")))
             continue
         if state is not None and state.down and state.done and not state.finished:
             if state.result in FINE and not event.thorough:
                 continue
             state.done = ""
             world.touch(name)
-            tried.append((name, _outcome(state, "started", state.message)))
+            tried.append((name, outcome(state, "started", state.message)))
     if tried and not event.thorough:
         names = " ".join(name for name, _ in tried)
         world.tell("operator.asked", "", f"{event.who} tries again: {names}", who=event.who)
     world.do(Reply(event.request, tuple(tried)))
-
-
-def look(world: World, name: str) -> None:
-    """See whether requests that wait for `name` can be answered."""
-    for request in world.requests.values():
-        if name in request.waiting:
-            _look(world, request, name)
-
-
-def _look(world: World, request: Request, name: str) -> None:
-    state = world.units.get(name)
-    if state is None:
-        state = UnitState(name)
-    match request.verbs[name]:
-        case Verb.START | Verb.RESTART | Verb.TRY_RESTART:
-            _look_start(world, request, state)
-        case Verb.STOP:
-            if any(not it.down for it in [*overlap.instances(world, state)][1:]):
-                pass  # the one beside it has to stop, too
-            elif state.down or state.invocation != request.invocations.get(name, ""):
-                _answer(request, state, "done")
-            elif not standing.must_stop(world, state):
-                _answer(request, state, "canceled", "started again meanwhile")
-        case Verb.RELOAD:
-            if state.down or (state.sub not in RELOADING and not state.reload_wanted):
-                bad = "not running" if not state.up else state.reload_failed
-                _answer(request, state, "failed" if bad else "done", bad)
-        case _:
-            pass  # answered at once
-
-
-def _look_start(world: World, request: Request, state: UnitState) -> None:
-    unit = standing.wanted(world, state.name)
-    if unit is None and standing.idle(world, state.name):
-        if state.down:
-            text = "nothing that pulls it in is up (StopWhenUnneeded=yes)"
-            _answer(request, state, "canceled", text)
-        return
-    if unit is None:
-        held = f"held by {state.hold.who}" if state.hold is not None else "not to run"
-        if state.down:
-            _answer(request, state, "canceled", held)
-        return
-    former = request.invocations.get(state.name)
-    fresh = request.verbs[state.name] is Verb.START or state.invocation != former
-    if state.up and fresh and not state.restart_wanted:
-        # A simple service counts as up once forked; for people it is up once its program runs.
-        if state.main is None or state.main.executed or not _simple(state):
-            _answer(request, state, "done")
-    elif state.down:
-        tried = state.invocation != former
-        if state.done or (tried and state.sub is not SubState.DEAD):
-            good = state.result in FINE and state.sub is SubState.DEAD
-            bad = "dependency" if state.result is Result.DEPENDENCY else "failed"
-            result = "skipped" if state.skipped else "done" if good else bad
-            _answer(request, state, result, state.message)
-            return
-        obstacle = standing.dead_end(world, state.name)
-        if obstacle is not None:
-            _answer(request, state, "dependency", f"it needs {obstacle}, which is not up")
-        elif foreign.waits(world, state):
-            text = f"it waits for {state.waits_for}, which {state.waits_because}"
-            _answer(request, state, "dependency", text)
-        elif standing.tried_in_vain(world, state.waits_for):
-            text = f"it waits for {state.waits_for}, which has failed and is started again"
-            _answer(request, state, "dependency", text)
-
-
-_ORDERS = {JobKind.START: _STARTS, JobKind.STOP: _STOPS, JobKind.RELOAD: {Verb.RELOAD}}
-
-
-def tired_of(world: World, state: UnitState, kind: JobKind, message: str) -> None:
-    """Nobody waits for this start, stop or reload any longer."""
-    for request in world.requests.values():
-        if state.name in request.waiting and request.verbs[state.name] in _ORDERS[kind]:
-            _answer(request, state, "failed", message)
-
-
-def _simple(state: UnitState) -> bool:
-    return state.unit is not None and state.unit[d.TYPE] in (ServiceType.SIMPLE, ServiceType.IDLE)
-
-
-def reply(world: World) -> None:
-    """Send the answers that are complete."""
-    for number in [n for n, request in world.requests.items() if not request.waiting]:
-        request = world.requests.pop(number)
-        world.do(Reply(number, tuple(sorted(request.outcomes.items()))))

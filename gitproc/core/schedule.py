@@ -15,6 +15,7 @@ from __future__ import annotations
 from itertools import chain
 
 from gitproc.core import (
+    answers,
     beginning,
     choice,
     deadlines,
@@ -150,6 +151,8 @@ def _reconcile_down(world: World, state: UnitState, unit: Unit | None) -> None:
         elif state.hold is None and world.wanted_unit(state.name) is None:
             world.forget(state.name)
         return
+    if world.requests:
+        answers.ended(world, state)
     if state.sub is SubState.AUTO_RESTART:
         if not restart_is_due(world, state):
             return

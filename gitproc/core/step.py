@@ -15,6 +15,7 @@ from typing import assert_never
 from gitproc.core import (
     adoption,
     aftermath,
+    answers,
     conditions,
     deploy,
     exits,
@@ -108,10 +109,10 @@ def step(world: World, event: Event, now: float) -> list[Action]:
         if world.deploy is not None and judging:
             deploy.look(world, name)
         if world.requests:
-            operator.look(world, name)
+            answers.look(world, name)
     if judging:
         deploy.conclude(world)
-    operator.reply(world)
+    answers.reply(world)
     records.write(world)
     world.dirty = {}
     if world.stopping and not world.exited and all(s.down for s in world.units.values()):
@@ -311,7 +312,7 @@ def _times_out(world: World, state: UnitState) -> None:
         state.deadline = None
         failing.timed_out(world, state)
     if late := job_timeout.overdue(world, state):
-        operator.tired_of(world, state, *late)
+        answers.tired_of(world, state, *late)
     if watchdog.barked(world, state):
         failing.hung(world, state, "no sign of life for longer than WatchdogSec=")
 

@@ -12,6 +12,7 @@ from gitproc.core.timers import next_at
 from tests.core.fake_kernel import Machine, Program, service
 
 JOB = service("Type=oneshot", "ExecStart=/bin/true", install=False)
+UNLIMITED = "StartLimitIntervalSec=0"
 WALL = datetime(2026, 3, 2, 10, 0, 0, tzinfo=UTC).timestamp()  # a Monday
 
 
@@ -379,3 +380,27 @@ def test_wrong_timers_are_refused(body, problem):
     assert machine.world.refused is not None
     [one] = machine.world.refused.diagnostics
     assert problem in str(one)
+
+
+@pytest.mark.parametrize("verb", [Verb.START, Verb.RESTART, Verb.TRY_RESTART])
+@pytest.mark.parametrize("program", ["takes its time", "fails late"])
+def test_who_starts_a_job_hears_of_its_end_though_the_timer_starts_it_again_at_once(verb, program):
+    job = service("Type=oneshot", "ExecStart=/bin/long", unit=UNLIMITED, install=False)
+    machine = machine_of("OnCalendar=*:*:*", job=job)
+    machine.programs = {"long": Program(lasts=1.3, status=int(program == "fails late"))}
+    machine.run(1.5)
+    request = machine.ask(verb, "a.service")
+    machine.run(3)
+    result = "failed" if program == "fails late" else "done"
+    assert machine.answer(request, "a.service") == result
+    assert len(starts(machine)) >= 3
+
+
+@pytest.mark.parametrize("delay", ["0", "100ms"])
+def test_who_starts_a_job_that_is_restarted_hears_that_it_has_failed(delay):
+    settings = ("Type=oneshot", "ExecStart=/bin/false", "Restart=on-failure", f"RestartSec={delay}")
+    machine = Machine()
+    machine.commit({"a.service": service(*settings, unit=UNLIMITED, install=False)})
+    request = machine.ask(Verb.START, "a.service")
+    machine.run(2)
+    assert machine.answer(request, "a.service") == "failed"

@@ -64,7 +64,7 @@ class Timed(Guest):
         self.value = dict.fromkeys(JOBS, 0)
         self.runs: dict[str, list[Run]] = defaultdict(list)  # of this round, and what was left open
         self.told: dict[str, list[float]] = defaultdict(list)  # when it was said that it elapsed
-        self.told_until = 0.0
+        self.cut: dict[str, float] = {}  # seconds since 1970: what came before was asked about
         self._tails = {name: Tail(self.notes / f"{name}.runs") for name in JOBS}
 
     def owns(self, name: str) -> bool:
@@ -200,18 +200,23 @@ class Timed(Guest):
         lenient = soak.forgotten or soak.events_lost or soak.exits_unseen or soak.unreachable
         lenient = lenient or soak.state_full or name in self.withheld | self.changed | self.rearmed
 
+        since = self.cut.get(name, 0.0)
+
         def wrong() -> str:
             self._read()
             runs = [(run.realtime, 0) for run in self.runs[name] if run.realtime]
             turns = sorted([*runs, *((at, 1) for at in self.told[name])])
+            turns = [turn for turn in turns if turn[0] >= since]
+            if turns and turns[0][1]:
+                turns.pop(0)  # of a run that was asked about
             for (at, what), (then, next_) in pairwise(turns):
                 if what == next_ and at < now:
                     return f"{name}: {('elapsed', 'told')[what]} at {at} and {then}"
-            first = [at for at, what in turns[-1:] if at < now]
-            return f"{name}: the last of {turns[-3:]} is left over" if first and not runs else ""
+            untold = [at for at, what in turns[-1:] if at < now and not what]
+            return f"{name}: elapsed at {untold}, and that is not told" if untold else ""
 
         if not lenient:
             eventually(wrong)
-        cut = max((run.realtime for run in self.runs[name]), default=0.0)
-        self.runs[name] = [run for run in self.runs[name] if run.realtime >= cut and cut]
-        self.told[name] = [at for at in self.told[name] if at > cut]
+        self.cut[name] = now
+        self.runs[name] = [run for run in self.runs[name] if run.realtime >= now]
+        self.told[name] = [at for at in self.told[name] if at >= now]

@@ -36,7 +36,7 @@ def rollback_among_pushes(soak: Soak) -> None:
     """`gitproc rollback`, to one of the last commits."""
     machine = soak.machine
     old = machine.git("rev-list", "--first-parent", "-n", "6", "HEAD").split()
-    _cut_off(soak, "rollback", soak.dice.choice(old[1:]))
+    _cut_off(soak, "rollback", soak.dice.choice(old[1:] or old))
 
 
 def _cut_off(soak: Soak, verb: str, *args: str) -> None:
@@ -59,6 +59,7 @@ def _cut_off(soak: Soak, verb: str, *args: str) -> None:
             elif what == "manager":
                 manager_killed(soak)
             else:
+                soak.allow_all()  # who ends meanwhile ends for a commit
                 shim_killed(soak)
         answers = [(x.wait(60), *_said(x)) for x in asked]
         accepted = pushed.result()
