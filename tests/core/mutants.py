@@ -103,7 +103,7 @@ MUTANTS = (
     # Operators, commits, crashes.
     Mutant("choice", "        todo += ((other, True) for other in world.graph.requirements(current))\n", ""),
     Mutant("choice", "and state.hold is not None and not required and not held:", "and False:"),
-    Mutant("operator", "if state.down or state.invocation != request.invocations.get(name, \"\"):", "if state.down:"),
+    Mutant("answers", "if state.down or state.invocation != request.invocations.get(name, \"\"):", "if state.down:"),
     Mutant("operator", "underway = verb is Verb.START and state.starting", "underway = False"),
     Mutant("operator", "if not world.knowing:\n        world.postponed", "if False:\n        world.postponed"),
     Mutant("step", "judging = world.knowing and not world.stopping", "judging = True"),

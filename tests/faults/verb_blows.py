@@ -65,6 +65,8 @@ def _cut_off(soak: Soak, verb: str, *args: str) -> None:
         accepted = pushed.result()
         shutil.rmtree(clone)
     soak.count(f"{verb} cut off")
+    left = machine.git("status", "--porcelain")
+    assert not left, f"{verb} left {left!r}\n{answers}\n{accepted}\n{soak.refusals}"
     soak.believe_head(before)
     _true(soak, before, verb, args, answers, accepted)
 
@@ -125,8 +127,6 @@ def _true(
     commits = machine.git("rev-list", "--first-parent", f"{before}..HEAD").split()
     missing = [x for x in accepted if x not in commits]
     assert not missing, f"{missing} were accepted and are not on the branch: {commits}"
-    left = machine.git("status", "--porcelain")
-    assert not left, f"{verb} left {left!r}\n{answers}\n{soak.refusals}"
     assert not (locks := [*machine.repository.path.glob(".git/*.lock")]), locks
     messages = machine.git("log", "--first-parent", "--format=%B", f"{before}..HEAD")
     for status, out, err in answers:
