@@ -246,7 +246,7 @@ def main_found(world: World, state: UnitState, pid: int | None, start_time: int,
         return False
     unit = state.definition
     if pid is None and state.tree_empty:
-        _left_nothing(world, state, "no process was left running")
+        _left_nothing(world, state, note or "no process was left running")
         return False
     late = unit[d.EXEC_START_POST] and state.sub is SubState.START  # which may well write it
     if pid is None and unit[d.PID_FILE] and not late:
@@ -258,7 +258,7 @@ def main_found(world: World, state: UnitState, pid: int | None, start_time: int,
     if pid is not None:
         state.main = Running(world.new_process(state, Slot.MAIN), pid, start_time, executed=True)
     state.message = ""
-    move(world, state, Cause.READY if state.sub is SubState.START else Cause.DONE)
+    move(world, state, Cause.DONE)
     return pid is not None
 
 
@@ -304,8 +304,6 @@ def tree_emptied(world: World, state: UnitState) -> None:
         _rest(world, state)
     elif state.sub in RELOADING:
         move(world, state, Cause.COMPLETED)
-    elif state.sub is SubState.START:  # of a forking service whose parent has ended
-        _left_nothing(world, state, state.message or "no process was left running")
     else:
         settle_signal(world, state)
 

@@ -92,5 +92,6 @@ def looks_for_main(state: UnitState) -> bool:
         return False
     if state.main is not None or state.control is not None:
         return False
-    done = state.sub is SubState.START_POST and state.command >= len(unit[d.EXEC_START_POST])
-    return state.sub is SubState.START or (done and bool(unit[d.PID_FILE]))
+    return state.sub is SubState.START or (
+        state.sub is SubState.START_POST and bool(unit[d.PID_FILE])
+    )

@@ -54,8 +54,7 @@ def trigger(world: World, by: str, name: str, *variables: str) -> Outcome:
     if state.up or state.starting or state.sub is SubState.AUTO_RESTART or is_due(world, state):
         return Outcome.RUNNING
     unit = world.wanted_unit(name)
-    spent = unit is not None and start_limit_hit(state, unit, world.settings, world.now)
-    if unit is not None and spent and state.down:
+    if unit is not None and state.down and start_limit_hit(state, unit, world.settings, world.now):
         failing.give_up(
             world, state, unit, Result.START_LIMIT_HIT, f"{by} has started it too often"
         )

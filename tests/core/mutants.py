@@ -243,7 +243,7 @@ MUTANTS = (
     Mutant("lifecycle", "        state.demanded = False  # whoever", "        pass  # whoever"),
     Mutant("lifecycle", "            state.demanded, state.activation = False, None", "            pass"),
     Mutant("beginning", "            if not state.demanded:", "            if True:"),
-    Mutant("triggers", "and spent and state.down:", "and spent:"),
+    Mutant("triggers", "and state.down and start", "and start"),
     Mutant("relations", "if state.sub in (SubState.START, SubState.START_POST):", "if False:"),
     Mutant("deploy", "    if reload.refused(state):\n", "    if False:\n"),
     Mutant("deploy", ", *before.templates}", "}"),

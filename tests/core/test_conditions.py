@@ -144,6 +144,13 @@ def test_a_mount_that_is_missing_fails_the_start():
     assert set(machine.subs().values()) == {"running"}
 
 
+@pytest.mark.parametrize("needs", [ONLY_IF, "AssertPathExists=/x", "RequiresMountsFor=/x"])
+def test_what_may_not_start_is_not_tried_over_and_over_though_it_is_upheld(needs):
+    upheld = service(unit=needs, install=False)
+    machine = machine_of("/x", a=upheld, b=service(unit="Upholds=a.service"))
+    assert len(machine.orders(CheckConditions, "a.service")) == 1
+
+
 def test_a_commit_that_asks_for_another_mount_tries_again():
     machine = machine_of("/srv", a=service(unit="RequiresMountsFor=/srv"))
     machine.commit({"a.service": service(unit="RequiresMountsFor=/var")})

@@ -225,6 +225,13 @@ def test_forking_whose_daemon_dies_before_its_pid_file_is_there_does_not_wait_fo
     assert end_of(machine) == ("failed", "protocol")
 
 
+def test_forking_whose_daemon_dies_while_commands_after_the_start_run_is_not_waited_for():
+    lines = ("Type=forking", "ExecStart=/bin/p", "PIDFile=/run/a.pid", "ExecStartPost=/bin/post")
+    parent = Program(lasts=0.01, daemon=Program(lasts=0.5, status=1), pid_file=0.0)
+    machine = started(*lines, seconds=2, p=parent, post=Program(lasts=1.0))
+    assert end_of(machine) == ("failed", "exit-code")
+
+
 def test_forking_whose_parent_fails():
     machine = started("Type=forking", "ExecStart=/bin/false")
     assert end_of(machine) == ("failed", "exit-code")

@@ -72,6 +72,10 @@ def test_a_unit_about_to_start_or_to_be_restarted_is_left_alone():
     trigger(machine)
     assert machine.sub("a.service") == "auto-restart"
     assert trigger(machine) is Outcome.RUNNING
+    machine = machine_of(service("Type=notify", "ExecStart=/bin/mute", install=False))
+    assert trigger(machine) is Outcome.STARTED
+    assert machine.sub("a.service") == "start"
+    assert trigger(machine) is Outcome.RUNNING
     waits = "After=slow.service"
     slow = service("Type=notify", "ExecStart=/bin/mute", "TimeoutStartSec=infinity")
     machine = machine_of(service(unit=waits, install=False), slow=slow)
@@ -140,6 +144,9 @@ def test_what_the_commit_wants_is_not_stopped_for_it_and_what_was_demanded_is():
     machine = machine_of(rival=rival)
     assert trigger(machine) is Outcome.KEPT_DOWN
     assert machine.sub("rival.service") == "running"
+    machine.ask(Verb.STOP, "rival.service")
+    machine.run(1)
+    assert trigger(machine) is Outcome.STARTED, "an operator has stopped what is in its way"
     machine = machine_of(rival=service(unit="Conflicts=a.service", install=False))
     machine.ask(Verb.START, "rival.service")
     machine.run(1)
