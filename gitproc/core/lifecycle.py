@@ -44,7 +44,7 @@ from gitproc.core.world import World
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.seats import home, is_second
-from gitproc.units.service_types import ExitType, ServiceType
+from gitproc.units.service_types import ServiceType
 from gitproc.units.unit import Unit
 
 COMMANDS = {
@@ -184,9 +184,7 @@ def next_command(world: World, state: UnitState) -> None:
         if looks_for_main(state):
             world.do(FindMain(unit, state.invocation))
             return
-        lost = state.sub is SubState.START_POST and state.result is not Result.SUCCESS
-        crashed = lost and unit[d.EXIT_TYPE] is ExitType.MAIN
-        move(world, state, Cause.CRASHED if crashed else Cause.DONE)
+        move(world, state, Cause.DONE)  # if it has ended badly meanwhile, that counts now
         return
     starting = state.starting or state.sub is SubState.RELOAD
     limit = deadlines.start_timeout if starting else deadlines.stop_timeout

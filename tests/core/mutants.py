@@ -266,6 +266,16 @@ MUTANTS = (
     Mutant("deploy", "if len(errors) > len(shown):", "if True:"),
     Mutant("step", "world.now > world.grace + _SPELL", "world.grace < 0"),
     Mutant("step", "        if world.now < world.grace:", "        if False:"),
+    Mutant("relations", "if other is None or (other.down and other.sub is not SubState.AUTO_RESTART):",
+           "if other is None:"),
+    Mutant("relations", "and not other.stopping and", "and"),
+    Mutant("schedule", "Result.START_LIMIT_HIT, *UNBEGUN", "Result.START_LIMIT_HIT,"),
+    Mutant("triggers", "if state.up or state.starting or", "if state.up or"),
+    Mutant("triggers", "world.pulled and standing.wanted(world, other):", "world.pulled:"),
+    Mutant("conditions", "        state.demanded, state.activation = False, None", "        pass"),
+    Mutant("killing", " or state.last_exit.code:\n        return", ":\n        return"),
+    Mutant("lifecycle", "    else:\n        watch_rest(world, state)", "    else:\n        pass"),
+    Mutant("verdicts", ", *world.goods) if x", ") if x"),
 )  # fmt: skip
 
 

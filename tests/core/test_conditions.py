@@ -158,6 +158,21 @@ def test_a_commit_that_asks_for_another_mount_tries_again():
     assert machine.sub("a.service") == "running"
 
 
+def test_what_was_triggered_and_skipped_rests_until_it_is_triggered_again():
+    text = service(unit=ONLY_IF, install=False)
+    timer = "[Timer]\nOnActiveSec=1\n[Install]\nWantedBy=timers.target\n"
+    files = {"a.service": text, "a.timer": timer}
+    machine = Machine()
+    machine.unmet = {"/x"}
+    machine.commit(files)
+    machine.run(100)
+    assert machine.told("unit.skipped", "a.service")
+    machine.unmet.clear()
+    machine.commit({**files, "a.service": text.replace("[Service]", "[Service]\nNice=1")})
+    machine.run(5)
+    assert machine.spawns("a.service") == []
+
+
 def test_skips_do_not_count_for_the_start_limit():
     machine = machine_of("/x", a=NEEDED)
     for _ in range(8):

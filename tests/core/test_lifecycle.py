@@ -232,6 +232,17 @@ def test_forking_whose_daemon_dies_while_commands_after_the_start_run_is_not_wai
     assert end_of(machine) == ("failed", "exit-code")
 
 
+def test_what_a_stop_command_leaves_is_waited_for_when_that_is_gone():
+    post = Program(children=(Program(takes=2.0, on_signal=0),))
+    machine = started("ExecStopPost=/bin/post", "TimeoutStopSec=5", post=post)
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(6)
+    assert machine.sub("a.service") == "final-sigterm"
+    machine.run(2)
+    assert machine.sub("a.service") == "failed"
+    assert not machine.alive("a.service")
+
+
 def test_forking_whose_parent_fails():
     machine = started("Type=forking", "ExecStart=/bin/false")
     assert end_of(machine) == ("failed", "exit-code")

@@ -287,3 +287,36 @@ def test_who_is_back_is_waited_for_no_longer_whatever_it_loses_then():
         "b.service": "running",
         "d.service": "running",
     }
+
+
+def test_who_has_ended_is_left_alone_until_a_commit_changes_it():
+    machine = family()
+    lose(machine, "d.service")
+    lose(machine)
+    assert machine.subs("b.service", "d.service") == {"b.service": "dead", "d.service": "failed"}
+    changed = service("Nice=1", unit=relations_table.FAMILY["d.service"])
+    machine.commit({**FAMILY, "d.service": changed, "y.service": service()})
+    machine.run(5)
+    assert machine.sub("d.service") == "running"
+
+
+def test_who_was_never_started_is_not_taken_along():
+    files = {**FAMILY, "n.service": service(unit="PartOf=b.service", install=False)}
+    machine = Machine(files)
+    machine.run(5)
+    lose(machine)
+    assert subs(machine, *ALONG) == {"dead"}
+
+
+def test_who_ends_by_itself_meanwhile_has_ended():
+    part = service("ExecStopPost=/bin/post", unit=relations_table.FAMILY["d.service"])
+    machine = Machine({**FAMILY, "d.service": part}, {"post": Program(lasts=2.0)})
+    machine.run(5)
+    machine.exit(machine.main("d.service"), 0)
+    machine.run(0.5)
+    assert machine.sub("d.service") == "stop-post"
+    lose(machine)
+    machine.ask(Verb.START, "a.service")
+    machine.run(5)
+    assert subs(machine, "b.service") == {"running"}
+    assert machine.sub("d.service") == "dead"

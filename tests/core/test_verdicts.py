@@ -423,18 +423,21 @@ def test_verdicts_of_commits_that_are_long_past_are_forgotten():
     """Their number is bounded, on disk as well; those of commits that may come back stay."""
     it = machine()
     it.run(6)
+    first = it.in_force
+    it.commit({**GOOD, "y.service": service()})
+    it.run(6)
     good = it.in_force
     wrong = {**GOOD, "a.service": service("Wrong=1")}
     for number in range(VERDICTS_KEPT + 5):
         it.commit({**wrong, "x.service": f"# {number}"}, f"{number:039x}c")
     kept = it.world.verdicts
     assert len(kept) == VERDICTS_KEPT
-    assert kept[good] == "good"
-    assert f"{5:039x}c" not in kept
-    assert kept[f"{6:039x}c"] == kept[it.head] == "refused"
+    assert kept[first] == kept[good] == "good"
+    assert f"{6:039x}c" not in kept
+    assert kept[f"{7:039x}c"] == kept[it.head] == "refused"
     it.restart()
     assert it.world.verdicts == kept
-    again = it.commit({**wrong, "x.service": "# again"}, f"{6:039x}c")  # it is the newest now
+    again = it.commit({**wrong, "x.service": "# again"}, f"{7:039x}c")  # it is the newest now
     it.commit({**wrong, "x.service": "# another"}, "a" * 40)
     assert again in it.world.verdicts
     assert len(it.world.verdicts) == VERDICTS_KEPT
