@@ -82,7 +82,7 @@ class Desired:
         self._looked = asyncio.Event()
         self.polled: Callable[[], None] = lambda: None
         """Called at each slow poll."""
-        self.chores: list[Callable[[], None]] = []
+        self.chores: list[Callable[[], None]] = [self._clear_away]
         """Called at each slow poll, in the thread that then looks: two would wake each other in turns."""
         self.laid_out = LaidOut(self.git, config, world)
         """The files of commits, of which units may read those that are no unit files."""
@@ -140,9 +140,19 @@ class Desired:
 
     async def watch(self) -> None:
         """Look for the first time, then watch. Returns after the first look."""
-        await self.look()
+        await self.look(chores=[self._clear_away])
         self._looked.set()
         self._poll_again()
+
+    def _clear_away(self) -> None:
+        """What a manager has left that was killed amid a rollback would keep everybody from pushing."""
+        try:
+            sha = self.git().undo_rollback()
+        except GitProcError as error:
+            log.debug("a rollback that may have been cut off is looked at later: %s", error.message)
+            return
+        if sha:
+            log.warning("rollback %s was cut off before the branch moved: taken back", sha[:12])
 
     async def looked(self, patience: float) -> None:
         """Returns when the first look is over, or after `patience` seconds."""

@@ -26,7 +26,7 @@ from gitproc.source.objects import Batch, Objects
 from gitproc.source.place import Place, locate
 from gitproc.source.pushed import Overlay, Pushed
 from gitproc.source.reading import Reader, TreeChange, read_commit
-from gitproc.source.rollback import Rollback
+from gitproc.source.rollback import UNDER_WAY, Rollback
 
 __all__ = ["BranchState", "GitIntegration", "TreeChange"]
 
@@ -63,6 +63,7 @@ class GitIntegration:
         self._commits: dict[str, tuple[CommitMeta, str]] = {}
         self._identity: tuple[int, int] | None = None
         self._was_there = False
+        self._rolling = threading.Lock()
 
     @property
     def owner(self) -> trust.Owner:
@@ -211,7 +212,27 @@ class GitIntegration:
             raise SourceError(f"the branch has moved to {head[:12]}")
         subject = self.commit_info(sha).subject
         rollback = Rollback(self._command, self.branch)
-        return rollback.write(head, sha, subject, who, trailers or {}, tree)
+        with self._rolling:
+            self._undo(rollback)
+            return rollback.write(head, sha, subject, who, trailers or {}, tree)
+
+    def undo_rollback(self) -> str:
+        """Take back what a rollback has left in the work tree that was cut off, if one was: its commit; else "".
+
+        SourceError while another git process works there. One round trip to the running process.
+        """
+        if not self._rolling.acquire(blocking=False):
+            return ""  # it is being made
+        try:
+            return self._undo(Rollback(self._command, self.branch))
+        finally:
+            self._rolling.release()
+
+    def _undo(self, rollback: Rollback) -> str:
+        with self._lock:
+            self._trust.check()
+            found = self._objects.get(UNDER_WAY)
+        return found.oid if found is not None and rollback.undo(found.oid) else ""
 
     def tree(self, commit: str) -> str:
         """The id of a commit's tree."""

@@ -1,7 +1,8 @@
 """Rollback: a new commit on the branch whose tree is an earlier commit's, so that history only grows.
 
 Work tree first, reference second, as git itself does for a push that updates both: should the branch have
-moved meanwhile, the files go back. What somebody has not committed is never overwritten.
+moved meanwhile, the files go back. What somebody has not committed is never overwritten. Until the branch has moved
+a reference names the new commit: where a rollback is cut off in between, its files are taken back (`undo`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from collections.abc import Mapping, Sequence
 from gitproc.errors import RefusedError, SourceError
 from gitproc.source.command import Command
 from gitproc.units.diagnostics import Diagnostic, Location
+
+UNDER_WAY = "refs/gitproc/rollback"
+"""Names the commit of a rollback whose files may lie in the work tree, and that the branch has not reached."""
 
 
 class Rollback:
@@ -48,18 +52,51 @@ class Rollback:
         if work_tree:
             self._refuse_dirty(work_tree, head, tree)
         new = self._commit(tree, head, target, subject, who, trailers)
+        orders = f"update {self._ref} {new} {head}\n"
         if work_tree:
-            self._switch(work_tree, head, new)
+            self._command.run("update-ref", UNDER_WAY, new)
+            orders += f"delete {UNDER_WAY} {new}\n"
+            try:
+                self._switch(work_tree, head, new)
+            except SourceError:
+                self._forget(new)
+                raise
         moved = self._command.run(
-            "update-ref", "-m", f"gitproc rollback to {target[:12]}", self._ref, new, head,
-            accept=(0, 1, 128),
+            "update-ref", "--stdin", "-m", f"gitproc rollback to {target[:12]}",
+            stdin=orders.encode(), accept=(0, 1, 128),
         )  # fmt: skip
         if moved.status != 0:
             if work_tree:
                 with contextlib.suppress(SourceError):
                     self._switch(work_tree, new, head)
+                self._forget(new)
             raise SourceError(f"the branch moved during the rollback, try again: {moved.err}")
         return new
+
+    def undo(self, new: str) -> bool:
+        """Take the files of `new` back, the commit of a rollback that was cut off; False if none lie there.
+
+        What somebody has changed in them since, or committed, is his. SourceError while another git process
+        works on the files.
+        """
+        work_tree = self._work_tree()
+        head, parent = self._command.text("rev-parse", self._ref, f"{new}^").split()
+        taken = False
+        if work_tree and head == parent:
+            lock = self._command.trust.place.git_dir / "index.lock"
+            if os.path.lexists(lock):
+                raise SourceError(f"{lock} is there: another git process works on the files")
+            staged = self._command.run(
+                "diff-index", "--cached", "--quiet", new, environment=work_tree, accept=(0, 1)
+            )
+            with contextlib.suppress(SourceError):
+                self._switch(work_tree, new, head)
+                taken = staged.status == 0
+        self._forget(new)
+        return taken
+
+    def _forget(self, new: str) -> None:
+        self._command.run("update-ref", "-d", UNDER_WAY, new)
 
     def compose(self, head: str, source: str, paths: Sequence[str]) -> str:
         """Write the tree of `head` with the files at `paths` as in `source` (or gone); its id."""

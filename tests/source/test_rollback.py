@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitproc.errors import RefusedError, SourceError
+from gitproc.source.rollback import UNDER_WAY
 from tests.source.conftest import Repo
 
 
@@ -56,11 +57,45 @@ class TestWithWorkTree:
         new = git.rollback(first, "root")
         assert git.head() == new
         assert repo.git("status", "--porcelain") == ""
+        assert repo.git("for-each-ref", UNDER_WAY) == ""
         assert sorted(x.name for x in repo.path.iterdir() if x.name != ".git") == [
             "a.service",
             "gone.service",
             "untouched.conf",
         ]
+
+    @pytest.mark.parametrize("files", ["written", "not written"])
+    def test_what_one_has_left_that_was_cut_off_is_taken_back(self, repo, source, history, files):
+        first, second = history
+        new = repo.git("commit-tree", f"{first}^{{tree}}", "-p", second, "-m", "Roll back")
+        repo.git("update-ref", UNDER_WAY, new)
+        if files == "written":
+            repo.git("read-tree", "-m", "-u", second, new)
+        git = source(repo)
+        lock = repo.write(".git/index.lock", "")
+        with pytest.raises(SourceError, match="another git process"):
+            git.undo_rollback()
+        lock.unlink()
+        assert git.undo_rollback() == (new if files == "written" else "")
+        assert repo.git("status", "--porcelain") == ""
+        assert (git.head(), repo.git("for-each-ref", UNDER_WAY)) == (second, "")
+        assert (repo.path / "a.service").read_text() == "two\n"
+        assert git.undo_rollback() == ""
+
+    def test_what_was_changed_or_committed_since_one_was_cut_off_stays(self, repo, source, history):
+        first, second = history
+        new = repo.git("commit-tree", f"{first}^{{tree}}", "-p", second, "-m", "Roll back")
+        repo.git("update-ref", UNDER_WAY, new)
+        repo.git("read-tree", "-m", "-u", second, new)
+        repo.write("a.service", "being edited\n")
+        git = source(repo)
+        assert git.undo_rollback() == ""
+        assert (repo.path / "a.service").read_text() == "being edited\n"
+        repo.git("update-ref", UNDER_WAY, new)
+        ours = repo.commit("all of that")
+        assert git.undo_rollback() == ""
+        assert (git.head(), repo.git("status", "--porcelain")) == (ours, "")
+        assert repo.git("for-each-ref", UNDER_WAY) == ""
 
     def test_uncommitted_work_refuses(self, repo, source, history):
         first, second = history
