@@ -189,6 +189,19 @@ def test_rollback_leaves_edits_alone_and_lists_them(machine):
     assert machine.gitproc("rollback", "no-such-rev").status != 0
 
 
+def test_a_rollback_that_is_cut_off_leaves_nothing_behind(machine):
+    first = machine.deploy({"a.service": service()})
+    second = machine.deploy({"a.service": OTHER})
+    new = machine.git("commit-tree", f"{first}^{{tree}}", "-p", second, "-m", "Roll back")
+    machine.git("update-ref", "refs/gitproc/rollback", new)
+    machine.git("read-tree", "-m", "-u", second, new)
+    pids = machine.pids()
+    machine.kill_manager()
+    until(lambda: not machine.git("for-each-ref", "refs/gitproc/rollback"), "it is taken back")
+    assert machine.git("status", "--porcelain") == ""
+    assert (head(machine), machine.pids()) == (second, pids)
+
+
 def test_rollback_needs_a_commit_that_was_good(machine):
     machine.deploy({"a.service": service()})
     status, _, err = machine.gitproc("rollback")
