@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.e2e.harness import until
-from tests.faults.blows import full, manager_killed, shim_replaced
+from tests.faults.blows import full, manager_killed, shim_killed, shim_replaced
 from tests.faults.floods import LINE, LINES, Floods
 from tests.faults.oracle import eventually
 
@@ -29,7 +29,7 @@ def _strike(soak: Soak, name: str) -> int:
         time.sleep(soak.dice.random() * 0.2)
         if soak.guest(Floods).progress(name)[2]:
             break
-        what = soak.dice.choice(["logger", "logger", "logger", "manager", "shim replaced"])
+        what = soak.dice.choice(["logger", "logger", "logger", "manager", "shim replaced", "shim"])
         if what == "logger":
             logger = soak.machine.logger
             os.kill(logger, signal.SIGKILL)
@@ -38,6 +38,9 @@ def _strike(soak: Soak, name: str) -> int:
             killed += 1
         elif what == "manager":
             manager_killed(soak)
+        elif what == "shim":
+            soak.allow_all()
+            shim_killed(soak)
         else:
             shim_replaced(soak)
     return killed

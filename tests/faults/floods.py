@@ -74,7 +74,7 @@ class Floods(Guest):
         """Wait until it has come to its end by itself."""
         until(lambda: self.progress(name)[2], f"{name} comes to its end", PATIENCE)
         self.machine.ready()
-        self.machine.wait(name, "inactive")
+        until(lambda: not self.machine.unit(name).get("main_pid"), f"{name} is seen to have ended")
 
     def written(self, name: str) -> tuple[list[int], list[bytes]]:
         """The numbers of the present instance's lines in its log, and all that is no such line."""
