@@ -204,15 +204,17 @@ class GitIntegration:
         work tree with the branch checked out follows. RefusedError when uncommitted work is in the way
         (`data["diagnostics"]` lists it); SourceError when the branch moved or nothing would change.
         """
-        sha = self.resolve(target)
-        head = self.head()
-        if head is None:
-            raise SourceError(f"there is no branch {self.branch} to roll back")
-        if expected not in (None, head):
-            raise SourceError(f"the branch has moved to {head[:12]}")
-        subject = self.commit_info(sha).subject
-        rollback = Rollback(self._command, self.branch)
-        with self._rolling:
+        with (
+            self._rolling
+        ):  # two at once would each take the other's files for what it has to take back
+            sha = self.resolve(target)
+            head = self.head()
+            if head is None:
+                raise SourceError(f"there is no branch {self.branch} to roll back")
+            if expected not in (None, head):
+                raise SourceError(f"the branch has moved to {head[:12]}")
+            subject = self.commit_info(sha).subject
+            rollback = Rollback(self._command, self.branch)
             self._undo(rollback)
             return rollback.write(head, sha, subject, who, trailers or {}, tree)
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from gitproc.errors import RefusedError, SourceError
-from gitproc.source.rollback import UNDER_WAY
+from gitproc.source.rollback import UNDER_WAY, Rollback
 from tests.source.conftest import Repo
 
 
@@ -96,6 +97,19 @@ class TestWithWorkTree:
         assert git.undo_rollback() == ""
         assert (git.head(), repo.git("status", "--porcelain")) == (ours, "")
         assert repo.git("for-each-ref", UNDER_WAY) == ""
+
+    def test_of_two_at_once_the_second_touches_nothing(self, repo, source, history):
+        first, second = history
+        git = source(repo)
+        with ThreadPoolExecutor(1) as pool:
+            with git._rolling:  # the first is being made
+                other = pool.submit(git.rollback, first, "root", expected=second)
+                wait([other], timeout=0.5)  # if it did more by now than wait, that shows below
+                Rollback(git._command, "main").write(second, first, "good", "root", {})
+            with pytest.raises(SourceError, match="moved"):
+                other.result(30)
+        assert repo.git("status", "--porcelain") == ""
+        assert (repo.path / "a.service").read_text() == "one\n"
 
     def test_uncommitted_work_refuses(self, repo, source, history):
         first, second = history
