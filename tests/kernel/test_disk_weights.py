@@ -119,6 +119,7 @@ def disk(tmp_path, request):
 
 
 @pytest.mark.root
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize(
     ("directive", "light", "heavy"),
     [
@@ -157,7 +158,7 @@ def test_disks_are_shared_as_weighted(made, disk, directive, light, heavy):
             print(f"{directive}, {what}: {few / 1e6:.0f} and {many / 1e6:.0f} MB")
             return many / max(few, 1)
 
-        until(lambda: fits(times()), what, 25)
+        until(lambda: fits(times()), what, 80)
         for child in children:
             child.kill()
             child.wait()

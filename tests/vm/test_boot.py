@@ -10,7 +10,7 @@ from tests.vm import vm
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.slow,
-    pytest.mark.timeout(1300),
+    pytest.mark.timeout(1900),
     pytest.mark.skipif(bool(vm.unavailable()), reason=vm.unavailable()),
 ]
 
@@ -31,14 +31,14 @@ INSIDE = """\
 cd /src
 inside() {
     for f; do set -- "$@" tests/vm/inside/$f.py; shift; done
-    python3 -m pytest --noconftest -p no:cacheprovider --timeout 150 -v -s --tb=short "$@"
+    python3 -m pytest --noconftest -p no:cacheprovider --timeout 300 -v -s --tb=short "$@"
 }
 """
 
 
 def test_systemd_keeps_to_what_the_unit_file_counts_on():
     script = f"{INSIDE}inside systemd_mechanics exec_directives life relations sandbox privileges exposure"
-    assert shown(vm.run(script, timeout=700))
+    assert shown(vm.run(script, timeout=1100))
 
 
 #: Before the reboot, and after it.
@@ -62,7 +62,7 @@ ln -s /usr/lib/gitproc/gitproc gitproc
 export PYTHONPATH=/usr/lib/gitproc
 inside debian_packages
 systemctl stop gitproc
-python3 -m pytest -p no:cacheprovider -q --tb=short tests/kernel/test_resource_controller.py \
+python3 -m pytest -p no:cacheprovider -q --tb=short --timeout 200 tests/kernel/test_resource_controller.py \
     tests/kernel/test_slices.py tests/kernel/test_guards.py tests/kernel/test_disk_limits.py \
     tests/kernel/test_processor_shares.py \
     tests/kernel/test_cgroup_layout.py tests/kernel/test_processes.py tests/kernel/test_host.py \
@@ -78,7 +78,7 @@ def debs():
 
 
 def test_the_package_from_its_installation_to_its_purge(debs):
-    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=900)
+    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=1300)
     assert shown(outcome)
 
 
@@ -86,17 +86,17 @@ def test_the_package_from_its_installation_to_its_purge(debs):
 def test_the_oldest_packages_are_debians_own(debs):
     for newer in sorted(debs.iterdir())[1:]:
         newer.unlink()
-    assert shown(vm.run(INSIDE + SUBSET, "--mount", f"{debs}:/debs", timeout=600))
+    assert shown(vm.run(INSIDE + SUBSET, "--mount", f"{debs}:/debs", timeout=1000))
 
 
 #: With a kernel that shares disks out, and two nodes of memory.
 SHARED = """\
-python3 -m pytest --noconftest -p no:cacheprovider -v -s -rs --tb=short tests/kernel/test_memory_nodes.py \
-    tests/kernel/test_disk_weights.py -k "node or by_cost or (by_bfq and BlockIODeviceWeight)"
+python3 -m pytest --noconftest -p no:cacheprovider -v -s -rs --tb=short --timeout 200 \
+    tests/kernel/test_memory_nodes.py tests/kernel/test_disk_weights.py -k "node or by_cost or (by_bfq and BlockIODeviceWeight)"
 """
 
 
 def test_memory_nodes_and_shares_of_disks():
-    outcome = vm.run(SHARED, "--engine", "tcg", "--nodes", "2", timeout=500)
+    outcome = vm.run(SHARED, "--engine", "tcg", "--nodes", "2", timeout=900)
     assert shown(outcome)
     assert "SKIPPED" not in outcome.output

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from tests.e2e.exec_table import FAILURES, PROBE, WISHES, Place
+from tests.vm.inside.machine import wait_for
 
 UNITS = Path("/run/systemd/system")
 ROOT = Path("/var/tmp/exec")
@@ -17,6 +18,13 @@ OURS_ALONE = "env.JOURNAL_STREAM"  # there is no journal
 def systemctl(*words):
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     return done.stdout
+
+
+def said_by(name):
+    """What the probe has said as this unit."""
+    journal = ["journalctl", "-q", "-u", name, "-o", "cat", "--no-pager"]
+    said = subprocess.run(journal, capture_output=True, text=True, check=True).stdout
+    return next((x for x in said.splitlines() if x.startswith("{") and x.endswith("}")), "")
 
 
 def test_each_process_finds_what_its_unit_says():
@@ -34,10 +42,7 @@ def test_each_process_finds_what_its_unit_says():
         if settings.startswith(LEFT_OUT):
             continue
         systemctl("start", name)
-        journal = ["journalctl", "-q", "-u", name, "-o", "cat", "--no-pager"]
-        said = subprocess.run(journal, capture_output=True, text=True, check=True).stdout
-        answer = next((x for x in said.splitlines() if x.startswith("{")), "")
-        assert answer, (settings, said)
+        answer = wait_for(lambda name=name: said_by(name))  # the journal may lag behind
         wishes = {path: value for path, value in wanted.items() if path != OURS_ALONE}
         found = HERE.differences(json.loads(answer), wishes, name)
         problems += [(settings, difference) for difference in found]

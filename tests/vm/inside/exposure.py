@@ -51,7 +51,7 @@ def corpus():
     return files
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_two_hundred_units_of_debian_score_the_same(tmp_path):
     files = corpus()
     assert len(files) >= LEAST

@@ -84,7 +84,7 @@ PASSES_ON = (
 )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_controller_that_a_slice_keeps_back_is_nobodys_below():
     """A unit that its group is handed over to tries to have it, in vain; beside the slice it has."""
     up()
@@ -122,7 +122,7 @@ HOG = (
 )
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_who_is_above_memory_high_is_slowed_down():
     up()
     commit({"hungry.service": HOG})

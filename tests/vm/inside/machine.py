@@ -24,7 +24,7 @@ UNITS = {
 def run(*command, check=True):
     """A command's output, without the newline."""
     done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", check=False, timeout=100
+        command, capture_output=True, text=True, errors="replace", check=False, timeout=200
     )
     assert not check or done.returncode == 0, (command, done.stdout, done.stderr, journal())
     return done.stdout.strip()
@@ -37,7 +37,7 @@ def journal():
     ).stdout
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, journal()

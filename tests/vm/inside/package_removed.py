@@ -39,7 +39,7 @@ def test_a_removal_stops_all_in_order_and_keeps_what_it_says():
     STOPPED.unlink()
     said = run("dpkg", "--remove", "gitproc")
     assert STOPPED.read_text().split() == ["second", "first"]
-    assert not any(map(running, before.values()))
+    wait_for(lambda: not any(map(running, before.values())))
     wait_for(lambda: not (CGROUPS / "system.slice" / SCOPE).exists())
     assert "kept: /etc/gitproc with the repository, /var/lib/gitproc, /var/log/gitproc" in said
     assert (CONFIG / "config.toml").exists()

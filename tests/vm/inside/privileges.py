@@ -21,7 +21,7 @@ def journal(name: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(300)
 def test_what_is_forbidden_is_tried_in_vain():
     ROOT.mkdir(mode=0o755)
     (ROOT / "attempts.py").write_text(ATTEMPTS)

@@ -83,10 +83,10 @@ def test_reload_restart_and_stop(name):
     run("gitproc", "restart", name)
     second = works(daemon)
     assert second != first
-    assert not running(first)
+    wait_for(lambda: not running(first))
     at = group(second)
     run("gitproc", "stop", name)
-    assert not at.exists()
+    wait_for(lambda: not at.exists())
     assert not daemon.port or not listens(daemon.port)
     assert asked(name, "Result") == "success"
 

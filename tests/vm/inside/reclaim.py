@@ -47,7 +47,7 @@ def files():
         Path("/var/tmp", name).unlink()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_what_is_protected_stays_beside_a_glutton(files):
     up()
     commit({"tight.slice": SLICE, "greedy.service": GREEDY}, wanted=False)
@@ -123,7 +123,7 @@ def large(swap):
     wait_for(lambda: all(asked(name, "LoadState") != "loaded" for name in names))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_who_may_not_swap_is_killed_where_others_swap(large):
     assert large("unswapped", "MemorySwapMax=0") is None
     assert asked("unswapped", "Result") == "oom-kill"
@@ -132,7 +132,7 @@ def test_who_may_not_swap_is_killed_where_others_swap(large):
     assert swapped > 16 * MIB
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(not ZSWAP.exists(), reason="this kernel compresses no swap")
 def test_compressed_swap_is_bounded(large):
     before = ZSWAP.read_text()

@@ -88,6 +88,8 @@ def shim():
             (unit / "cgroup.procs").write_text(str(os.getpid()))
             os.execv("/bin/bash", [f"standin-{name}", "-c", "sleep infinity & wait"])
         (RUN / name).write_text(str(pid))
+        while alive(name) is None:  # by its own name
+            time.sleep(0.01)
     (RUN / "shim").write_text(str(os.getpid()))
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:

@@ -19,7 +19,7 @@ CGROUP = Path("/sys/fs/cgroup/system.slice") / SCOPE
 
 def systemctl(*arguments, check=True):
     done = subprocess.run(
-        ["systemctl", *arguments], capture_output=True, text=True, check=False, timeout=40
+        ["systemctl", *arguments], capture_output=True, text=True, check=False, timeout=150
     )
     assert not check or done.returncode == 0, (arguments, done.stderr, journal())
     return done.stdout.strip()
@@ -34,7 +34,7 @@ def shown(prop, unit=UNIT):
     return systemctl("show", f"--property={prop}", "--value", unit)
 
 
-def wait_for(condition, seconds=15):
+def wait_for(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, journal()
@@ -132,10 +132,9 @@ def test_systemd_reloading_itself_changes_nothing(up, verb):
     unharmed(up)
 
 
-@pytest.mark.timeout(90)
 def test_a_manager_that_hangs_is_ended_by_the_watchdog_and_the_services_stay(up):
     drop_in = Path("/etc/systemd/system", f"{UNIT}.d/watchdog.conf")
-    drop_in.write_text("[Service]\nWatchdogSec=1s\nTimeoutAbortSec=5s\n")
+    drop_in.write_text("[Service]\nWatchdogSec=6s\nTimeoutAbortSec=5s\n")
     try:
         systemctl("daemon-reload")
         systemctl("restart", UNIT)
