@@ -92,7 +92,8 @@ def test_the_oldest_packages_are_debians_own(debs):
 #: With a kernel that shares disks out, and two nodes of memory.
 SHARED = """\
 python3 -m pytest --noconftest -p no:cacheprovider -v -s -rs --tb=short --timeout 200 \
-    tests/kernel/test_memory_nodes.py tests/kernel/test_disk_weights.py -k "node or by_cost or (by_bfq and BlockIODeviceWeight)"
+    tests/kernel/test_memory_nodes.py tests/kernel/test_disk_weights.py \
+    -k "node or by_cost or (by_bfq and BlockIODeviceWeight)"
 """
 
 
