@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import selectors
 import shutil
@@ -26,7 +27,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 PORT = "8080"  # that pages use; another one is taken when they are played
 HOME = "/home/ada"  # that pages show
-DEADLINE = 30.0  # seconds a command may take to print what the page says
+DEADLINE = 60.0  # seconds a command may take to print what the page says
 LOOKS = re.compile(
     r"^\s*(gitproc (?!(--user )?(init|start|stop|restart|rollback|apply|sync|kill|import))|git (log|status))"
 )
@@ -190,15 +191,22 @@ class Shell:
                 stream.close()
 
 
+def free_port() -> int:
+    """A port that nobody has, and that nobody is given who takes any: those lie above."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
+
+
 class Stage:
     """A home directory, its manager, and the shells in which a page is played."""
 
     def __init__(self, home: Path, *manager: str) -> None:
         self.home = home
         self.manager = [f"{PROJECT}/.venv/bin/gitproc", *manager]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = str(probe.getsockname()[1])
+        self.port = str(free_port())
         (home / "run").mkdir(exist_ok=True)
         self.shell = Shell(home, PROJECT)
         self.shells = [self.shell]

@@ -81,7 +81,7 @@ PAGES = {
 
 
 def play(
-    name: str, home: Path, patience: float = DEADLINE / 3
+    name: str, home: Path, patience: float = DEADLINE / 2
 ) -> Iterator[tuple[Step, list[str], bool]]:
     """Play a page; each command's step, what it printed as pages show it, and whether the page says so.
 

@@ -1,9 +1,8 @@
-"""A few rounds of every blow; `make soak ROUNDS=1000` for more. The seed of a failure is in its message."""
+"""A few rounds of every blow, always the same; `make soak ROUNDS=1000` draws others, and says of which seed."""
 
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 
@@ -16,10 +15,10 @@ HALVES = [list(BLOWS)[::2], list(BLOWS)[1::2]]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("blows", HALVES, ids=["even", "odd"])
 def test_every_blow_is_survived(blows):
-    seed = int(os.environ.get("GITPROC_FAULTS_SEED", random.SystemRandom().randrange(1 << 32)))
+    seed = int(os.environ.get("GITPROC_FAULTS_SEED", "1"))
     soak = Soak(seed)
     try:
         soak.start()

@@ -15,7 +15,7 @@ KINDS = ("plain", "plain", "plain", "ready", "hidden", "forks", "steps", "steps"
 PAUSE = 0.03  # seconds between a witness's lines
 STEPS = ("pre", "pre-done", "post", "stop", "stopped", "stopped-done")
 """What is noted of one life of `steps`, in the order in which it may be."""
-_SETTINGS = "Restart=always\nRestartSec=0.05\nLimitCORE=0\nTimeoutStopSec=5\nTimeoutStartSec=8\n"
+_SETTINGS = "Restart=always\nRestartSec=0.05\nLimitCORE=0\nTimeoutStopSec=10\nTimeoutStartSec=20\n"
 
 
 def kind_of(name: str) -> str:
