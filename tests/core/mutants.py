@@ -276,6 +276,21 @@ MUTANTS = (
     Mutant("killing", " or state.last_exit.code:\n        return", ":\n        return"),
     Mutant("lifecycle", "    else:\n        watch_rest(world, state)", "    else:\n        pass"),
     Mutant("verdicts", ", *world.goods) if x", ") if x"),
+    # Slices, and what a signal is for.
+    Mutant("edges", "Edge(\"requires\", name, other, name, unit.where(SLICE))",
+           "Edge(\"wants\", name, other, name, unit.where(SLICE))"),
+    Mutant("dependency_resolver", "            yield from self.stop_closure([name])\n", "            pass\n"),
+    Mutant("graph_check", "unit.masked and other not in around:", "unit.masked and not other.endswith(\"slice\"):"),
+    Mutant("choice", "if other != name and unit is not None and unit.masked:", "if False:"),
+    Mutant("triggers", "return name if state is not None and state.hold is not None else world", "return world"),
+    Mutant("triggers", "state.hold is not None else world.blocked.get(name)", "state.hold is not None else None"),
+    Mutant("operator", "if verb in _STOPS and state.name == ROOT:", "if False:"),
+    Mutant("operator", "        state.restarting = True  # what", "        pass  # what"),
+    Mutant("operator", "state.demanded = state.restarting = False", "state.demanded = False"),
+    Mutant("killing", "state.sub is SubState.STOP_SIGTERM and state.restarting", "not strong and state.restarting"),
+    Mutant("listening", "    if state.unit is None:  # it has", "    if False:  # it has"),
+    Mutant("sockets", "    if outcome is Outcome.STARTED:\n", "    if True:\n"),
+    Mutant("records", "    \"restarting\",\n", ""),
 )  # fmt: skip
 
 
