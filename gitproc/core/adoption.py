@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from gitproc.core import (
     conditions,
+    deadlines,
     exits,
     health,
     overlap,
     reload,
-    restart,
     schedule,
     spawning,
     watchdog,
@@ -111,10 +111,7 @@ def adoption_done(world: World, event: AdoptionDone) -> None:
                 _missing(world, state, slot, same_shim=event.same_shim)
         _resume(world, state)
     for state in world.units.values():
-        cured = restart.cured_at(world, state)
-        overdue = state.job.until if state.job is not None else None
-        for at in (state.deadline, state.find_main_at, state.restart_at, overdue, cured):
-            world.alarm(at, state.name)
+        deadlines.remind(world, state)
     world.announced.clear()
     world.adopting = False
     schedule.enqueue_all(world)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from gitproc.core.restart import cured_at
 from gitproc.core.states import STARTING, SubState
 from gitproc.core.transitions import Cause
 from gitproc.core.unit_state import UnitState
@@ -66,6 +67,21 @@ def arm_runtime(world: World, state: UnitState) -> None:
     extra = unit[d.RUNTIME_RANDOMIZED_EXTRA_SEC]
     state.deadline = state.active_since + most + (drawn * extra if extra != math.inf else 0.0)
     world.alarm(state.deadline, state.name)
+
+
+def remind(world: World, state: UnitState) -> None:
+    """Set every alarm of the unit anew: it has another name, or the manager that had set them is gone."""
+    said, job = state.dialogue, state.job
+    for at in (
+        state.deadline,
+        state.find_main_at,
+        state.restart_at,
+        state.health.next_probe,
+        job.until if job is not None else None,
+        said.watchdog_at if said is not None else None,
+        cured_at(world, state),
+    ):
+        world.alarm(at, state.name)
 
 
 def extend(world: World, state: UnitState, seconds: float) -> None:

@@ -11,7 +11,7 @@ from gitproc.core.plan import compare
 from gitproc.core.states import Result, SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
-from gitproc.immutable import immutable
+from gitproc.immutable import as_dict, immutable
 from gitproc.units.directive import Change
 from gitproc.units.seats import is_second
 
@@ -27,7 +27,7 @@ class Drift:
 
     def as_dict(self) -> dict[str, str]:
         """The stable JSON form."""
-        return {"unit": self.unit, "kind": self.kind, "detail": self.detail, "heal": self.heal}
+        return as_dict(self)
 
 
 def drifts(world: World) -> list[Drift]:

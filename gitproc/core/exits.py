@@ -65,10 +65,7 @@ def process_executed(world: World, state: UnitState, slot: Running) -> None:
 
 def process_refused(world: World, state: UnitState, slot: Running, message: str) -> None:
     """A process could not be made at all: a user that does not exist, a cgroup that is refused."""
-    _forget(state, slot)
-    if not state.born:
-        state.tree_empty = True  # else nobody can tell but the tree itself
-    world.touch(state.name)
+    _never_was(world, state, slot)
     if slot.process.slot is Slot.HEALTH:
         probed(world, state, message)
         settle_signal(world, state)
@@ -88,11 +85,15 @@ def process_refused(world: World, state: UnitState, slot: Running, message: str)
 
 def process_unmade(world: World, state: UnitState, slot: Running) -> None:
     """The order to make it was lost, and nobody wants it any more."""
+    _never_was(world, state, slot)
+    settle_signal(world, state)
+
+
+def _never_was(world: World, state: UnitState, slot: Running) -> None:
     _forget(state, slot)
     if not state.born:
-        state.tree_empty = True
+        state.tree_empty = True  # else nobody can tell but the tree itself
     world.touch(state.name)
-    settle_signal(world, state)
 
 
 def process_exited(

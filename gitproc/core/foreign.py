@@ -11,6 +11,7 @@ again while somebody waits (after one second, then ever more slowly) or is bound
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gitproc.core.actions import AskHostUnits
@@ -80,14 +81,10 @@ def put_in_force(world: World, heard: Mapping[str, HostUnit] | None) -> None:
     foreign.present = True
     if heard.keys() >= foreign.states.keys():
         foreign.seen = world.now
-    desired, graph = world.desired, world.graph
+    desired = world.desired
     known = desired.units if desired is not None else {}
     for name, unit in heard_with_commit(world, heard).items():
-        needed = any(
-            any(True for _ in relation.to(name))
-            for relation in (graph.requires, graph.binds_to, graph.after)
-        )
-        if name in known or not needed:
+        if name in known or not any(_dependents(world, name)):
             foreign.states.pop(name, None)
         elif foreign.states.get(name) != unit:
             foreign.states[name] = unit
@@ -157,9 +154,13 @@ def _look_again(world: World, seconds: float) -> None:
         world.alarm(at, "")
 
 
+def _dependents(world: World, name: str) -> Iterable[str]:
+    graph = world.graph
+    return chain(graph.requires.to(name), graph.binds_to.to(name), graph.after.to(name))
+
+
 def _look_at_dependents(world: World, name: str) -> None:
-    for relation in (world.graph.requires, world.graph.binds_to, world.graph.after):
-        world.look_at(relation.to(name))
+    world.look_at(_dependents(world, name))
     world.look_at(world.waiters.pop(name, ()))
 
 

@@ -114,7 +114,7 @@ def _limit(
     world: World, state: UnitState, unit: Unit, kind: JobKind, since: float, *, begun: bool = True
 ) -> None:
     whole = unit[JOB_TIMEOUT_SEC]
-    running = unit[JOB_RUNNING_TIMEOUT_SEC] if unit.has(JOB_RUNNING_TIMEOUT_SEC) else whole
+    running = unit.get(JOB_RUNNING_TIMEOUT_SEC, whole)
     until = min(since + whole, world.now + running if begun else math.inf)
     if until != math.inf:
         state.job = Job(since, until, kind)

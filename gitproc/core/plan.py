@@ -17,7 +17,7 @@ from gitproc.core.reload import can_reload
 from gitproc.core.states import FINE, UNBEGUN
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
-from gitproc.immutable import immutable
+from gitproc.immutable import as_dict, immutable
 from gitproc.units import directives as d
 from gitproc.units.conditions import conditions_of
 from gitproc.units.control import change_of
@@ -156,13 +156,7 @@ class PlanEntry:
             "action": self.action.value,
             "reason": self.reason,
             "changes": [
-                {
-                    "directive": x.directive,
-                    "old": x.old,
-                    "new": x.new,
-                    "change": x.change.value,
-                    "where": str(x.where),
-                }
+                {**as_dict(x), "change": x.change.value, "where": str(x.where)}
                 for x in self.differences
             ],
         }

@@ -94,7 +94,7 @@ def restart_delay(unit: Unit, settings: Settings, restart: int = 1) -> float:
 
     It grows by the same factor each time, from RestartSec= to RestartMaxDelaySec= in RestartSteps= steps.
     """
-    first = unit[d.RESTART_SEC] if unit.has(d.RESTART_SEC) else settings.restart_sec
+    first = unit.get(d.RESTART_SEC, settings.restart_sec)
     steps, most = unit[d.RESTART_STEPS], unit[d.RESTART_MAX_DELAY_SEC]
     if restart <= 1 or not steps or first <= 0 or most == math.inf or first >= most:
         return first
@@ -112,14 +112,8 @@ def start_limit_hit(state: UnitState, unit: Unit, settings: Settings, at: float)
 
     The first start counts as well, but never fails: an operator's `start` and a commit's begin anew.
     """
-    interval = (
-        unit[d.START_LIMIT_INTERVAL_SEC]
-        if unit.has(d.START_LIMIT_INTERVAL_SEC)
-        else settings.start_limit_interval
-    )
-    burst = (
-        unit[d.START_LIMIT_BURST] if unit.has(d.START_LIMIT_BURST) else settings.start_limit_burst
-    )
+    interval = unit.get(d.START_LIMIT_INTERVAL_SEC, settings.start_limit_interval)
+    burst = unit.get(d.START_LIMIT_BURST, settings.start_limit_burst)
     if interval <= 0 or burst <= 0:
         return False
     state.starts = [start for start in state.starts if at - start < interval]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gitproc.core.listening import Listening
 from gitproc.core.states import ActiveState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
@@ -18,7 +19,7 @@ def socket_record(state: UnitState, unit: Unit | None) -> dict[str, Any] | None:
     """What `status` says of a socket beyond other units; None for another kind."""
     if unit is None or unit.kind != "socket":
         return None
-    memory = state.listening
+    memory = state.listening or Listening()
     found: dict[str, Any] = {
         "listen": [
             {"address": each.text, "type": _KINDS.get(each.kind, each.kind.upper())}
@@ -27,9 +28,9 @@ def socket_record(state: UnitState, unit: Unit | None) -> dict[str, Any] | None:
         "accept": unit[ACCEPT],
     }
     if unit[ACCEPT]:
-        found["accepted"] = memory.accepted if memory is not None else 0
-        found["connections"] = len(memory.connections) if memory is not None else 0
-        found["refused"] = memory.refused if memory is not None else 0
+        found["accepted"] = memory.accepted
+        found["connections"] = len(memory.connections)
+        found["refused"] = memory.refused
     return found
 
 

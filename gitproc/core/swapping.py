@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from gitproc.core import lifecycle
+from gitproc.core import deadlines, lifecycle
 from gitproc.core.health import has_check
 from gitproc.core.overlap import second_of
-from gitproc.core.restart import cured_at
 from gitproc.core.states import SubState
 from gitproc.core.unit_state import UnitState
 from gitproc.core.world import World
@@ -49,9 +48,5 @@ def _exchange(world: World, first: UnitState, second: UnitState) -> None:
     second.demanded, first.demanded = first.demanded, False
     second.activation = first.activation
     for state in (first, second):
-        said = state.dialogue.watchdog_at if state.dialogue is not None else None
-        job = state.job.until if state.job is not None else None
-        times = (job, state.deadline, state.find_main_at, state.health.next_probe, said)
-        for at in (*times, cured_at(world, state)):
-            world.alarm(at, state.name)
+        deadlines.remind(world, state)
         world.touch(state.name)

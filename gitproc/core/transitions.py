@@ -170,23 +170,3 @@ TRANSITIONS = {(state, x): target for state, row in _ARROWS.items() for x, targe
 def next_state(state: S, cause: Cause) -> Next | None:
     """Where `cause` leads from `state`; None where it means nothing (late or out of place)."""
     return TRANSITIONS.get((state, cause))
-
-
-def diagram() -> str:
-    """The table as a Mermaid state diagram, for the documentation."""
-    lines = ["stateDiagram-v2", "    [*] --> dead"]
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for (state, cause), target in TRANSITIONS.items():
-        arrows.setdefault((state.value, target.value), []).append(cause.value)
-    for (source, end), causes in arrows.items():
-        lines.append(f"    {_id(source)} --> {_id(end)}: {' / '.join(causes)}")
-    lines += [
-        "    end --> dead: ended well, no restart",
-        "    end --> failed: ended badly, no restart",
-        "    end --> auto_restart: Restart= says so",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _id(name: str) -> str:
-    return name.replace("-", "_")

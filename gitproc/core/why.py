@@ -74,7 +74,7 @@ def pulled_by(world: World, name: str) -> list[str]:
         top = todo.popleft()
         above = [
             other
-            for relation in _pulling(world)
+            for relation, _ in _pulling(world)
             for other in relation.to(top)
             if other in world.pulled
         ]
@@ -90,9 +90,15 @@ def pulled_by(world: World, name: str) -> list[str]:
     return chain
 
 
-def _pulling(world: World) -> tuple[Relation, ...]:
+def _pulling(world: World) -> tuple[tuple[Relation, str], ...]:
+    """Each relation that pulls a unit in, and what it is called."""
     graph = world.graph
-    return (graph.requires, graph.binds_to, graph.wants, graph.upholds)
+    return (
+        (graph.requires, "requires"),
+        (graph.binds_to, "is bound to"),
+        (graph.wants, "wants"),
+        (graph.upholds, "upholds"),
+    )
 
 
 def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
@@ -105,12 +111,7 @@ def _wanted(world: World, state: UnitState, chain: list[str]) -> list[str]:
     reasons = []
     if len(chain) > 1:
         above = chain[-2]
-        for relation, word in (
-            (world.graph.requires, "requires"),
-            (world.graph.binds_to, "is bound to"),
-            (world.graph.wants, "wants"),
-            (world.graph.upholds, "upholds"),
-        ):
+        for relation, word in _pulling(world):
             if relation.has(above, name):
                 reasons.append(f"{above} {word} it ({relation.where(above, name)})")
                 break

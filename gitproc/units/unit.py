@@ -128,6 +128,11 @@ class Unit:
                     texts.pop(key, None)
         return texts
 
+    def get(self, directive: Directive[T], otherwise: T) -> T:
+        """The value where one is set (or follows from another one), else what the caller says."""
+        value: T = self.values.get(directive.key, otherwise)
+        return value
+
     def where(self, directive: Directive[Any], item: object = None) -> Location:
         """The place of the last assignment, or of the one that named `item`; else the file."""
         if item is not None:

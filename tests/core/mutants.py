@@ -200,7 +200,7 @@ MUTANTS = (
     Mutant("why", "unit is None or state.done == unit.fingerprint", "unit is not None and bool(state.done)"),
     Mutant("why", "    if name not in world.pulled:\n        return []\n", ""),
     Mutant("why", "todo.popleft()", "todo.pop()"),
-    Mutant("why", "for relation in _pulling(world)", "for relation in (world.graph.wants,)"),
+    Mutant("why", "for relation, _ in _pulling(world)", "for relation in (world.graph.wants,)"),
     Mutant("why", "            if other in world.pulled\n", ""),
     Mutant("why", "    if unit.masked:\n", "    if False:\n"),
     Mutant("why", "        above = chain[-2]\n", "        above = chain[0]\n"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from gitproc.core import plan
@@ -277,3 +279,15 @@ def test_what_follows_and_takes_more_is_shown_with_what_it_takes():
     text = service("RemainAfterExit=yes", "Type=exec")
     change, shown = lines(text, text + "[Unit]\nDescription=x\n", private_pids=(False, True))
     assert (change, shown) == (Change.RESTART, ["Description (unset) → x", "PrivatePIDs no → yes"])
+
+
+def test_an_entry_is_told_in_plain_values():
+    known, new = service("TimeoutStopSec=1"), service("TimeoutStopSec=2", "Environment=A=1")
+    old, now = (tree({"a.service": text}).units["a.service"] for text in (known, new))
+    differences = plan.compare(old, now).differences
+    told = plan.PlanEntry("a.service", plan.PlannedAction.RESTART, "why", differences).as_dict()
+    assert json.loads(json.dumps(told)) == told
+    changes = [(x["directive"], x["change"], x["old"], x["new"]) for x in told["changes"]]
+    assert ("Environment", "restart", "", "A=1") in changes
+    assert ("TimeoutStopSec", "live", "1", "2") in changes
+    assert told["changes"][0]["where"].startswith("a.service:")

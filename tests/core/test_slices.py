@@ -260,3 +260,12 @@ def test_a_connection_whose_instance_cannot_begin_is_closed():
     assert machine.sockets.assigned == {"a@0-10:1-p:2.service": 1}
     assert "a@0-10:1-p:2.service" in ends(machine)
     assert not [x for x in machine.world.units if x.startswith("a@")]
+
+
+def test_a_connection_for_an_instance_in_a_held_slice_is_closed_at_once():
+    guest = {"a.socket": SOCKET, "a@.service": service("Slice=web-shop.slice", install=False)}
+    machine = machine_of({**FILES, **guest})
+    ask(machine, Verb.STOP, "web.slice")
+    assert connect(machine) == [] and machine.sockets.refused == [1]
+    assert "it needs web.slice, which is held" in machine.told("unit.not-triggered")[-1]
+    assert not machine.sockets.assigned
