@@ -284,7 +284,7 @@ MUTANTS = (
     Mutant("choice", "if other != name and unit is not None and unit.masked:", "if False:"),
     Mutant("triggers", "return name if state is not None and state.hold is not None else world", "return world"),
     Mutant("triggers", "state.hold is not None else world.blocked.get(name)", "state.hold is not None else None"),
-    Mutant("operator", "if verb in _STOPS and state.name == ROOT:", "if False:"),
+    Mutant("operator", "if verb in STOPS and state.name == ROOT:", "if False:"),
     Mutant("operator", "        state.restarting = True  # what", "        pass  # what"),
     Mutant("operator", "state.demanded = state.restarting = False", "state.demanded = False"),
     Mutant("killing", "state.sub is SubState.STOP_SIGTERM and state.restarting", "not strong and state.restarting"),
