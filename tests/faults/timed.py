@@ -135,6 +135,8 @@ class Timed(Guest):
         for futures in self.asked.values():
             for done in futures:
                 done.exception()
+        if self.soak.forgotten:  # that a hold had ended
+            self.withheld |= JOBS.keys()
         for name in sorted(self.withheld):
             self.machine.rpc("start", units=[f"{name}.service"])
             self.machine.rpc("start", units=[f"{name}.timer"])
