@@ -190,9 +190,11 @@ class Soak:
     def believe_head(self, before: str) -> None:
         """Who else commits decides what is wanted: read it off the branch."""
         changes = len(self.machine.git("rev-list", f"{before}..HEAD").split())
-        for name in sorted(self.wanted):
+        files = self.machine.git("ls-tree", "--name-only", "HEAD")
+        there = re.findall(r"^([a-z]+\d+)\.service$", files, re.MULTILINE)
+        for name in sorted({*self.wanted, *there}):
             text = self.machine.git("show", f"HEAD:{name}.service", check=False)
-            del self.wanted[name]
+            self.wanted.pop(name, None)
             self.changed.add(name)
             self.allowed[name] += changes + 1
             if found := dict(_OWN.findall(text)):
@@ -361,12 +363,10 @@ class Soak:
 
     def report(self) -> str:
         """The figures, in lines."""
-        lines = [f"{number:8d}  {what}" for what, number in sorted(self.figures.items())]
-        lines += [
-            f"{self.books.lines:8d}  lines",
-            f"{len(self.books.lost):8d}  lost",
-            f"{len(self.books.doubled):8d}  doubled",
-        ]
+        books = self.books
+        figures = {"lines": books.lines, "lost": len(books.lost), "doubled": len(books.doubled)}
+        figures = {**dict(sorted(self.figures.items())), **figures}
+        lines = [f"{number:8d}  {what}" for what, number in figures.items()]
         if self.adoptions:
             middle, worst = statistics.median(self.adoptions), max(self.adoptions)
             lines.append(f"adoption: median {middle:.2f} s, longest {worst:.2f} s")
