@@ -256,6 +256,8 @@ def _steps(soak: Soak) -> None:
     for (name, token), steps in [*books.steps.items()]:
         lives = books.lives[name]
         if name in soak.wanted and lives[-1].token == token:
+            if soak.forgotten:  # that its stop had begun, too: it comes again
+                steps[:] = [step for step in steps if step != "stop"]
             continue
         del books.steps[name, token]
         if soak.forgotten:
