@@ -38,7 +38,7 @@ class Releasing:
         self._bus = bus
         self._lookups = lookups
         self._trash = trash
-        self._ipc = IpcObjects()
+        self._ipc = IpcObjects(trash.later)
         taken = effects.config.run_dir / "dynamic-users"
         self._dynamic_users = open_registry(str(taken), str(effects.config.user_records))
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gitproc.kernel.accounts import Account, account_of
+from gitproc.kernel.ipc_files import Each, remove_files
 from gitproc.kernel.launch import LaunchError
 from gitproc.units import directives as d
 from gitproc.units.directives_exec import REMOVE_IPC
@@ -21,8 +20,6 @@ from gitproc.units.directives_sandbox import DYNAMIC_USER
 from gitproc.units.unit import Unit
 
 _IPC_RMID = 0
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_DEPTH_MAX = 64
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -47,9 +44,10 @@ _SYSV = {
 
 class IpcObjects:
     """Whose IPC objects are to go: remembered until the last unit that runs as them has ended, in this life
-    of the manager."""
+    of the manager. `later`: see `remove_files`."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: Callable[[Callable[[Each], None]], None]) -> None:
+        self._later = later
         self._uids: set[int] = set()
         self._gids: set[int] = set()
 
@@ -67,7 +65,8 @@ class IpcObjects:
         if uids or gids:
             self._uids -= uids
             self._gids -= gids
-            remove(uids, gids)
+            _remove_sysv(uids, gids)
+            remove_files(uids, gids, self._later)
 
 
 def _account(unit: Unit) -> Account:
@@ -79,20 +78,12 @@ def _account(unit: Unit) -> Account:
         return Account()
 
 
-def remove(uids: set[int], gids: set[int]) -> None:
-    """Remove the IPC objects that belong to one of these users or groups."""
+def _remove_sysv(uids: set[int], gids: set[int]) -> None:
     for kind, (call, column) in _SYSV.items():
         for row in _sysv(kind):
             theirs = row["uid"] in uids or row["gid"] in gids
             if theirs and not row.get("nattch"):
                 call(row[column])
-    for folder in ("/dev/shm", "/dev/mqueue"):
-        with suppress(OSError):
-            here = os.open(folder, _OPEN)
-            try:
-                _sweep(here, uids, gids, 0)
-            finally:
-                os.close(here)
 
 
 def _sysv(kind: str) -> Iterator[dict[str, int]]:
@@ -103,24 +94,3 @@ def _sysv(kind: str) -> Iterator[dict[str, int]]:
     names = head.split()
     for row in rows:
         yield {name: int(value) for name, value in zip(names, row.split(), strict=False)}
-
-
-def _sweep(folder: int, uids: set[int], gids: set[int], depth: int) -> None:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries]
-    for name in names:
-        with suppress(OSError):  # gone meanwhile, or not empty: the next one
-            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            theirs = info.st_uid in uids or info.st_gid in gids
-            if not stat.S_ISDIR(info.st_mode):
-                if theirs:
-                    os.unlink(name, dir_fd=folder)
-                continue
-            if depth < _DEPTH_MAX:
-                below = os.open(name, _OPEN, dir_fd=folder)
-                try:
-                    _sweep(below, uids, gids, depth + 1)
-                finally:
-                    os.close(below)
-            if theirs:
-                os.rmdir(name, dir_fd=folder)

@@ -11,6 +11,7 @@ import logging
 import os
 import stat
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -40,6 +41,15 @@ class Trash:
         if not root:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         self._pool.submit(self._remove, root, aside)
+
+    def later(self, work: Callable[[Callable[[], None]], None]) -> None:
+        """Do other work of this kind after what is to be removed; it ends by what it calls in between."""
+
+        def run() -> None:
+            with suppress(_StoppedError):
+                work(self._go_on)
+
+        self._pool.submit(run)
 
     def sweep(self) -> None:
         """Go on with what an earlier manager left."""
