@@ -52,13 +52,10 @@ class FdStore:
     def keep(self, unit: Unit, name: str, fds: list[int], *, poll: bool) -> str:
         """Keep these, as far as the unit may; what is kept leaves `fds`. Why something is not, or empty."""
         most = unit[d.FILE_DESCRIPTOR_STORE_MAX]
-        problem = "" if most else _NO_MORE.format(most)
+        problem = (
+            "" if fds else "no descriptor came that can be kept" if most else _NO_MORE.format(0)
+        )
         for fd in fds[:]:
-            if storable.may_hang(fd):
-                fds.remove(fd)
-                storable.close_aside(fd)
-                problem = "what may be a file of a file system in user space is not kept for it"
-                continue
             if any(is_same(fd, each.fd) for each in self._units.get(unit.name, ())):
                 continue  # a second one is closed without a word, as in systemd
             if len(self._units.get(unit.name, ())) >= most:

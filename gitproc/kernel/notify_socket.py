@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 from gitproc.core.events import Notified
 from gitproc.immutable import NamedTuple
+from gitproc.kernel import storable
 from gitproc.shim.protocol import close_all, unlingering
 
 #: Larger messages are dropped whole, as systemd does (PIPE_BUF).
@@ -138,7 +139,7 @@ class NotifySocket:
             else:
                 self._after(partial(self._drop, barrier))
             return
-        if brings and any(name == "FDSTORE" for name, _ in fields) and self._stores(first.pid):
+        if brings and self._are_wanted(fields, first.pid):
             message = self._receive(_ALL, socket.MSG_PEEK)
         elif brings:
             message = first._replace(flags=first.flags & ~socket.MSG_CTRUNC)
@@ -156,6 +157,12 @@ class NotifySocket:
                 self._after(partial(self._drop, head))
             else:
                 self._drop(head)
+
+    def _are_wanted(self, fields: tuple[tuple[str, str], ...], pid: int) -> bool:
+        """Whether the descriptors of the first message are to be taken."""
+        if not any(name == "FDSTORE" for name, _ in fields) or not self._stores(pid):
+            return False
+        return not storable.first_may_hang(self._socket, _ALL)
 
     def _receive(self, room: int, peek: int) -> _Message:
         """The first message, with as much of what comes along as there is room for. OSError: there is none."""
