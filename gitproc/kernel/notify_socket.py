@@ -162,7 +162,10 @@ class NotifySocket:
         """Whether the descriptors of the first message are to be taken."""
         if not any(name == "FDSTORE" for name, _ in fields) or not self._stores(pid):
             return False
-        return not storable.first_may_hang(self._socket, _ALL)
+        try:
+            return not storable.first_may_hang(self._socket, _ALL)
+        except OSError:  # no process to ask: the message must not stay for ever
+            return False
 
     def _receive(self, room: int, peek: int) -> _Message:
         """The first message, with as much of what comes along as there is room for. OSError: there is none."""
