@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
+from gitproc.core.occasions import PathsSeen
 from gitproc.kernel import path_units
 from gitproc.kernel.path_units import PathUnits
 from gitproc.units.diagnostics import Location
@@ -48,7 +50,8 @@ def test_who_takes_long_is_looked_at_aside_and_no_news_is_lost(tmp_path, monkeyp
     monkeypatch.setattr(path_units, "_LONG", -1.0)
 
     async def scenario():
-        posted, watch = [], Watch()
+        posted: list[PathsSeen] = []
+        watch: Any = Watch()
         it = PathUnits(posted.append, watch)
         it.begin(path, "1" * 32, first=True)
         assert [(x.marks, x.begun) for x in posted] == [(("",), True)]
@@ -74,7 +77,8 @@ def test_what_is_watched_no_more_is_not_told_of(tmp_path, monkeypatch):
     monkeypatch.setattr(path_units, "_LONG", -1.0)
 
     async def scenario():
-        posted, watch = [], Watch()
+        posted: list[PathsSeen] = []
+        watch: Any = Watch()
         it = PathUnits(posted.append, watch)
         it.begin(path, "1" * 32, first=True)
         it.end("a.path")
