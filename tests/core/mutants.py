@@ -291,6 +291,12 @@ MUTANTS = (
     Mutant("listening", "    if state.unit is None:  # it has", "    if False:  # it has"),
     Mutant("sockets", "    if outcome is Outcome.STARTED:\n", "    if True:\n"),
     Mutant("records", "    \"restarting\",\n", ""),
+    # What outlives its time, or its manager.
+    Mutant("failing", "if sub in (SubState.STOP_SIGKILL, SubState.FINAL_SIGKILL):", "if False:"),
+    Mutant("adoption", "        watch_rest(world, state)  # a second", "        pass  # a second"),
+    Mutant("adoption", "if not is_valid_slice(state.name):", "if False:"),
+    Mutant("beginning", "            if not state.demanded:", "            if False:"),
+    Mutant("beginning", "state.reload_wanted = state.reload_failed = state.unread", "state.reload_wanted"),
 )  # fmt: skip
 
 

@@ -217,6 +217,30 @@ def test_a_lost_definition_ends_what_ran_by_it_and_starts_anew():
     assert machine.state("a.service").invocation != old
 
 
+def test_a_lost_definition_ends_what_ran_by_it_though_nothing_starts_anew():
+    machine = Machine({"a.service": service("ExecStart=/bin/stubborn", "TimeoutStopSec=1h")})
+    machine.run(5)
+    machine.ask(Verb.STOP, "a.service")
+    machine.crash()
+    machine.definitions.clear()
+    machine.restart()
+    machine.run(5)
+    assert machine.alive() == []
+
+
+def test_what_is_left_of_a_stop_is_waited_for_by_the_next_manager():
+    brood = Program(children=(Program(takes=3.0, on_signal=0),))
+    machine = Machine({"a.service": service("ExecStart=/bin/brood")}, {"brood": brood})
+    machine.run(5)
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(1)
+    assert machine.sub("a.service") == "final-sigterm"
+    machine.crash()
+    machine.restart()
+    machine.run(5)
+    assert machine.sub("a.service") == "dead"
+
+
 def test_another_shim_adopts_what_survived_and_calls_the_rest_lost():
     files = {
         "a.service": service("Restart=on-failure"),

@@ -516,3 +516,23 @@ def test_what_comes_after_the_start_ends_before_a_crash_of_the_main_process_coun
     machine.run(1)
     assert end_of(machine) == ("failed", "exit-code")
     assert machine.spawns() == ["p", "post", "true", "after"]
+
+
+def test_it_says_how_long_it_had_and_for_what():
+    machine = started("RuntimeMaxSec=3")
+    assert machine.state("a.service").message == "it has run for as long as RuntimeMaxSec= lets it"
+    machine = started("Type=notify", "ExecStart=/bin/mute", "TimeoutStartSec=3")
+    assert machine.state("a.service").message == "start timed out in state start"
+    machine = started("ExecStart=/bin/stubborn", "TimeoutStopSec=3")
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(5)
+    assert machine.state("a.service").message == "stop timed out in state stop-sigterm"
+
+
+def test_what_survives_sigkill_is_told_and_waited_for_no_longer(monkeypatch):
+    machine = started("TimeoutStopSec=3")
+    monkeypatch.setattr(machine, "kill", lambda *_: None)  # it sleeps in the kernel
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(20)
+    assert machine.told("unit.survivors", "a.service")
+    assert machine.sub("a.service") == "failed"

@@ -330,3 +330,14 @@ def test_a_reload_by_hand_that_fails_is_no_commits():
     assert machine.replies[number]["a.service"]["message"].startswith("reload failed: control")
     assert [*machine.world.verdicts.values()] == ["good"]
     assert drifts(machine.world) == []
+
+
+def test_no_reload_has_failed_since_the_start():
+    machine = Machine({"a.service": service("ExecReload=/bin/false")})
+    machine.run(5)
+    machine.ask(Verb.RELOAD, "a.service")
+    machine.run(1)
+    assert machine.state("a.service").reload_failed
+    machine.ask(Verb.RESTART, "a.service")
+    machine.run(1)
+    assert not machine.state("a.service").reload_failed

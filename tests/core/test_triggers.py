@@ -251,3 +251,14 @@ def test_a_limit_waits_for_the_end_of_what_still_runs():
     assert trigger(machine, 0.1) is Outcome.STARTED
     assert machine.sub("a.service") == "stop"
     assert machine.alive("a.service")
+
+
+def test_what_was_stopped_while_it_ran_for_a_trigger_is_started_for_itself():
+    machine = machine_of(service(install=False))
+    assert trigger(machine) is Outcome.STARTED
+    machine.ask(Verb.STOP, "a.service")
+    machine.run(1)
+    machine.commit({"t.timer": TIMER, "a.service": service("Nice=1")})
+    machine.run(1)
+    assert machine.sub("a.service") == "running"
+    assert machine.state("a.service").activation is None
