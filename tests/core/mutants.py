@@ -297,6 +297,7 @@ MUTANTS = (
     Mutant("adoption", "if not is_valid_slice(state.name):", "if False:"),
     Mutant("beginning", "            if not state.demanded:", "            if False:"),
     Mutant("beginning", "state.reload_wanted = state.reload_failed = state.unread", "state.reload_wanted"),
+    Mutant("dependency_resolver", "                    todo.append(each)", "                    pass"),
 )  # fmt: skip
 
 

@@ -128,8 +128,13 @@ def test_who_comes_before_what_it_requires_is_back_first():
 
 
 @pytest.mark.parametrize("bound", ["BindsTo=a.service", "BindsTo=a.service\nAfter=a.service"])
-def test_nobody_waits_for_who_waits_for_it(bound):
-    machine = family(a=service(unit="After=c.service"), b=service(unit=bound))
+@pytest.mark.parametrize("after", ["c", "m"], ids=["itself", "by way of another"])
+def test_nobody_waits_for_who_waits_for_it(bound, after):
+    machine = family(
+        a=service(unit=f"After={after}.service"),
+        b=service(unit=bound),
+        m=service(unit="After=c.service\nPartOf=c.service"),
+    )
     lose(machine)
     assert subs(machine, *ALONG) == {"dead"}
     machine.ask(Verb.START, "a.service")
