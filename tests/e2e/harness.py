@@ -406,7 +406,14 @@ class Machine:
             until(there, f"{name} becomes {state}", deadline)
         except AssertionError as error:
             raise AssertionError(f"{error}: {seen}\n{self.said()}") from None
+        if state in ("active", "running"):
+            until(lambda: self._run(seen.get("main_pid")), f"{name} runs its program", deadline)
         return seen
+
+    def _run(self, *pids: int | None) -> bool:
+        """Whether none of these processes still is as the shim has forked it."""
+        forked = _line(self.shim.pid) if self.shim is not None else ""
+        return not any(pid and forked and _line(pid) == forked for pid in pids)
 
     def verdict(self, sha: str, verdict: str = "good", deadline: float = DEADLINE) -> None:
         """Wait until a commit is judged, and hold the verdict against what is expected."""
@@ -424,9 +431,13 @@ class Machine:
         assert found == verdict, self.said()
 
     def deploy(self, files: Mapping[str, str | None], verdict: str = "good") -> str:
-        """Commit and wait for the verdict; the commit's id."""
+        """Commit, wait for the verdict, and until what has been started runs its program; the commit's id."""
         sha = self.commit(files)
         self.verdict(sha, verdict)
+        until(
+            lambda: self._run(*(x.get("main_pid") for x in self.status()["units"])),
+            "all run their programs",
+        )
         return sha
 
     def events(self, kind: str = "", unit: str = "") -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import Machine, Outcome, outcome
+from tests.e2e.harness import DEADLINE, Machine, Outcome, outcome
 
 # Arguments: where to keep what is written, then the program to become.
 _PRIVATE = """
@@ -52,7 +52,7 @@ class PrivateMachine(Machine):
         unshare = ["unshare", "--net", "--mount", "--propagation", "private"]
         self.prefix = [*unshare, sys.executable, "-I", "-S", "-c", _PRIVATE, str(kept)]
 
-    def inside(self, script: str, timeout: float = 20.0) -> Outcome:
+    def inside(self, script: str, timeout: float = 2 * DEADLINE) -> Outcome:
         """Run a shell's script where the daemons run."""
         return outcome(self._inside(script), timeout)
 

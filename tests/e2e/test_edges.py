@@ -123,7 +123,7 @@ def test_a_manager_that_cannot_start_any_more_does_not_keep_the_daemon_from_endi
 
 def test_who_does_not_listen_is_killed_in_time(machine):
     deaf = 'trap "" TERM; echo deaf; while :; do sleep 1000; done'
-    machine.deploy({"a.service": service(shell(deaf), "TimeoutStopSec=0.3")})
+    machine.deploy({"a.service": service(shell(deaf), "TimeoutStopSec=1")})
     until(lambda: machine.log("a"), "it ignores SIGTERM")
     pid = machine.pids()["a"]
     begin = time.monotonic()

@@ -55,7 +55,7 @@ def test_who_may_not_be_killed_must_have_ended_before_a_new_start(machine):
     script.write_text(
         f"(trap '' TERM; echo $BASHPID >{notes}; while :; do sleep 0.1; done) &\nexec sleep 1000\n"
     )
-    settings = "SendSIGKILL=no\nTimeoutStopSec=0.3"
+    settings = "SendSIGKILL=no\nTimeoutStopSec=1"
     machine.deploy({"a.service": service(f"/bin/bash {script}", settings)})
     until(lambda: notes.exists() and notes.read_text().strip(), "the stubborn one runs")
     left = int(notes.read_text())

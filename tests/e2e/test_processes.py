@@ -87,7 +87,7 @@ time.sleep(1000)
 def test_who_leaves_parent_and_session_is_stopped_all_the_same(machine):
     machine.repository.write({"escape.py": ESCAPE})
     command = f"{PYTHON} ${{GITPROC_TREE}}/escape.py"
-    machine.deploy({"a.service": service(command, "TimeoutStopSec=0.3")})
+    machine.deploy({"a.service": service(command, "TimeoutStopSec=1")})
     escaped = [int(x) for x in until(lambda: len(lines(machine)) == 2 and lines(machine), "both")]
     assert all(alive(pid) for pid in escaped)
     assert machine.gitproc("stop", "a").status == 0
@@ -223,7 +223,7 @@ def test_a_command_runs_in_the_group_of_what_was_just_killed(machine):
     `cgroup.kill` would kill it at birth)."""
     note = machine.root / "note"
     stubborn = shell('trap "" TERM; echo deaf; while :; do sleep 1000; done')
-    settings = f"TimeoutStopSec=300ms\nExecStopPost=/usr/bin/touch {note}"
+    settings = f"TimeoutStopSec=1\nExecStopPost=/usr/bin/touch {note}"
     machine.deploy({"a.service": service(stubborn, settings)})
     until(lambda: machine.log("a"), "it ignores SIGTERM")
     machine.gitproc("stop", "a")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.debian_daemons import FLEET, NAMES, PREPARE, SHIPPED, Daemon
-from tests.e2e.harness import alive, until
+from tests.e2e.harness import DEADLINE, alive, until
 from tests.e2e.private import PrivateMachine
 
 pytestmark = [pytest.mark.root, pytest.mark.debian]
@@ -214,8 +214,8 @@ def test_a_session_of_ssh_outlives_a_restart(fleet):
     assert session.stdout.readline() == "here\n"
     assert fleet.gitproc("restart", "ssh").status == 0
     works(fleet, daemon)
-    assert session.communicate("still\n", timeout=15)[0] == "still\n"
-    assert session.wait(15) == 0
+    assert session.communicate("still\n", timeout=DEADLINE)[0] == "still\n"
+    assert session.wait(DEADLINE) == 0
 
 
 def test_haproxy_has_the_log_in_its_own_tree(fleet):
@@ -295,22 +295,24 @@ def test_micro_httpd_has_an_instance_for_each_connection(fleet):
     assert 80 in ports(fleet)
 
     def instances() -> list[str]:
-        return [
-            x for x in fleet.units() if x.startswith("micro-httpd@") and fleet.unit(x)["main_pid"]
-        ]
+        units = fleet.units().items()
+        return [name for name, x in units if name.startswith("micro-httpd@") and x["main_pid"]]
 
     assert not instances()
     page = "curl -sS http://127.0.0.1/"
     assert fleet.inside(page).out == "hello\n"
     held = [fleet.follow_inside("exec nc 127.0.0.1 80") for _ in range(3)]
     until(lambda: len(instances()) == 3, "three wait for their request")
-    owners = {Path(f"/proc/{fleet.unit(x)['main_pid']}").stat().st_uid for x in instances()}
-    assert owners == {pwd.getpwnam("www-data").pw_uid}
+
+    def owners() -> set[int]:
+        return {Path(f"/proc/{fleet.unit(x)['main_pid']}").stat().st_uid for x in instances()}
+
+    until(lambda: owners() == {pwd.getpwnam("www-data").pw_uid}, "each is who it is to be")
     fleet.kill_manager()
     assert len(instances()) == 3
     assert fleet.inside(page).out == "hello\n"
     for client in held:
-        assert "hello\n" in client.communicate("GET / HTTP/1.0\r\n\r\n", timeout=15)[0]
+        assert "hello\n" in client.communicate("GET / HTTP/1.0\r\n\r\n", timeout=DEADLINE)[0]
     until(lambda: not any(x.startswith("micro-httpd@") for x in fleet.units()), "all have ended")
     assert fleet.gitproc("stop", "micro-httpd.socket").status == 0
     assert 80 not in ports(fleet)
