@@ -446,7 +446,10 @@ class Machine:
             text = (self.logs / "events.log").read_text()
         except FileNotFoundError:
             return []
-        found = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+        found = []
+        for line in text.splitlines():
+            with suppress(ValueError):  # it is just being written, or its writer was killed over it
+                found.append(json.loads(line))
         return [x for x in found if kind in ("", x["kind"]) and unit in ("", x["unit"])]
 
     def log(self, name: str) -> str:
