@@ -88,7 +88,6 @@ from gitproc.units.service_types import OOMPolicy
 
 _LATE = 0.25  # seconds; a loop is seldom that late by itself
 _GRACE = 2.0  # seconds in which what has waited in sockets is taken in
-_SPELL = 10.0  # seconds; who is late again before that is just slow, and nothing more waits for it
 
 
 def step(world: World, event: Event, now: float) -> list[Action]:
@@ -321,20 +320,21 @@ def _alarms(world: World) -> dict[str, None]:
     """Act on every deadline that has passed; names whose alarms rang.
 
     Where they ring late the manager was away, or the machine was: what was said in time, and who ended in time, is
-    on its way, and comes first.
+    on its way, and comes first. No unit is spared twice for that: a manager that is late again is just slow.
     """
     due: dict[str, None] = {}
-    late = bool(world.alarms) and world.alarms[0][0] < world.now - _LATE
-    if late and world.now > world.grace + _SPELL:
+    if world.alarms and world.alarms[0][0] < world.now - _LATE:
         world.grace = world.now + _GRACE
     while world.alarms and world.alarms[0][0] <= world.now:
         due[heapq.heappop(world.alarms)[1]] = None
     for name in due:
+        grace = world.spared.pop(name, world.grace)
         state = world.units.get(name)
         if state is None:
             continue
-        if world.now < world.grace:
-            world.alarm(world.grace, name)
+        if world.now < grace:
+            world.spared[name] = grace
+            world.alarm(grace, name)
         else:
             _times_out(world, state)
         if state.find_main_at is not None and state.find_main_at <= world.now:

@@ -90,6 +90,7 @@ class World:
     ends: list[End] = field(default_factory=list)  # see `relations.py`
     signalled: float = 0.0  # up to when the former manager is known to have sent its signals
     grace: float = -math.inf  # no deadline passes before: the manager was away
+    spared: dict[str, float] = field(default_factory=dict)  # units -> when theirs pass all the same
     adopting: bool = False
     stopping: bool = False
     exited: bool = False

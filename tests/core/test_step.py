@@ -159,3 +159,13 @@ def test_what_was_said_in_time_counts_however_late_it_is_heard():
     assert machine.sub("a.service") == "start"
     stands_still(machine, 3)
     assert machine.sub("a.service") != "start", "it is slow rather than away"
+
+    short, long = (service(f"Type=notify\nTimeoutStartSec={x}") for x in (3, 20))
+    machine = Machine({"a.service": short, "b.service": long}, {"run": late})
+    machine.run(1)
+    stands_still(machine, 10)
+    assert machine.sub("a.service") == "start"
+    machine.run(5)
+    assert machine.sub("a.service") != "start"
+    stands_still(machine, 6)
+    assert machine.sub("b.service") == "start", "what another unit was spared is no matter of this one"
