@@ -168,4 +168,6 @@ def test_what_was_said_in_time_counts_however_late_it_is_heard():
     machine.run(5)
     assert machine.sub("a.service") != "start"
     stands_still(machine, 6)
-    assert machine.sub("b.service") == "start", "what another unit was spared is no matter of this one"
+    assert machine.sub("b.service") == "start", (
+        "what another unit was spared is no matter of this one"
+    )

@@ -71,6 +71,10 @@ def service(command: str = "/bin/sleep 1000", settings: str = "", unit: str = ""
     return f"[Unit]\n{unit}\n[Service]\n{start}{settings}\n{WANTED}"
 
 
+#: Fails before it counts as up: one that ends soon after that may have settled well by then.
+FAILING = service("/bin/false", "Type=oneshot")
+
+
 def shell(script: str) -> str:
     """A command line that runs a script without `'` in it."""
     assert "'" not in script

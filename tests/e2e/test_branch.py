@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.e2e.harness import CONFIG, IDENTITY, service, until
+from tests.e2e.harness import CONFIG, FAILING, IDENTITY, service, until
 
 pytestmark = pytest.mark.root
 
@@ -213,7 +213,7 @@ def test_verdicts_are_notes_on_the_commits(machine, monkeypatch):
     monkeypatch.setitem(IDENTITY, "GIT_COMMITTER_DATE", "@1600000000 +0000")  # all of one second
     shas = {
         machine.deploy({"a.service": service()}): "good",
-        machine.deploy({"a.service": service("/bin/false")}, "failed"): "failed",
+        machine.deploy({"a.service": FAILING}, "failed"): "failed",
         machine.deploy({"a.service": "[Service]\nTypo=1\n"}, "refused"): "refused",
     }
     entries = machine.rpc("history")["entries"]

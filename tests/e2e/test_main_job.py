@@ -232,7 +232,7 @@ def test_a_crash_is_mended_by_restart_and_seen_as_it_was(machine):
 
 
 def test_a_crash_loop_ends_at_the_start_limit_and_fails_the_commit(machine):
-    looping = service(shell("exit 3"), "Restart=always\nRestartSec=0.01")
+    looping = service(shell("exit 3"), "Type=notify\nRestart=always\nRestartSec=0.01")
     bad = machine.deploy({"a.service": looping, "b.service": service()}, "failed")
     unit = machine.wait("a", "failed")
     assert unit["result"] == "start-limit-hit"

@@ -395,7 +395,8 @@ def test_a_plan_tells_before_it_happens(two):
 
 def test_sync_tries_again_what_gave_up(machine):
     flag = machine.root / "flag"
-    machine.deploy({"a.service": service(shell(f"test -e {flag} && exec sleep 1000"))}, "failed")
+    needs = f"ExecStartPre=/usr/bin/test -e {flag}"
+    machine.deploy({"a.service": service(settings=needs)}, "failed")
     machine.wait("a", "failed")
     first = machine.unit("a")["invocation"]
     machine.gitproc("sync")

@@ -6,11 +6,9 @@ import json
 
 import pytest
 
-from tests.e2e.harness import CONFIG, KEEP, service, shell, until
+from tests.e2e.harness import CONFIG, FAILING, KEEP, service, shell, until
 
 pytestmark = pytest.mark.root
-
-FAILING = service("/bin/false")
 
 
 def fails_once(flag) -> str:
@@ -62,9 +60,8 @@ def test_a_failed_commit_is_held_back_until_asked_for(machine):
 def test_apply_succeeds_once_the_cause_is_gone(machine, tmp_path):
     machine.deploy({"a.service": service()})
     flag = machine.root / "flag"
-    bad = machine.deploy(
-        {"a.service": service(f"/bin/sh -c 'test -e {flag} && exec sleep 1000'")}, "failed"
-    )
+    needs = f"ExecStartPre=/usr/bin/test -e {flag}"
+    bad = machine.deploy({"a.service": service(settings=needs)}, "failed")
     until(lambda: in_force(machine) != bad, "it is held back")
     flag.touch()
     assert machine.gitproc("apply").out.startswith(f"Trying again: {bad[:10]}")
@@ -78,7 +75,7 @@ def test_a_manager_killed_on_the_way_back(machines):
     machine = machines()
     good = machine.deploy({"a.service": service(settings="TimeoutStopSec=2")})
     for number in range(3):
-        bad = machine.commit({"a.service": service(f"/bin/false {number}")})
+        bad = machine.commit({"a.service": service(f"/bin/false {number}", "Type=oneshot")})
         until(lambda n=number: machine.events("commit.failed")[n:], "the verdict")
         machine.kill_manager()
         until(lambda: in_force(machine) == good, "the good one is in force")

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from tests.e2e.harness import CONFIG, KEEP, service, shell, until
+from tests.e2e.harness import CONFIG, FAILING, KEEP, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -122,7 +122,7 @@ def test_resync_heals_at_the_slow_poll(machines):
 def test_the_failure_names_the_commit(machine):
     good = machine.deploy({"a.service": service(settings="MemoryMax=64M")})
     bad = machine.commit(
-        {"a.service": service("/bin/false", settings="MemoryMax=32M")}, "Save memory"
+        {"a.service": service("/bin/false", settings="Type=oneshot\nMemoryMax=32M")}, "Save memory"
     )
     [event] = until(lambda: machine.events("unit.failed", "a.service"), "it fails")
     assert f"last changed by {bad[:12]} Save memory (Ada <ada@example.org>, 20" in event["message"]
@@ -135,7 +135,7 @@ def test_the_failure_names_the_commit(machine):
 def test_status_of_a_failed_unit_names_it_too(machines):
     machine = machines(config=KEEP)
     good = machine.deploy({"a.service": service()})
-    bad = machine.deploy({"a.service": service("/bin/false")}, "failed")
+    bad = machine.deploy({"a.service": FAILING}, "failed")
     machine.kill_manager()
     text = machine.gitproc("status", "a").out
     assert f"Changed by: {bad[:10]} change" in text

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from gitproc.store.state_manager import StateManager
-from tests.e2e.harness import CONFIG, service, until
+from tests.e2e.harness import CONFIG, FAILING, service, until
 
 pytestmark = pytest.mark.root
 
@@ -68,7 +68,7 @@ def receiver():
 def test_every_outcome_is_posted_once(machines, receiver):
     machine = machines(config=CONFIG + f'[notify]\nwebhook = "{receiver.url}"\n')
     good = machine.deploy({"a.service": service()})
-    bad = machine.deploy({"a.service": service("/bin/false")}, "failed")
+    bad = machine.deploy({"a.service": FAILING}, "failed")
     refused = machine.deploy({"a.service": "[Service]\nExecStrat=/x\n"}, "refused")
     expected = [f"{good}:good", f"{bad}:failed", f"{refused}:refused"]
     until(lambda: len(receiver.got) >= 3, "three outcomes")
@@ -152,7 +152,7 @@ def hooked(machines):
 
 def test_a_program_is_told_on_standard_input(hooked):
     good = hooked.deploy({"a.service": service()})
-    bad = hooked.deploy({"a.service": service("/bin/false")}, "failed")
+    bad = hooked.deploy({"a.service": FAILING}, "failed")
     until(lambda: len(hooked.told()) == 2, "both are told")
     assert [x["delivery"] for x in hooked.told()] == [f"{good}:good", f"{bad}:failed"]
     twice = "an argument; $HOME\n" * 2
@@ -186,7 +186,7 @@ def test_a_program_that_fails_hangs_or_is_not_there_harms_nobody(hooked):
 
 def test_notes_say_how_commits_ended(machine):
     good = machine.deploy({"a.service": service()}, "good")
-    bad = machine.deploy({"a.service": service("/bin/false")}, "failed")
+    bad = machine.deploy({"a.service": FAILING}, "failed")
 
     def note(sha):
         text = machine.git("notes", f"--ref={REF}", "show", sha, check=False)
@@ -205,7 +205,7 @@ def test_notes_say_how_commits_ended(machine):
 
 def test_history_knows_from_notes_what_the_journal_has_forgotten(machine):
     good = machine.deploy({"a.service": service()})
-    bad = machine.deploy({"a.service": service("/bin/false")}, "failed")
+    bad = machine.deploy({"a.service": FAILING}, "failed")
     until(lambda: machine.git("notes", f"--ref={REF}", "show", bad, check=False), "the note")
     until(lambda: machine.status()["commit"]["applied"]["sha"] == good, "it is held back")
     machine.stop()

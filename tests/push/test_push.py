@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import DEADLINE, alive, service, shell, until
+from tests.e2e.harness import DEADLINE, FAILING, alive, service, shell, until
 
 pytestmark = pytest.mark.root
 
@@ -126,7 +126,7 @@ def test_a_failed_deploy_is_told_and_what_follows(servers, policy):
     server = servers(bare=True, config=f'[deploy]\non_failure = "{policy}"\n')
     clone = server.clone()
     good, _ = pushed(clone, {"a.service": service()})
-    _, said = pushed(clone, {"b.service": service("/bin/false")})
+    _, said = pushed(clone, {"b.service": FAILING})
     assert "is failed: b.service" in said
     way_back = f"to undo it: gitproc --root {server.root} rollback {good[:12]}"
     assert (way_back in said) is (policy == "keep")
