@@ -239,7 +239,10 @@ class Machine:
         return int(until(self._manager_pid, "there is a manager"))
 
     def _manager_pid(self) -> int:
-        return next((p for p in self._children() if "gitprocd" in _line(p)), 0)
+        # The shim's command line names it as well, and so does that of whom the shim has just forked.
+        lines = {pid: _line(pid) for pid in self._children()}
+        found = (pid for pid, x in lines.items() if "gitprocd" in x and "gitproc-shim" not in x)
+        return next(found, 0)
 
     @property
     def logger(self) -> int:

@@ -107,7 +107,7 @@ class Case(NamedTuple):
 
 
 STOPPED = ("dead", "success")
-ABORTED = "TimeoutStopFailureMode=abort\nTimeoutStopSec=1\nTimeoutAbortSec=60"
+ABORTED = "TimeoutStopFailureMode=abort\nTimeoutStopSec=4\nTimeoutAbortSec=60"
 CASES = {
     "condition": Case("condition"),
     "start-pre": Case("start-pre"),

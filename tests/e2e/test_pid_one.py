@@ -110,7 +110,8 @@ def test_a_killed_manager_comes_back_and_the_services_stay(container):
     manager = next(
         int(x)
         for x in children(container.first)
-        if b"gitprocd" in Path(f"/proc/{x}/cmdline").read_bytes()
+        if b"gitprocd" in (line := Path(f"/proc/{x}/cmdline").read_bytes())
+        and b"gitproc-shim" not in line
     )
     os.kill(manager, signal.SIGKILL)
     until(lambda: not alive(manager), "the manager dies")
