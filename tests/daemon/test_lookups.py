@@ -69,7 +69,7 @@ def slow(monkeypatch):
 
 
 async def until(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.01)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import re
 import selectors
 import shutil
@@ -23,6 +22,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.e2e.harness import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 PORT = "8080"  # that pages use; another one is taken when they are played
@@ -189,15 +190,6 @@ class Shell:
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
-
-
-def free_port() -> int:
-    """A port that nobody has, and that nobody is given who takes any: those lie above."""
-    for port in random.sample(range(20_000, 30_000), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no port is free")
 
 
 class Stage:

@@ -11,7 +11,7 @@ from tests.docs.transcript import PAGES, PROJECT, play
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_true(name, tmp_path):
     home = tmp_path / "home"

@@ -24,7 +24,7 @@ from gitproc.units.diagnostics import Diagnostic, Location
 from gitproc.units.specifiers import Host
 from gitproc.units.unit import Setting, Unit
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 SPIN = [sys.executable, "-I", "-S", "-c", "while True: pass"]
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1000)"]
 #: Leaves its parent and its session behind, as a daemon does; prints the pid of what is left.

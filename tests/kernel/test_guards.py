@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gitproc.kernel import bpf, device_nodes, guards
+from gitproc.kernel import bpf, cgroup_v2, device_nodes, guards
 from gitproc.kernel.bpf import Hook
 from gitproc.units.device_access import DeviceRule
-from tests.kernel.parts import bench, layouts, unit
+from tests.kernel.parts import bench, layouts, unit, until
 from tests.kernel.test_knobs import budget
 
 DEVICES = """Character devices:
@@ -119,7 +119,7 @@ def group():
     path = Path(top, f"gitproc-test-{os.getpid()}")
     path.mkdir()
     yield path
-    path.rmdir()
+    until(lambda: cgroup_v2.remove(str(path)), "it is removed")
 
 
 def inside(group, code, *args):

@@ -17,7 +17,7 @@ from typing import Any
 from gitproc.shim import protocol
 
 SHIM = Path(__file__).resolve().parents[2] / "gitproc" / "shim"
-DEADLINE = 20.0  # seconds
+DEADLINE = 60.0  # seconds
 NOBODY = 65534
 
 

@@ -257,10 +257,10 @@ def test_orphans_are_reaped_in_silence(shim, client):
 
 def test_a_second_shim_does_not_take_the_socket(shims, shim):
     second = shims()
-    assert second.process.wait(20) == 1
+    assert second.process.wait(60) == 1
     shim.connect()
 
 
 def test_shutdown_ends_it(shim, client):
     client.send("shutdown")
-    assert shim.process.wait(20) == 0
+    assert shim.process.wait(60) == 0

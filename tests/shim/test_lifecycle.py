@@ -141,7 +141,7 @@ def wait_for_managers(directory, count):
 def test_termination_is_the_managers_business(standalone, tmp_path, number):
     until(lambda: managers(tmp_path))
     standalone.process.send_signal(number)
-    assert standalone.process.wait(20) == 0
+    assert standalone.process.wait(60) == 0
     assert (tmp_path / "terminated").read_text() == str(int(number))
 
 
@@ -151,7 +151,7 @@ def test_a_dead_manager_is_started_again(standalone, tmp_path):
         os.kill(managers(tmp_path)[-1], signal.SIGKILL)
     until(lambda: len(managers(tmp_path)) == 4)
     standalone.process.terminate()
-    assert standalone.process.wait(20) == 0
+    assert standalone.process.wait(60) == 0
 
 
 def test_a_manager_that_is_down_is_started_to_stop_everything(shims, tmp_path):
@@ -172,7 +172,7 @@ def away(shim, directory):
         os.kill(pid, signal.SIGKILL)
         until(lambda pid=pid: pid not in children_of(shim.pid))
     shim.process.terminate()
-    assert shim.process.wait(20) == 0
+    assert shim.process.wait(60) == 0
     return int((directory / "born").read_text()) / os.sysconf("SC_CLK_TCK") - killed
 
 
@@ -180,7 +180,7 @@ def test_a_manager_that_stands_still_ends_with_its_shim(standalone, tmp_path):
     [manager] = until(lambda: managers(tmp_path))
     os.kill(manager, signal.SIGSTOP)
     standalone.process.kill()
-    standalone.process.wait(20)
+    standalone.process.wait(60)
     until(lambda: not Path(f"/proc/{manager}/cmdline").exists() or not title(manager))
 
 
@@ -192,11 +192,11 @@ def test_the_manager_has_its_own_process_group_and_the_given_title(standalone, t
 
 def test_a_manager_that_cannot_begin_ends_the_shim_with_its_status(shims):
     shim = shims("--manager", json.dumps(["/bin/sh", "-c", 'echo "no \\"config\\"" >&2; exit 78']))
-    assert shim.process.wait(20) == 78
+    assert shim.process.wait(60) == 78
 
 
 def test_a_manager_that_does_not_exist(shims):
-    assert shims("--manager", '["/no/such/program"]').process.wait(20) == 203
+    assert shims("--manager", '["/no/such/program"]').process.wait(60) == 203
 
 
 def test_without_a_manager_termination_waits_for_the_services(shim, client):
@@ -208,7 +208,7 @@ def test_without_a_manager_termination_waits_for_the_services(shim, client):
     until(lambda: "SigPnd" in Path(f"/proc/{shim.pid}/status").read_text())
     assert shim.process.poll() is None
     os.kill(pid, signal.SIGTERM)
-    assert shim.process.wait(20) == 0
+    assert shim.process.wait(60) == 0
 
 
 def test_terminate_is_told_to_a_manager_that_comes_later(shim, client):
@@ -239,7 +239,7 @@ def test_as_process_one_of_a_container(shims, tmp_path):
     until(lambda: len(children_of(inside)) == 1)  # the logger
     client.close()
     os.kill(inside, signal.SIGTERM)
-    assert shim.process.wait(20) == 0
+    assert shim.process.wait(60) == 0
 
 
 def test_an_ordinary_user_has_a_shim_too(user_shim):

@@ -269,7 +269,7 @@ def test_shutdown_writes_down_what_was_said(shim, client, tmp_path):
     pid = client.list()[0][2]
     until(lambda: comm(pid) == "sleep")
     client.send("shutdown")
-    assert shim.process.wait(20) == 0
+    assert shim.process.wait(60) == 0
     os.kill(pid, signal.SIGKILL)
     assert path.read_bytes().count(b"\n") == 5000
 
@@ -280,7 +280,7 @@ def test_shutdown_while_the_logger_dies_loses_nothing(shim, client, tmp_path):
     run(client, "a", "echo the last words", output=log_to(path))
     client.send("shutdown")
     os.kill(shim.logger, signal.SIGKILL)
-    assert shim.process.wait(20) == 0
+    assert shim.process.wait(60) == 0
     assert path.read_text() == "the last words\n"
 
 

@@ -71,7 +71,7 @@ def test_a_file_for_both_ways(client, tmp_path):
 def test_a_socket_that_is_handed_over_blocks_both_ways(client):
     ours, theirs = socket.socketpair()
     with ours:
-        ours.settimeout(20)
+        ours.settimeout(60)
         theirs.setblocking(False)
         request = client.ask(
             "a", "/bin/sh", "-c", "read x; echo $x; echo error >&2",
@@ -91,7 +91,7 @@ def test_a_socket_in_the_file_system_is_connected_to(client, tmp_path):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        listener.settimeout(20)
+        listener.settimeout(60)
         id, _ = client.start(
             "a", "/bin/sh", "-c", "echo hello", output={"file": path, "how": "write"}
         )

@@ -10,7 +10,7 @@ from tests.vm import vm
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.slow,
-    pytest.mark.timeout(1900),
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(bool(vm.unavailable()), reason=vm.unavailable()),
 ]
 
@@ -38,7 +38,7 @@ inside() {
 
 def test_systemd_keeps_to_what_the_unit_file_counts_on():
     script = f"{INSIDE}inside systemd_mechanics exec_directives life relations sandbox privileges exposure"
-    assert shown(vm.run(script, timeout=1100))
+    assert shown(vm.run(script, timeout=2400))
 
 
 #: Before the reboot, and after it.
@@ -78,7 +78,7 @@ def debs():
 
 
 def test_the_package_from_its_installation_to_its_purge(debs):
-    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=1300)
+    outcome = vm.run(INSIDE + PACKAGE, "--mount", f"{debs}:/debs", "--reboots", timeout=2800)
     assert shown(outcome)
 
 
@@ -86,7 +86,7 @@ def test_the_package_from_its_installation_to_its_purge(debs):
 def test_the_oldest_packages_are_debians_own(debs):
     for newer in sorted(debs.iterdir())[1:]:
         newer.unlink()
-    assert shown(vm.run(INSIDE + SUBSET, "--mount", f"{debs}:/debs", timeout=1000))
+    assert shown(vm.run(INSIDE + SUBSET, "--mount", f"{debs}:/debs", timeout=2000))
 
 
 #: With a kernel that shares disks out, and two nodes of memory.
@@ -98,6 +98,6 @@ python3 -m pytest --noconftest -p no:cacheprovider -v -s -rs --tb=short --timeou
 
 
 def test_memory_nodes_and_shares_of_disks():
-    outcome = vm.run(SHARED, "--engine", "tcg", "--nodes", "2", timeout=900)
+    outcome = vm.run(SHARED, "--engine", "tcg", "--nodes", "2", timeout=2000)
     assert shown(outcome)
     assert "SKIPPED" not in outcome.output
