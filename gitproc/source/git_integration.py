@@ -204,9 +204,8 @@ class GitIntegration:
         work tree with the branch checked out follows. RefusedError when uncommitted work is in the way
         (`data["diagnostics"]` lists it); SourceError when the branch moved or nothing would change.
         """
-        with (
-            self._rolling
-        ):  # two at once would each take the other's files for what it has to take back
+        # Two at once would each take the other's files for what it has to take back.
+        with self._rolling:
             sha = self.resolve(target)
             head = self.head()
             if head is None:
