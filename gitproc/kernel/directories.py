@@ -129,6 +129,14 @@ def _remove_or_put_aside(parent: int, name: str, trash: Trash | None) -> None:
     if trash is None:
         remove(parent, name, lambda: None)
         return
+    try:
+        remove(parent, name, few())
+    except TooMuchError:
+        trash.take(parent, name)
+
+
+def few() -> Callable[[], None]:
+    """To be called for every entry: raises TooMuchError after MOST_AT_ONCE."""
     left = MOST_AT_ONCE
 
     def count() -> None:
@@ -137,10 +145,7 @@ def _remove_or_put_aside(parent: int, name: str, trash: Trash | None) -> None:
         if left < 0:
             raise TooMuchError
 
-    try:
-        remove(parent, name, count)
-    except TooMuchError:
-        trash.take(parent, name)
+    return count
 
 
 def remove(parent: int, name: str, each: Callable[[], None]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from gitproc.kernel.directories import MOST_AT_ONCE, TooMuchError
+from gitproc.kernel.directories import TooMuchError, few
 from gitproc.kernel.trash import PREFIX
 
 FOLDERS = ("/dev/shm", "/dev/mqueue")
@@ -35,19 +35,12 @@ def remove_files(
     What is too much for now is done in what `later` is given, which is told to end by what it is to call for
     every entry.
     """
-    left = MOST_AT_ONCE
-
-    def count() -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise TooMuchError
 
     def theirs(info: os.stat_result) -> bool:
         return info.st_uid in uids or info.st_gid in gids
 
     try:
-        _remove(folders, theirs, count)
+        _remove(folders, theirs, few())
     except TooMuchError:
         now = time.time_ns()
         later(

@@ -439,11 +439,8 @@ def test_what_happens_in_time_counts_however_late_the_manager_hears_of_it(machin
         units = machine.units()
         return all(units.get(x, {}).get("active_state") == "activating" for x in ("ready", "once"))
 
-    for patience in (
-        1.5,
-        6,
-        24,
-    ):  # seconds: a busy host may be too slow to stop the manager in time
+    # Seconds: a busy host may be too slow to stop the manager in time.
+    for patience in (1.5, 6, 24):
         late = f"TimeoutStartSec={patience}\nEnvironment=ROOT={machine.root}\n"
         said, began = len(terminal.read_text()), time.monotonic()
         sha = machine.commit(

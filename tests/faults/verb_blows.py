@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e.harness import COMMAND, IDENTITY, until
+from tests.e2e.harness import COMMAND, until
 from tests.faults.blows import manager_killed, shim_killed
+from tests.faults.branch_blows import push
 from tests.faults.oracle import eventually
 
 if TYPE_CHECKING:
@@ -106,15 +107,7 @@ def _pushes(soak: Soak, clone: Path, changes: list[dict[str, str]]) -> list[str]
             if (clone / name).exists():
                 (clone / name).write_text(text)
         machine.git("commit", "-q", "--allow-empty", "-a", "-m", "pushed", cwd=clone)
-        done = subprocess.run(
-            ["git", "push", "-q", "origin", "HEAD:main"],
-            cwd=clone,
-            env=IDENTITY,
-            capture_output=True,
-            umask=0o022,
-            timeout=60,
-            check=False,
-        )
+        done = push(clone)
         if done.returncode == 0:
             accepted.append(machine.git("rev-parse", "HEAD", cwd=clone))
             soak.count("pushes")
